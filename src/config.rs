@@ -1,0 +1,477 @@
+//! Every setting, once: an environment variable, a line of `.env` or a flag of the same name.
+
+use std::{fmt, net::SocketAddr, num::NonZeroU32, path::PathBuf};
+
+use clap::{Args, ValueEnum};
+use lettre::message::Mailbox;
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+use crate::{
+    mail::{
+        message::{Branding, Logo},
+        smtp::SmtpUrl,
+    },
+    secrets::keys::KeyRing,
+};
+
+/// Where the database is.
+#[derive(Debug, Clone, Args)]
+pub struct DatabaseArgs {
+    /// Postgres, as a libpq URL (several hosts work): postgres://user:password@host/database
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<SecretString>,
+}
+
+impl DatabaseArgs {
+    /// The URL.
+    ///
+    /// # Errors
+    /// When it is missing.
+    pub fn url(&self) -> Result<&str, ConfigErrors> {
+        self.database_url
+            .as_ref()
+            .map(ExposeSecret::expose_secret)
+            .filter(|url| !url.is_empty())
+            .ok_or_else(|| {
+                ConfigErrors(vec![ConfigError::new(
+                    "DATABASE_URL",
+                    "is not set; give the Postgres to use, as postgres://user:password@host/database",
+                )])
+            })
+    }
+}
+
+/// How to log.
+#[derive(Debug, Clone, Args)]
+pub struct LogArgs {
+    /// What to log, as a filter: info, or warn,enlist=debug
+    #[arg(long, env = "ENLIST_LOG", default_value = "info")]
+    pub log: String,
+    /// How to write it
+    #[arg(long, env = "ENLIST_LOG_FORMAT", default_value = "human")]
+    pub log_format: LogFormat,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What this instance does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum InstanceRole {
+    /// Answers requests and delivers mail
+    All,
+    /// Answers requests only
+    Api,
+    /// Delivers mail only (and answers /healthz and /readyz)
+    Worker,
+}
+
+/// What `serve` takes. Everything is text here; [`ServeArgs::check`] makes a [`Config`] of it and
+/// names every variable that is wrong.
+#[derive(Debug, Clone, Args)]
+pub struct ServeArgs {
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    #[command(flatten)]
+    pub logging: LogArgs,
+    /// What this instance does
+    #[arg(long, default_value = "all")]
+    pub role: InstanceRole,
+    /// Do not apply pending migrations before serving
+    #[arg(long)]
+    pub no_migrate: bool,
+    /// Where files of our own are kept
+    #[arg(long, env = "ENLIST_DATA_DIR", default_value = ".enlist")]
+    pub data_dir: PathBuf,
+    /// Address and port to listen on
+    #[arg(long, env = "ENLIST_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: String,
+    /// Base of the links in mails [default: http://<listen>]
+    #[arg(long, env = "ENLIST_PUBLIC_URL")]
+    pub public_url: Option<String>,
+    /// The mail server: smtp://user:password@host:587?tls=required, smtps://…, smtp://127.0.0.1:1025
+    #[arg(long, env = "ENLIST_SMTP_URL", hide_env_values = true)]
+    pub smtp_url: Option<SecretString>,
+    /// Who mails are from: Example IT <it@example.com> [default: <org name> <enlist@localhost>]
+    #[arg(long, env = "ENLIST_MAIL_FROM")]
+    pub mail_from: Option<String>,
+    /// Where answers to mails go
+    #[arg(long, env = "ENLIST_MAIL_REPLY_TO")]
+    pub mail_reply_to: Option<String>,
+    /// Keys that PINs and QR tokens derive from: id:base64 of 32 bytes or more, comma-separated, the first one signs
+    #[arg(long, env = "ENLIST_SECRET_KEYS", hide_env_values = true)]
+    pub secret_keys: Option<SecretString>,
+    /// The organisation's name, in every mail and page
+    #[arg(long, env = "ENLIST_ORG_NAME", default_value = "Enlist")]
+    pub org_name: String,
+    /// A picture file with the organisation's logo: PNG, JPEG or GIF
+    #[arg(long, env = "ENLIST_LOGO")]
+    pub logo: Option<PathBuf>,
+    /// Whom to ask for help: an e-mail address or a URL
+    #[arg(long, env = "ENLIST_SUPPORT")]
+    pub support: Option<String>,
+    /// Requests a second for each client address
+    #[arg(long, env = "ENLIST_LIMIT_CLIENT", default_value = "50")]
+    pub limit_client: String,
+    /// Requests a second for each API key
+    #[arg(long, env = "ENLIST_LIMIT_KEY", default_value = "200")]
+    pub limit_key: String,
+    /// Sign-ins and public enrollments a second for each address
+    #[arg(long, env = "ENLIST_LIMIT_SECRETS", default_value = "1")]
+    pub limit_secrets: String,
+    /// Origins of the frontend, comma-separated: https://admin.example.com
+    #[arg(long, env = "ENLIST_CORS_ORIGINS", default_value = "")]
+    pub cors_origins: String,
+    /// SMTP connections of this instance
+    #[arg(long, env = "ENLIST_MAIL_CONNECTIONS", default_value = "8")]
+    pub mail_connections: String,
+    /// Mails a second over all instances [default: no limit]
+    #[arg(long, env = "ENLIST_MAIL_RATE")]
+    pub mail_rate: Option<String>,
+}
+
+/// Everything `serve` needs to know, checked.
+pub struct Config {
+    pub database_url: SecretString,
+    pub role: InstanceRole,
+    pub migrate: bool,
+    pub listen: SocketAddr,
+    /// Without a slash at its end. `None`: `http://` and the address that is listened on.
+    pub public_url: Option<String>,
+    pub smtp: SmtpUrl,
+    pub from: Mailbox,
+    pub reply_to: Option<Mailbox>,
+    pub keys: KeyRing,
+    pub branding: Branding,
+    pub cors_origins: Vec<String>,
+    pub mail_connections: usize,
+}
+
+/// One setting that is wrong.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    variable: &'static str,
+    problem: String,
+}
+
+impl ConfigError {
+    fn new(variable: &'static str, problem: impl Into<String>) -> Self {
+        Self {
+            variable,
+            problem: problem.into(),
+        }
+    }
+}
+
+/// Every setting that is wrong: a start is refused once, not once a mistake.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ConfigErrors(Vec<ConfigError>);
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, error) in self.0.iter().enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{} {}", error.variable, error.problem)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+impl ServeArgs {
+    /// Checks every setting.
+    ///
+    /// # Errors
+    /// All that are wrong, each with its variable's name. Secrets are never shown.
+    pub fn check(&self) -> Result<Config, ConfigErrors> {
+        let mut wrong = Vec::new();
+        let database_url = self
+            .database
+            .url()
+            .map_err(|missing| wrong.extend(missing.0));
+        let mut keep = |variable, problem: String| wrong.push(ConfigError::new(variable, problem));
+
+        let listen = resolve(&self.listen).map_err(|problem| keep("ENLIST_LISTEN", problem));
+        let public_url = self
+            .public_url
+            .as_deref()
+            .map(public_url)
+            .transpose()
+            .map_err(|problem| keep("ENLIST_PUBLIC_URL", problem));
+        let smtp = match &self.smtp_url {
+            Some(url) if !url.expose_secret().is_empty() => url
+                .expose_secret()
+                .parse::<SmtpUrl>()
+                .map_err(|error| keep("ENLIST_SMTP_URL", error.to_string())),
+            _ => {
+                keep(
+                    "ENLIST_SMTP_URL",
+                    "is not set; give the mail server, as smtp://user:password@host:587?tls=required".into(),
+                );
+                Err(())
+            }
+        };
+        let from = match self.mail_from.as_deref() {
+            Some(text) => mailbox(text).map_err(|problem| keep("ENLIST_MAIL_FROM", problem)),
+            None => mailbox("enlist@localhost")
+                .map(|from| Mailbox::new(Some(self.org_name.trim().to_owned()), from.email))
+                .map_err(|problem| keep("ENLIST_ORG_NAME", problem)),
+        };
+        let reply_to = self
+            .mail_reply_to
+            .as_deref()
+            .map(mailbox)
+            .transpose()
+            .map_err(|problem| keep("ENLIST_MAIL_REPLY_TO", problem));
+        let keys = match &self.secret_keys {
+            Some(keys) => KeyRing::parse(keys.expose_secret())
+                .map_err(|error| keep("ENLIST_SECRET_KEYS", error.to_string())),
+            None => {
+                keep(
+                    "ENLIST_SECRET_KEYS",
+                    "is not set; make a key with: echo k1:$(openssl rand -base64 32)".into(),
+                );
+                Err(())
+            }
+        };
+        let org_name = crate::wire::line(&self.org_name, 200)
+            .map_err(|flaw| keep("ENLIST_ORG_NAME", flaw.detail));
+        let support = self
+            .support
+            .as_deref()
+            .map(support)
+            .transpose()
+            .map_err(|problem| keep("ENLIST_SUPPORT", problem));
+        let logo = self
+            .logo
+            .as_ref()
+            .map(|path| {
+                let bytes = std::fs::read(path).map_err(|error| {
+                    keep("ENLIST_LOGO", format!("{}: {error}", path.display()));
+                })?;
+                Logo::parse(bytes).map_err(|error| {
+                    keep("ENLIST_LOGO", format!("{}: {error}", path.display()));
+                })
+            })
+            .transpose();
+        let cors_origins =
+            origins(&self.cors_origins).map_err(|problem| keep("ENLIST_CORS_ORIGINS", problem));
+        let mail_connections = number(&self.mail_connections)
+            .map_err(|problem| keep("ENLIST_MAIL_CONNECTIONS", problem));
+        for (variable, text) in [
+            ("ENLIST_LIMIT_CLIENT", Some(&self.limit_client)),
+            ("ENLIST_LIMIT_KEY", Some(&self.limit_key)),
+            ("ENLIST_LIMIT_SECRETS", Some(&self.limit_secrets)),
+            ("ENLIST_MAIL_RATE", self.mail_rate.as_ref()),
+        ] {
+            if let Some(Err(problem)) = text.map(|text| number(text)) {
+                keep(variable, problem);
+            }
+        }
+
+        match (
+            database_url,
+            listen,
+            public_url,
+            smtp,
+            from,
+            reply_to,
+            keys,
+            org_name,
+            support,
+            logo,
+            cors_origins,
+            mail_connections,
+        ) {
+            (
+                Ok(database_url),
+                Ok(listen),
+                Ok(public_url),
+                Ok(smtp),
+                Ok(from),
+                Ok(reply_to),
+                Ok(keys),
+                Ok(org_name),
+                Ok(support),
+                Ok(logo),
+                Ok(cors_origins),
+                Ok(mail_connections),
+            ) if wrong.is_empty() => Ok(Config {
+                database_url: database_url.into(),
+                role: self.role,
+                migrate: !self.no_migrate,
+                listen,
+                public_url,
+                smtp,
+                from,
+                reply_to,
+                keys,
+                branding: Branding {
+                    org_name,
+                    support,
+                    logo,
+                },
+                cors_origins,
+                mail_connections: mail_connections.get().min(256) as usize,
+            }),
+            _ => Err(ConfigErrors(wrong)),
+        }
+    }
+}
+
+fn mailbox(text: &str) -> Result<Mailbox, String> {
+    text.parse().map_err(|error| {
+        format!(
+            "`{text}` is not a mailbox ({error}); expected one such as: Example IT <it@example.com>"
+        )
+    })
+}
+
+fn resolve(text: &str) -> Result<SocketAddr, String> {
+    use std::net::ToSocketAddrs;
+    text.to_socket_addrs()
+        .ok()
+        .and_then(|mut addresses| addresses.next())
+        .ok_or_else(|| format!("`{text}` is not an address and port, such as 127.0.0.1:8080"))
+}
+
+fn public_url(text: &str) -> Result<String, String> {
+    let hint = "expected the address that people reach, such as https://enroll.example.com";
+    let url =
+        Url::parse(text).map_err(|error| format!("`{text}` is not a URL ({error}); {hint}"))?;
+    let is_plain = matches!(url.scheme(), "http" | "https")
+        && url.has_host()
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none();
+    if is_plain {
+        Ok(url.as_str().trim_end_matches('/').to_owned())
+    } else {
+        Err(format!(
+            "`{text}` has more or less than scheme, host and path; {hint}"
+        ))
+    }
+}
+
+fn support(text: &str) -> Result<String, String> {
+    let is_url = Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+    if is_url || email_address::EmailAddress::is_valid(text) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!(
+            "`{text}` is neither an e-mail address nor an http(s) URL"
+        ))
+    }
+}
+
+fn origins(text: &str) -> Result<Vec<String>, String> {
+    text.split(',')
+        .map(str::trim)
+        .filter(|origin| !origin.is_empty())
+        .map(|origin| {
+            let url = Url::parse(origin).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+            match url {
+                Some(url) if url.origin().ascii_serialization() == origin => Ok(origin.to_owned()),
+                _ => Err(format!(
+                    "`{origin}` is not an origin, such as https://admin.example.com (no path, no slash at the end)"
+                )),
+            }
+        })
+        .collect()
+}
+
+fn number(text: &str) -> Result<NonZeroU32, String> {
+    text.parse()
+        .map_err(|_| format!("`{text}` is not a whole number of 1 or more"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        serve: ServeArgs,
+    }
+
+    fn check(flags: &[&str]) -> Result<Config, ConfigErrors> {
+        let base = [
+            "enlist",
+            "--database-url=postgres://localhost/x",
+            "--smtp-url=smtp://127.0.0.1:1025",
+            "--secret-keys=k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+        ];
+        // A later flag replaces an earlier one only when clap is told so; filter instead.
+        let kept = base.iter().filter(|given| {
+            let name = given.split('=').next().unwrap_or_default();
+            !flags
+                .iter()
+                .any(|flag| flag.split('=').next() == Some(name))
+        });
+        Cli::try_parse_from(kept.chain(flags))
+            .unwrap()
+            .serve
+            .check()
+    }
+
+    #[test]
+    fn a_good_configuration_is_taken() {
+        let config = check(&[
+            "--public-url=https://e.example.com/base/",
+            "--cors-origins=https://a.example,http://localhost:5173",
+        ])
+        .unwrap();
+        assert_eq!(
+            config.public_url.as_deref(),
+            Some("https://e.example.com/base")
+        );
+        assert_eq!(config.cors_origins.len(), 2);
+        assert_eq!(config.mail_connections, 8);
+    }
+
+    #[test]
+    fn every_bad_setting_is_named_at_once() {
+        let told = check(&[
+            "--listen=nowhere",
+            "--public-url=ftp://x",
+            "--mail-from=nobody",
+            "--secret-keys=k1:AAAA",
+            "--support=call me",
+            "--logo=/does/not/exist.png",
+            "--cors-origins=https://a.example/",
+            "--mail-connections=0",
+            "--mail-rate=fast",
+            "--smtp-url=gopher://x",
+        ])
+        .err()
+        .unwrap()
+        .to_string();
+        for variable in [
+            "ENLIST_LISTEN",
+            "ENLIST_PUBLIC_URL",
+            "ENLIST_MAIL_FROM",
+            "ENLIST_SECRET_KEYS",
+            "ENLIST_SUPPORT",
+            "ENLIST_LOGO",
+            "ENLIST_CORS_ORIGINS",
+            "ENLIST_MAIL_CONNECTIONS",
+            "ENLIST_MAIL_RATE",
+            "ENLIST_SMTP_URL",
+        ] {
+            assert!(told.contains(variable), "{variable} is missing in:\n{told}");
+        }
+    }
+}

@@ -1,0 +1,361 @@
+//! The database: the pool, the one crossing between async and blocking, and the migrations.
+
+use std::{error::Error as StdError, sync::Arc, time::Duration};
+
+use diesel::{
+    connection::SimpleConnection,
+    migration::{Migration, MigrationSource},
+    pg::{Pg, PgConnection},
+    prelude::*,
+    r2d2::R2D2Connection,
+    result::{DatabaseErrorKind, Error as DieselError},
+};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use tokio::sync::Semaphore;
+
+/// Every migration, inside the binary.
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
+
+/// Held while migrating, so that instances that start together take turns ("enlist" in ASCII).
+const MIGRATION_LOCK: i64 = 0x656e_6c69_7374;
+
+/// How long a request waits for a connection before it is told to come back.
+const WAIT_FOR_CONNECTION: Duration = Duration::from_secs(3);
+
+/// A statement that runs longer is canceled by Postgres: no request may hold a connection for ever.
+const SESSION: &str = "SET statement_timeout = '30s'; SET lock_timeout = '10s'; \
+     SET idle_in_transaction_session_timeout = '30s'; SET timezone = 'UTC'; \
+     SET plan_cache_mode = force_generic_plan";
+
+/// Why the database could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// It is away, or all connections stayed busy. Nothing was done.
+    #[error("the database is not available: {0}")]
+    Unavailable(String),
+    /// A statement failed.
+    #[error(transparent)]
+    Query(#[from] DieselError),
+    /// A stored value is not one that this version writes.
+    #[error("stored value is not understood: {0}")]
+    Stored(String),
+}
+
+impl DbError {
+    /// The constraint or unique index that refused a row, if that is what happened.
+    pub fn constraint(&self) -> Option<&str> {
+        match self {
+            Self::Query(DieselError::DatabaseError(_, info)) => info.constraint_name(),
+            _ => None,
+        }
+    }
+
+    /// Whether the connection broke, as opposed to a statement that was refused.
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Self::Query(error) if is_gone(error))
+    }
+}
+
+/// Whether the connection itself is gone, as opposed to a statement that was refused.
+fn is_gone(error: &DieselError) -> bool {
+    match error {
+        DieselError::DatabaseError(DatabaseErrorKind::ClosedConnection, _)
+        | DieselError::BrokenTransactionManager => true,
+        // Postgres says so in words while it shuts down or starts (SQLSTATE class 57P).
+        DieselError::DatabaseError(DatabaseErrorKind::Unknown, info) => {
+            let message = info.message();
+            message.contains("terminating connection")
+                || message.contains("the database system is")
+                || message.contains("server closed the connection")
+                || message.contains("no connection to the server")
+                || message.contains("SSL connection has been closed")
+        }
+        DieselError::RollbackErrorOnCommit { commit_error, .. } => is_gone(commit_error),
+        _ => false,
+    }
+}
+
+/// A pooled connection, and whether it was seen dead: then it is not used again.
+pub struct Pooled {
+    connection: PgConnection,
+    gone: bool,
+}
+
+struct Manager {
+    url: String,
+}
+
+impl r2d2::ManageConnection for Manager {
+    type Connection = Pooled;
+    type Error = diesel::ConnectionError;
+
+    fn connect(&self) -> Result<Pooled, Self::Error> {
+        let mut connection = PgConnection::establish(&self.url)?;
+        connection
+            .batch_execute(SESSION)
+            .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
+        Ok(Pooled {
+            connection,
+            gone: false,
+        })
+    }
+
+    fn is_valid(&self, pooled: &mut Pooled) -> Result<(), Self::Error> {
+        pooled
+            .connection
+            .ping()
+            .map_err(diesel::ConnectionError::CouldntSetupConfiguration)
+    }
+
+    fn has_broken(&self, pooled: &mut Pooled) -> bool {
+        pooled.gone || pooled.connection.is_broken()
+    }
+}
+
+/// r2d2 reports failed connection attempts here; they are part of every 503 already.
+#[derive(Debug)]
+struct Quiet;
+
+impl r2d2::HandleError<diesel::ConnectionError> for Quiet {
+    fn handle_error(&self, error: diesel::ConnectionError) {
+        tracing::debug!(%error, "no connection to the database");
+    }
+}
+
+/// The pool. Clones share it.
+#[derive(Clone)]
+pub struct Db {
+    pool: r2d2::Pool<Manager>,
+    /// As many as connections: whoever waits, waits here, in order and without a thread.
+    permits: Arc<Semaphore>,
+}
+
+impl Db {
+    /// A pool of `size` connections, opened when they are first needed: the service starts, and
+    /// says so on `/readyz`, while the database is still away.
+    pub fn new(url: &str, size: u32) -> Self {
+        let pool = r2d2::Pool::builder()
+            .max_size(size)
+            .min_idle(Some(0))
+            .test_on_check_out(false)
+            .connection_timeout(WAIT_FOR_CONNECTION)
+            .error_handler(Box::new(Quiet))
+            .build_unchecked(Manager {
+                url: with_limits(url),
+            });
+        Self {
+            pool,
+            permits: Arc::new(Semaphore::new(size as usize)),
+        }
+    }
+
+    /// Runs `work` in one transaction on a thread that may block. It is committed if `work` gives
+    /// `Ok`, else rolled back.
+    ///
+    /// # Errors
+    /// What `work` gives; [`DbError::Unavailable`] when there is no connection to be had.
+    pub async fn transaction<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&mut PgConnection) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<DbError> + From<DieselError> + Send + 'static,
+    {
+        self.with_connection(move |pooled| {
+            let mut begun = false;
+            let result = pooled.connection.transaction(|connection| {
+                begun = true;
+                work(connection)
+            });
+            // A transaction leaves its traces in the transaction manager; BEGIN on a dead
+            // connection does not.
+            if !begun || pooled.connection.is_broken() {
+                pooled.gone = true;
+            } else if result.is_err() {
+                pooled.gone = pooled.connection.ping().is_err();
+            }
+            result
+        })
+        .await
+    }
+
+    /// Reads without a transaction: once more on a fresh connection if the first one was dead.
+    ///
+    /// # Errors
+    /// As [`Db::transaction`].
+    pub async fn read<T, F>(&self, work: F) -> Result<T, DbError>
+    where
+        F: Fn(&mut PgConnection) -> Result<T, DbError> + Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        let work = Arc::new(work);
+        // As many tries as there can be dead connections in the pool after Postgres restarted.
+        for _ in 0..self.pool.max_size() {
+            let attempt = Arc::clone(&work);
+            let result = self
+                .with_connection(move |pooled| {
+                    let result = attempt(&mut pooled.connection);
+                    if let Err(DbError::Query(error)) = &result {
+                        pooled.gone = is_gone(error);
+                    }
+                    result.map_err(|error| (error, pooled.gone))
+                })
+                .await;
+            match result {
+                Ok(value) => return Ok(value),
+                Err((_, true)) => {}
+                Err((error, false)) => return Err(error),
+            }
+        }
+        self.with_connection(move |pooled| work(&mut pooled.connection))
+            .await
+    }
+
+    async fn with_connection<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&mut Pooled) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+    {
+        let permit = tokio::time::timeout(
+            WAIT_FOR_CONNECTION,
+            Arc::clone(&self.permits).acquire_owned(),
+        )
+        .await
+        .map_err(|_| DbError::Unavailable("all connections are busy".into()))?
+        .map_err(|_| DbError::Unavailable("the pool is closed".into()))?;
+        let pool = self.pool.clone();
+        let span = tracing::Span::current();
+        let done = tokio::task::spawn_blocking(move || {
+            let _entered = span.entered();
+            let _permit = permit;
+            let mut pooled = pool
+                .get()
+                .map_err(|error| DbError::Unavailable(error.to_string()))?;
+            work(&mut pooled)
+        })
+        .await;
+        match done {
+            Ok(result) => result,
+            Err(join) => match join.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(DbError::Unavailable("the service is stopping".into()).into()),
+            },
+        }
+    }
+
+    /// Whether the schema is the one that this version needs: its newest migration is applied.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn is_migrated(&self) -> Result<bool, DbError> {
+        self.read(|connection| {
+            let newest = MigrationSource::<Pg>::migrations(&MIGRATIONS)
+                .map_err(|error| DbError::Stored(error.to_string()))?
+                .iter()
+                .map(|migration| migration.name().version().to_string())
+                .max();
+            let there: bool = diesel::select(diesel::dsl::exists(
+                applied::table.filter(applied::version.nullable().eq(newest)),
+            ))
+            .get_result(connection)
+            .or_else(|error| match error {
+                // No such table: nothing was ever migrated.
+                DieselError::DatabaseError(DatabaseErrorKind::Unknown, _) if !is_gone(&error) => {
+                    Ok(false)
+                }
+                error => Err(error),
+            })?;
+            Ok(there)
+        })
+        .await
+    }
+}
+
+diesel::table! {
+    #[sql_name = "__diesel_schema_migrations"]
+    applied (version) {
+        version -> Text,
+    }
+}
+
+impl From<(DbError, bool)> for DbError {
+    fn from((error, _): (DbError, bool)) -> Self {
+        error
+    }
+}
+
+impl From<DbError> for (DbError, bool) {
+    fn from(error: DbError) -> Self {
+        (error, false)
+    }
+}
+
+/// Applies what is pending, one instance at a time. Gives the versions that were applied.
+///
+/// # Errors
+/// When the database is away or a migration fails; a failed one leaves nothing behind.
+pub fn migrate(url: &str) -> Result<Vec<String>, Box<dyn StdError + Send + Sync>> {
+    let mut connection = PgConnection::establish(&with_limits(url))?;
+    connection.batch_execute(&format!(
+        "SET timezone = 'UTC'; SET client_min_messages = warning; SELECT pg_advisory_lock({MIGRATION_LOCK})"
+    ))?;
+    let applied = connection.run_pending_migrations(MIGRATIONS)?;
+    Ok(applied.iter().map(ToString::to_string).collect())
+}
+
+/// Takes every migration back, newest first: only tests do that.
+///
+/// # Errors
+/// As [`migrate`].
+pub fn revert_all(url: &str) -> Result<(), Box<dyn StdError + Send + Sync>> {
+    let mut connection = PgConnection::establish(url)?;
+    connection.revert_all_migrations(MIGRATIONS)?;
+    Ok(())
+}
+
+/// Adds time limits to a connection URL, unless it sets them itself: a host that does not answer
+/// must not hold a request for minutes.
+fn with_limits(url: &str) -> String {
+    let mut limited = url.to_owned();
+    for (name, value) in [("connect_timeout", "3"), ("tcp_user_timeout", "10000")] {
+        if !limited.contains(name) {
+            let joint = match (url.contains("://"), limited.contains('?')) {
+                (false, _) => ' ',
+                (true, true) => '&',
+                (true, false) => '?',
+            };
+            limited.push(joint);
+            limited.push_str(&format!("{name}={value}"));
+        }
+    }
+    limited
+}
+
+/// A stored enum value.
+///
+/// # Errors
+/// [`DbError::Stored`] when this version does not know it.
+pub fn stored<T>(text: &str, read: impl FnOnce(&str) -> Option<T>) -> Result<T, DbError> {
+    read(text).ok_or_else(|| DbError::Stored(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_added_once_and_in_the_urls_own_way() {
+        assert_eq!(
+            with_limits("postgres://h/db"),
+            "postgres://h/db?connect_timeout=3&tcp_user_timeout=10000"
+        );
+        assert_eq!(
+            with_limits("postgres://a,b/db?connect_timeout=9"),
+            "postgres://a,b/db?connect_timeout=9&tcp_user_timeout=10000"
+        );
+        assert_eq!(
+            with_limits("host=/run dbname=x"),
+            "host=/run dbname=x connect_timeout=3 tcp_user_timeout=10000"
+        );
+    }
+}

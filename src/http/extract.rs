@@ -1,0 +1,244 @@
+//! What handlers take: a body, a query, an id, each parsed with all its faults at once.
+
+use std::time::Duration;
+
+use actix_web::{
+    FromRequest, HttpRequest,
+    dev::Payload,
+    http::header::{self, HeaderMap},
+    web::{Bytes, BytesMut},
+};
+use deserr::Deserr;
+use futures_util::{StreamExt, future::LocalBoxFuture};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::{
+    error::{ApiError, Fault},
+    etag::Tags,
+    wire::{self, Faults, QueryTypes},
+};
+
+/// The usual limit of a body, in bytes.
+pub const SMALL: usize = 256 * 1024;
+/// The limit where a selection of users is taken, in bytes.
+pub const SELECTION: usize = 8 * 1024 * 1024;
+
+/// A client that dribbles its body in must not hold a place for ever.
+const BODY_TIME: Duration = Duration::from_secs(30);
+
+/// A JSON body of at most `LIMIT` bytes, and its bytes as they came (for the fingerprint of an
+/// idempotency key).
+pub struct Body<T, const LIMIT: usize = SMALL> {
+    /// The parsed body.
+    pub value: T,
+    /// The body as it was sent.
+    pub bytes: Bytes,
+}
+
+impl<T: Deserr<Faults> + 'static, const LIMIT: usize> FromRequest for Body<T, LIMIT> {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let headers_fit = check_headers(request.headers(), LIMIT);
+        let payload = payload.take();
+        Box::pin(async move {
+            headers_fit?;
+            let bytes = tokio::time::timeout(BODY_TIME, read(payload, LIMIT))
+                .await
+                .map_err(|_| {
+                    ApiError::new(408, "request_timeout", "The body did not arrive in time.")
+                })??;
+            let value: Value = serde_json::from_slice(&bytes).map_err(|error| {
+                ApiError::new(
+                    400,
+                    "malformed_json",
+                    format!("The body is not JSON: {error}."),
+                )
+            })?;
+            let value = wire::parse(value)?;
+            Ok(Self { value, bytes })
+        })
+    }
+}
+
+fn check_headers(headers: &HeaderMap, limit: usize) -> Result<(), ApiError> {
+    let media_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    let is_json = media_type == "application/json"
+        || (media_type.starts_with("application/") && media_type.ends_with("+json"));
+    if !is_json {
+        return Err(ApiError::new(
+            415,
+            "unsupported_media_type",
+            "Send the body as JSON, with `Content-Type: application/json`.",
+        ));
+    }
+    let announced = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limit) {
+        return Err(too_large(limit));
+    }
+    Ok(())
+}
+
+fn too_large(limit: usize) -> ApiError {
+    ApiError::new(
+        413,
+        "payload_too_large",
+        format!(
+            "The body is larger than {} KiB, which is the limit here.",
+            limit / 1024
+        ),
+    )
+}
+
+async fn read(mut payload: Payload, limit: usize) -> Result<Bytes, ApiError> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|error| {
+            ApiError::new(
+                400,
+                "malformed_body",
+                format!("The body could not be read: {error}."),
+            )
+        })?;
+        if body.len() + chunk.len() > limit {
+            return Err(too_large(limit));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+/// The query's parameters.
+pub struct Params<T>(pub T);
+
+impl<T: Deserr<Faults> + QueryTypes> FromRequest for Params<T> {
+    type Error = ApiError;
+    type Future = std::future::Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
+        std::future::ready(parse_query(request.query_string()).map(Self))
+    }
+}
+
+fn parse_query<T: Deserr<Faults> + QueryTypes>(query: &str) -> Result<T, ApiError> {
+    let mut parameters = Map::new();
+    let mut faults = Vec::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let (Some(name), Some(value)) = (decode(name), decode(value)) else {
+            faults.push(Fault::new(
+                "",
+                "not_utf8",
+                "the query is not percent-encoded UTF-8",
+            ));
+            continue;
+        };
+        let typed = if T::FLAGS.contains(&name.as_str()) {
+            value
+                .parse()
+                .map_or_else(|_| Value::from(value), Value::Bool)
+        } else if T::NUMBERS.contains(&name.as_str()) {
+            value
+                .parse::<i64>()
+                .map_or_else(|_| Value::from(value), Value::from)
+        } else {
+            Value::from(value)
+        };
+        let pointer = format!("/{name}");
+        if parameters.insert(name, typed).is_some() {
+            faults.push(Fault::new(pointer, "repeated", "is given more than once"));
+        }
+    }
+    match wire::parse(Value::Object(parameters)) {
+        Ok(value) if faults.is_empty() => Ok(value),
+        Ok(_) => Err(faults.into()),
+        Err(more) => {
+            faults.extend(more);
+            Err(faults.into())
+        }
+    }
+}
+
+fn decode(text: &str) -> Option<String> {
+    let spaced = text.replace('+', " ");
+    percent_encoding::percent_decode_str(&spaced)
+        .decode_utf8()
+        .ok()
+        .map(std::borrow::Cow::into_owned)
+}
+
+/// The id in the path. What is not a UUID is a 404: no such thing can be there.
+pub struct Id(pub Uuid);
+
+impl FromRequest for Id {
+    type Error = ApiError;
+    type Future = std::future::Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
+        let id = request
+            .match_info()
+            .get("id")
+            .and_then(|id| Uuid::try_parse(id).ok());
+        std::future::ready(id.map(Self).ok_or_else(|| ApiError::not_found("thing")))
+    }
+}
+
+/// The tags in `If-Match` or `If-None-Match`, if the header is there.
+pub fn tags(request: &HttpRequest, name: header::HeaderName) -> Option<Tags> {
+    request
+        .headers()
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .map(Tags::parse)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserr)]
+    #[deserr(error = Faults, deny_unknown_fields)]
+    struct Sample {
+        #[deserr(default)]
+        q: Option<String>,
+        count: Option<bool>,
+        #[deserr(default)]
+        limit: Option<u8>,
+    }
+
+    impl QueryTypes for Sample {
+        const FLAGS: &'static [&'static str] = &["count"];
+        const NUMBERS: &'static [&'static str] = &["limit"];
+    }
+
+    #[test]
+    fn a_query_is_typed_and_decoded() {
+        let sample: Sample = parse_query("q=a%26b+%C3%A9&count=true&limit=7&").unwrap();
+        assert_eq!(sample.q.as_deref(), Some("a&b é"));
+        assert_eq!((sample.count, sample.limit), (Some(true), Some(7)));
+    }
+
+    #[test]
+    fn every_fault_of_a_query_is_named() {
+        let error = parse_query::<Sample>("q=a&q=b&count=yes&limit=x&nope=1&%ff=1").unwrap_err();
+        let places: Vec<&str> = error
+            .faults
+            .iter()
+            .map(|fault| fault.pointer.as_str())
+            .collect();
+        for pointer in ["/q", "/count", "/limit", "/nope", ""] {
+            assert!(places.contains(&pointer), "{pointer} in {places:?}");
+        }
+    }
+}

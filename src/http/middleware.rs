@@ -1,0 +1,188 @@
+//! What happens around every request: its id, its log line, its span, panics, and the gate that
+//! knows every route and lets only known callers through.
+
+use std::{panic::AssertUnwindSafe, time::Instant};
+
+use actix_web::{
+    Error, HttpMessage,
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
+    http::{
+        Method,
+        header::{self, HeaderName, HeaderValue},
+    },
+    middleware::Next,
+    web,
+};
+use futures_util::FutureExt;
+use tracing::Instrument;
+
+use super::{State, routes::Match};
+use crate::{access::Caller, error::ApiError};
+
+tokio::task_local! {
+    static REQUEST_ID: String;
+}
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The id of the request that is being answered; `-` outside of one.
+pub fn current_request_id() -> String {
+    REQUEST_ID
+        .try_with(Clone::clone)
+        .unwrap_or_else(|_| "-".to_owned())
+}
+
+/// A caller's own request id is taken if it is short and cannot confuse a log.
+fn is_sane(id: &str) -> bool {
+    (1..=128).contains(&id.len())
+        && id
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':'))
+}
+
+/// Gives the request its id and span, turns a panic into a 500 and writes one line when it is done.
+/// The line holds the route's pattern, never the path: a path can hold a token.
+pub async fn observe<B: MessageBody + 'static>(
+    mut request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, Error> {
+    let started = Instant::now();
+    let given = request
+        .headers()
+        .get(X_REQUEST_ID)
+        .and_then(|value| value.to_str().ok())
+        .filter(|id| is_sane(id))
+        .map(str::to_owned);
+    let id = given.unwrap_or_else(|| {
+        request
+            .app_data::<web::Data<State>>()
+            .map_or_else(|| "-".to_owned(), |state| state.clock.new_id().to_string())
+    });
+    let method = request.method().clone();
+    // HEAD is GET without the body (RFC 9110 §9.3.2); the server leaves the body out by itself.
+    if method == Method::HEAD {
+        request.head_mut().method = Method::GET;
+    }
+    let span = tracing::info_span!("request", request_id = %id);
+
+    let answer = REQUEST_ID
+        .scope(
+            id.clone(),
+            AssertUnwindSafe(next.call(request)).catch_unwind(),
+        )
+        .instrument(span.clone())
+        .await;
+    let _entered = span.entered();
+    let latency_ms = started.elapsed().as_secs_f64() * 1e3;
+    match answer {
+        Ok(Ok(mut response)) => {
+            if let Ok(value) = HeaderValue::from_str(&id) {
+                response.headers_mut().insert(X_REQUEST_ID, value);
+            }
+            log(&method, &response, latency_ms);
+            Ok(response)
+        }
+        Ok(Err(error)) => Err(error),
+        Err(panic) => {
+            let message = panic
+                .downcast_ref::<&str>()
+                .copied()
+                .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+                .unwrap_or("(no message)");
+            tracing::error!(%method, status = 500, latency_ms, panic = message, "a handler panicked");
+            let mut error = ApiError::internal("panic");
+            error.request_id = Some(id.into());
+            Err(error.into())
+        }
+    }
+}
+
+fn log<B>(method: &Method, response: &ServiceResponse<B>, latency_ms: f64) {
+    let status = response.status().as_u16();
+    let request = response.request();
+    let route = request.match_pattern().unwrap_or_else(|| "-".to_owned());
+    let extensions = request.extensions();
+    let caller = extensions.get::<Caller>().map(Caller::label);
+    let caller = caller.as_deref().unwrap_or("-");
+    let problem = response
+        .response()
+        .error()
+        .and_then(|error| error.as_error::<ApiError>());
+    match problem {
+        Some(problem) if status >= 500 => {
+            let cause = std::error::Error::source(problem).map(ToString::to_string);
+            tracing::error!(%method, route, status, latency_ms, caller, code = problem.code, cause, "request failed");
+        }
+        Some(problem) => {
+            tracing::info!(%method, route, status, latency_ms, caller, code = problem.code, "request refused");
+        }
+        None => tracing::info!(%method, route, status, latency_ms, caller, "request"),
+    }
+}
+
+/// Refuses what no route answers (404, or 405 with `Allow`) and, unless the route is public,
+/// whoever has no valid key (401): before a body is read.
+pub async fn gate<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<actix_web::body::EitherBody<B>>, Error> {
+    match admit(&request).await {
+        Ok(caller) => {
+            if let Some(caller) = caller {
+                request.extensions_mut().insert(caller);
+            }
+            let mut response = next.call(request).await?;
+            response.headers_mut().insert(
+                header::X_CONTENT_TYPE_OPTIONS,
+                HeaderValue::from_static("nosniff"),
+            );
+            Ok(response.map_into_left_body())
+        }
+        Err(problem) => Ok(request.error_response(problem).map_into_right_body()),
+    }
+}
+
+async fn admit(request: &ServiceRequest) -> Result<Option<Caller>, ApiError> {
+    let state = request
+        .app_data::<web::Data<State>>()
+        .ok_or_else(|| ApiError::internal("no state"))?;
+    match state.routes.find(request.method(), request.path()) {
+        Match::Unknown => Err(ApiError::not_found("path")),
+        Match::OtherMethods(allow) => Err(ApiError {
+            allow: Some(allow.into()),
+            ..ApiError::new(
+                405,
+                "method_not_allowed",
+                "This path does not know that method; `Allow` lists those that it does.",
+            )
+        }),
+        Match::Public => Ok(None),
+        Match::Protected => {
+            let header = request.headers().get(header::AUTHORIZATION);
+            let token = header
+                .and_then(|value| value.to_str().ok())
+                .and_then(|value| value.split_once(' '))
+                .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+                .map(|(_, token)| token.trim());
+            state
+                .access
+                .authenticate(token, state.clock.now())
+                .await
+                .map(Some)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_sane_request_id_is_taken() {
+        assert!(is_sane("a-1_B.2:3"));
+        for bad in ["", "a b", "a\"b", "é", &"x".repeat(129)] {
+            assert!(!is_sane(bad), "{bad}");
+        }
+    }
+}

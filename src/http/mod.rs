@@ -1,0 +1,108 @@
+//! The HTTP side: routes, middleware, the OpenAPI document.
+
+pub mod extract;
+pub mod middleware;
+pub mod openapi;
+pub mod problem;
+pub mod respond;
+pub mod routes;
+pub mod system;
+
+use std::sync::Arc;
+
+use actix_cors::Cors;
+use actix_web::{
+    App,
+    body::MessageBody,
+    dev::{ServiceFactory, ServiceRequest, ServiceResponse},
+    http::header,
+    middleware::from_fn,
+    web,
+};
+use tokio::sync::Notify;
+use utoipa_actix_web::AppExt;
+use utoipa_swagger_ui::SwaggerUi;
+
+use crate::{
+    access::Access,
+    clock::Clock,
+    db::Db,
+    invitations::{self, letter::Writer},
+    secrets::keys::KeyRing,
+    users::{self, password::Hasher},
+};
+use routes::Routes;
+
+/// What every handler may use.
+pub struct State {
+    pub db: Db,
+    pub clock: Clock,
+    pub keys: Arc<KeyRing>,
+    pub access: Access,
+    pub hasher: Hasher,
+    pub writer: Arc<Writer>,
+    pub routes: Routes,
+    /// Rung when something was queued.
+    pub bell: Arc<Notify>,
+}
+
+/// All routes of the API.
+pub fn api(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
+    users::http::routes(config);
+    invitations::http::routes(config);
+    system::routes(config);
+}
+
+/// The application of one worker thread.
+pub fn app(
+    state: web::Data<State>,
+    cors_origins: Vec<String>,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody>,
+        Error = actix_web::Error,
+        InitError = (),
+    >,
+> {
+    let cors = cors_origins
+        .iter()
+        .fold(Cors::default(), |cors, origin| cors.allowed_origin(origin))
+        .allowed_methods(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
+        .allowed_headers([
+            "authorization",
+            "content-type",
+            "idempotency-key",
+            "if-match",
+            "if-none-match",
+            "last-event-id",
+            "x-request-id",
+        ])
+        .expose_headers([
+            "location",
+            "etag",
+            "link",
+            "retry-after",
+            "idempotent-replayed",
+            "x-request-id",
+        ])
+        .max_age(3_600);
+    App::new()
+        .into_utoipa_app()
+        .app_data(state)
+        .configure(api)
+        .into_app()
+        .service(web::redirect("/docs", "/docs/"))
+        .service(
+            SwaggerUi::new("/docs/{_:.*}")
+                .config(utoipa_swagger_ui::Config::from("/openapi.json").try_it_out_enabled(true)),
+        )
+        .wrap(from_fn(middleware::gate))
+        .wrap(cors)
+        .wrap(
+            actix_web::middleware::DefaultHeaders::new()
+                .add((header::X_CONTENT_TYPE_OPTIONS, "nosniff")),
+        )
+        .wrap(from_fn(middleware::observe))
+}

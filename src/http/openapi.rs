@@ -1,0 +1,181 @@
+//! The OpenAPI 3.1 document: collected from the handlers, with what holds for all of them added once.
+
+use actix_web::App;
+use utoipa::{
+    OpenApi,
+    openapi::{
+        Content, Header, HttpMethod, OpenApi as Document, RefOr, Response, ResponseBuilder,
+        path::Operation,
+        schema::{AdditionalProperties, Ref, Schema},
+        security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
+    },
+};
+use utoipa_actix_web::AppExt;
+
+use super::{api, problem::Problem};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Enlist",
+        description = "Invites people to enroll their devices in MDM: pick users, preview the invitation, say who owns the devices, send.",
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
+    ),
+    tags(
+        (name = "users", description = "The people who are invited"),
+        (name = "invitations", description = "Preview, send and look after invitations"),
+        (name = "batches", description = "What became of a `send`"),
+        (name = "system", description = "The service itself"),
+    ),
+    components(schemas(Problem)),
+)]
+struct Base;
+
+/// The document.
+pub fn document() -> Document {
+    let (_, mut document) = App::new()
+        .into_utoipa_app()
+        .openapi(Base::openapi())
+        .configure(api)
+        .split_for_parts();
+    document
+        .components
+        .get_or_insert_default()
+        .add_security_scheme(
+            "bearer",
+            SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)),
+        );
+    document.security = Some(vec![SecurityRequirement::new(
+        "bearer",
+        Vec::<String>::new(),
+    )]);
+    close_requests(&mut document);
+    for item in document.paths.paths.values_mut() {
+        for (method, operation) in [
+            (HttpMethod::Get, &mut item.get),
+            (HttpMethod::Post, &mut item.post),
+            (HttpMethod::Put, &mut item.put),
+            (HttpMethod::Patch, &mut item.patch),
+            (HttpMethod::Delete, &mut item.delete),
+        ] {
+            if let Some(operation) = operation {
+                add_common_answers(operation, &method);
+            }
+        }
+    }
+    document
+}
+
+/// The document as it is checked in and served.
+///
+/// # Errors
+/// Never in practice: every part of it can be written as JSON.
+pub fn json() -> Result<String, serde_json::Error> {
+    let mut text = serde_json::to_string_pretty(&document())?;
+    text.push('\n');
+    Ok(text)
+}
+
+/// Request bodies take no other fields than theirs: an unknown one is a 422.
+fn close_requests(document: &mut Document) {
+    const REQUESTS: [&str; 6] = [
+        "CreateUser",
+        "PatchUser",
+        "SetPassword",
+        "UserFilter",
+        "PreviewRequest",
+        "SendRequest",
+    ];
+    let Some(components) = &mut document.components else {
+        return;
+    };
+    for name in REQUESTS {
+        if let Some(RefOr::T(Schema::Object(object))) = components.schemas.get_mut(name) {
+            object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+        }
+    }
+}
+
+fn problem(description: &str) -> Response {
+    ResponseBuilder::new()
+        .description(description)
+        .content(
+            "application/problem+json",
+            Content::new(Some(Ref::from_schema_name("Problem"))),
+        )
+        .build()
+}
+
+/// The answers that any operation may give, and the request id in every answer.
+fn add_common_answers(operation: &mut Operation, method: &HttpMethod) {
+    let is_public = operation.security.as_ref().is_some_and(Vec::is_empty);
+    let has_path_id = operation
+        .parameters
+        .iter()
+        .flatten()
+        .any(|parameter| matches!(parameter, RefOr::T(parameter) if parameter.name == "id"));
+    let takes_body = operation.request_body.is_some();
+    let has_parameters = operation
+        .parameters
+        .as_ref()
+        .is_some_and(|all| !all.is_empty());
+    let mut add = |status: &str, description: &str| {
+        operation
+            .responses
+            .responses
+            .entry(status.to_owned())
+            .or_insert_with(|| RefOr::T(problem(description)));
+    };
+    if !is_public {
+        add("401", "No key, or one that is not valid");
+        add("403", "The key's role does not reach");
+    }
+    if has_path_id {
+        add("404", "There is no such thing");
+    }
+    if takes_body {
+        add("400", "The body is not JSON");
+        add("408", "The body did not arrive in time");
+        add("413", "The body is too large");
+        add("415", "The body is not sent as JSON");
+    }
+    if takes_body || has_parameters {
+        add(
+            "422",
+            "The body or the query is not valid: `errors` lists every fault",
+        );
+    }
+    if matches!(method, HttpMethod::Post) && takes_body {
+        add(
+            "409",
+            "It conflicts with the state, or a request with the same idempotency key is running",
+        );
+    }
+    add("500", "A fault of ours");
+    add("503", "The database is away");
+    for response in operation.responses.responses.values_mut() {
+        if let RefOr::T(response) = response {
+            // The contract of problems is one media type, also where a handler names its own.
+            if let Some(content) = response.content.shift_remove("application/json") {
+                let is_problem = matches!(
+                    &content,
+                    RefOr::T(Content { schema: Some(RefOr::Ref(schema)), .. }) if schema.ref_location.ends_with("/Problem")
+                );
+                let media_type = if is_problem {
+                    "application/problem+json"
+                } else {
+                    "application/json"
+                };
+                response.content.insert(media_type.to_owned(), content);
+            }
+            response
+                .headers
+                .entry("X-Request-Id".to_owned())
+                .or_insert_with(|| {
+                    let mut header = Header::default();
+                    header.description = Some("The request's id, as in the log".to_owned());
+                    RefOr::T(header)
+                });
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! `application/problem+json` (RFC 9457): the one envelope of every error.
+
+use actix_web::{
+    HttpResponse, ResponseError,
+    http::{
+        StatusCode,
+        header::{self, HeaderValue},
+    },
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::middleware::current_request_id;
+use crate::{
+    db::DbError,
+    error::{ApiError, Fault},
+};
+
+/// Problem details of a failed request (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Problem<'a> {
+    /// `urn:enlist:problem:` and the code.
+    #[serde(rename = "type")]
+    #[schema(examples("urn:enlist:problem:not_found"))]
+    kind: String,
+    /// What went wrong, for programs.
+    code: &'a str,
+    /// What went wrong in general: the same for every problem of this status.
+    title: &'a str,
+    /// The HTTP status.
+    #[schema(minimum = 400, maximum = 599)]
+    status: u16,
+    /// What went wrong this time, and what to do about it.
+    detail: &'a str,
+    /// The request's id, as in `X-Request-Id` and in the log.
+    request_id: String,
+    /// Every fault of a bad body or query.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [Fault],
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let status = self.status_code();
+        let request_id = self
+            .request_id
+            .as_deref()
+            .map_or_else(current_request_id, str::to_owned);
+        let problem = Problem {
+            kind: format!("urn:enlist:problem:{}", self.code),
+            code: self.code,
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: self.status,
+            detail: &self.detail,
+            request_id,
+            errors: &self.faults,
+        };
+        let mut response = HttpResponse::build(status);
+        response.content_type("application/problem+json");
+        if let Ok(id) = HeaderValue::from_str(&problem.request_id) {
+            response.insert_header((header::HeaderName::from_static("x-request-id"), id));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            response.insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"enlist\""));
+        }
+        if let Some(seconds) = self.retry_after {
+            response.insert_header((header::RETRY_AFTER, seconds.to_string()));
+        }
+        if let Some(allow) = &self.allow {
+            response.insert_header((header::ALLOW, &**allow));
+        }
+        response.json(&problem)
+    }
+}
+
+impl From<DbError> for ApiError {
+    fn from(error: DbError) -> Self {
+        match error {
+            DbError::Unavailable(reason) => Self::unavailable(2, reason),
+            error if error.is_gone() => Self::unavailable(2, error),
+            error => Self::internal(error),
+        }
+    }
+}
+
+impl From<diesel::result::Error> for ApiError {
+    fn from(error: diesel::result::Error) -> Self {
+        DbError::from(error).into()
+    }
+}

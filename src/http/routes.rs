@@ -1,0 +1,93 @@
+//! Every route there is, read from the OpenAPI document: so the document, the 404s, the 405s and
+//! the gate cannot disagree.
+
+use actix_web::{dev::ResourceDef, http::Method};
+use utoipa::openapi::{OpenApi, PathItem, path::Operation};
+
+/// How a path and a method fit the routes.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Match {
+    /// Anybody may call it.
+    Public,
+    /// Needs a key.
+    Protected,
+    /// The path is known, the method is not: the value of `Allow`.
+    OtherMethods(String),
+    /// No such path.
+    Unknown,
+}
+
+struct Route {
+    path: ResourceDef,
+    /// Literal segments first: `/users/export` before `/users/{id}`.
+    parameters: usize,
+    methods: Vec<(Method, bool)>,
+}
+
+/// The table of all routes.
+pub struct Routes(Vec<Route>);
+
+impl Routes {
+    /// Reads the table. An operation with an empty `security` list is public.
+    pub fn of(document: &OpenApi) -> Self {
+        let mut routes: Vec<Route> = document
+            .paths
+            .paths
+            .iter()
+            .map(|(path, item)| Route {
+                path: ResourceDef::new(path.as_str()),
+                parameters: path.matches('{').count(),
+                methods: operations(item)
+                    .map(|(method, operation)| (method, is_public(operation)))
+                    .collect(),
+            })
+            .collect();
+        // The bundled documentation is made of files, not operations.
+        routes.push(Route {
+            path: ResourceDef::prefix("/docs"),
+            parameters: 1,
+            methods: vec![(Method::GET, true)],
+        });
+        routes.sort_by_key(|route| route.parameters);
+        Self(routes)
+    }
+
+    /// Finds the route of a request.
+    pub fn find(&self, method: &Method, path: &str) -> Match {
+        let Some(route) = self.0.iter().find(|route| route.path.is_match(path)) else {
+            return Match::Unknown;
+        };
+        match route.methods.iter().find(|(known, _)| known == method) {
+            Some((_, true)) => Match::Public,
+            Some((_, false)) => Match::Protected,
+            None => {
+                let mut names: Vec<&str> = route
+                    .methods
+                    .iter()
+                    .map(|(known, _)| known.as_str())
+                    .collect();
+                if names.contains(&"GET") {
+                    names.push("HEAD");
+                }
+                names.sort_unstable();
+                Match::OtherMethods(names.join(", "))
+            }
+        }
+    }
+}
+
+fn is_public(operation: &Operation) -> bool {
+    operation.security.as_ref().is_some_and(Vec::is_empty)
+}
+
+fn operations(item: &PathItem) -> impl Iterator<Item = (Method, &Operation)> {
+    [
+        (Method::GET, &item.get),
+        (Method::POST, &item.post),
+        (Method::PUT, &item.put),
+        (Method::PATCH, &item.patch),
+        (Method::DELETE, &item.delete),
+    ]
+    .into_iter()
+    .filter_map(|(method, operation)| operation.as_ref().map(|operation| (method, operation)))
+}

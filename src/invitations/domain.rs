@@ -1,0 +1,476 @@
+//! The words of invitations, and the requests that use them. Pure.
+
+use chrono::{DateTime, Utc};
+use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
+use serde::Serialize;
+use unicode_normalization::UnicodeNormalization;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use crate::{
+    paging::Limit,
+    string_enum,
+    users::domain::{LocaleTag, UserFilter},
+    wire::{
+        Faults, Flaw, QueryTypes, check_length, is_direction_override, parse_text, whole_number,
+    },
+};
+
+/// The most recipients of one request.
+pub const MOST_RECIPIENTS: usize = 100_000;
+
+string_enum! {
+    /// What a user enrolls with (PRODUCT §3).
+    Method {
+        /// A PIN.
+        Pin = "pin",
+        /// The user's own password.
+        Password = "password",
+        /// A PIN and the user's own password.
+        PinAndPassword = "pin_and_password",
+        /// A QR code.
+        Qr = "qr",
+    }
+}
+
+impl Method {
+    /// Whether a PIN is part of it.
+    pub const fn has_pin(self) -> bool {
+        matches!(self, Self::Pin | Self::PinAndPassword)
+    }
+
+    /// Whether the user's own password is part of it.
+    pub const fn has_password(self) -> bool {
+        matches!(self, Self::Password | Self::PinAndPassword)
+    }
+}
+
+string_enum! {
+    /// Who owns a device (PRODUCT §2).
+    Ownership {
+        /// The option is off.
+        Undefined = "undefined",
+        /// The user's own device.
+        UserOwned = "user_owned",
+        /// The organisation's device.
+        CompanyOwned = "company_owned",
+    }
+}
+
+string_enum! {
+    /// How an invitation reaches its user.
+    Delivery {
+        /// By e-mail.
+        Email = "email",
+        /// Issued without mailing.
+        None = "none",
+    }
+}
+
+string_enum! {
+    /// How far an invitation got.
+    State {
+        /// The user can enroll with it.
+        Pending = "pending",
+        /// The user has enrolled with it.
+        Completed = "completed",
+        /// Its time is over.
+        Expired = "expired",
+        /// Taken back.
+        Revoked = "revoked",
+        /// Replaced by a newer one.
+        Superseded = "superseded",
+    }
+}
+
+string_enum! {
+    /// How far a message got.
+    MessageState {
+        /// Waits for its first try.
+        Queued = "queued",
+        /// On the wire.
+        Sending = "sending",
+        /// The mail server has it.
+        Accepted = "accepted",
+        /// Refused for now; will be tried again.
+        Deferred = "deferred",
+        /// Came back.
+        Bounced = "bounced",
+        /// Refused for good, or tried for too long.
+        Failed = "failed",
+        /// Not sent, on purpose: its invitation ended before.
+        Suppressed = "suppressed",
+    }
+}
+
+string_enum! {
+    /// How far an invitation's newest message got; `none` where nothing was mailed.
+    DeliveryState {
+        None = "none",
+        Queued = "queued",
+        Sending = "sending",
+        Accepted = "accepted",
+        Deferred = "deferred",
+        Bounced = "bounced",
+        Failed = "failed",
+        Suppressed = "suppressed",
+    }
+}
+
+string_enum! {
+    /// What a message is.
+    MessageKind {
+        Invitation = "invitation",
+        Reminder = "reminder",
+        Confirmation = "confirmation",
+    }
+}
+
+/// The administrator's own words in a message: up to 1,000 characters of plain text, lines allowed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note(String);
+
+impl Note {
+    /// # Errors
+    /// When it is too long or holds control characters. Blank text is no note.
+    pub fn parse(text: &str) -> Result<Option<Self>, Flaw> {
+        let note: String = text.replace("\r\n", "\n").trim().nfc().collect();
+        check_length(&note, 1_000)?;
+        let is_bad =
+            |c: char| (c.is_control() && c != '\n' && c != '\t') || is_direction_override(c);
+        if note.chars().any(is_bad) {
+            return Err(Flaw::new(
+                "control_character",
+                "must not hold control characters other than line breaks",
+            ));
+        }
+        Ok((!note.is_empty()).then_some(Self(note)))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A note as it stands in a body: may be blank.
+#[derive(Debug, Default)]
+pub struct NoteField(pub Option<Note>);
+
+impl Deserr<Faults> for NoteField {
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        location: ValuePointerRef,
+    ) -> Result<Self, Faults> {
+        match value {
+            Value::Null => Ok(Self(None)),
+            value => parse_text(value, location, Note::parse).map(Self),
+        }
+    }
+}
+
+/// Ids of a selection: up to 100,000, repeats count once.
+#[derive(Debug, Default)]
+pub struct Ids(pub Vec<Uuid>);
+
+impl Deserr<Faults> for Ids {
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        location: ValuePointerRef,
+    ) -> Result<Self, Faults> {
+        let ids = <Vec<Uuid> as Deserr<Faults>>::deserialize_from_value(value, location)?;
+        if ids.len() > MOST_RECIPIENTS {
+            return Err(Faults::at(
+                location,
+                "too_many",
+                format!(
+                    "holds {} ids; at most {MOST_RECIPIENTS} are taken at once",
+                    ids.len()
+                ),
+            ));
+        }
+        Ok(Self(ids))
+    }
+}
+
+/// How many recipients a preview lists: 0 to 500, 50 unless asked.
+#[derive(Debug)]
+pub struct PreviewLimit(pub u32);
+
+impl Default for PreviewLimit {
+    fn default() -> Self {
+        Self(50)
+    }
+}
+
+impl Deserr<Faults> for PreviewLimit {
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        location: ValuePointerRef,
+    ) -> Result<Self, Faults> {
+        whole_number(value, location, 0..=500).map(Self)
+    }
+}
+
+/// Declares a request that selects users and says how to invite them, with further fields.
+macro_rules! invitation_request {
+    ($(#[$meta:meta])* $name:ident { $($extra:tt)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Deserr, ToSchema)]
+        #[deserr(error = Faults, deny_unknown_fields)]
+        pub struct $name {
+            /// Users to invite.
+            #[schema(value_type = Option<Vec<Uuid>>, max_items = 100_000)]
+            #[deserr(default)]
+            pub user_ids: Option<Ids>,
+            /// Groups whose members to invite.
+            #[schema(value_type = Option<Vec<Uuid>>, max_items = 100_000)]
+            #[deserr(default)]
+            pub group_ids: Option<Ids>,
+            /// Invite all who match; `{}` matches every user.
+            #[deserr(default)]
+            pub filter: Option<UserFilter>,
+            /// Who owns the devices, instead of what the users' setting says.
+            #[deserr(default)]
+            pub device_ownership: Option<Ownership>,
+            /// What the users enroll with, instead of what their setting says.
+            #[deserr(default)]
+            pub method: Option<Method>,
+            /// The language of the messages, instead of each user's own.
+            #[schema(value_type = Option<String>, examples("fr"))]
+            #[deserr(default)]
+            pub locale: Option<LocaleTag>,
+            /// Plain text that the message shows.
+            #[deserr(default)]
+            #[schema(value_type = Option<String>, max_length = 1_000)]
+            pub note: NoteField,
+            /// `none` issues the invitations without mailing them.
+            #[deserr(default)]
+            pub delivery: Option<Delivery>,
+            $($extra)*
+        }
+
+        impl $name {
+            /// Who is selected, and how to invite them.
+            pub fn into_parts(self) -> (Selection, Overrides) {
+                (
+                    Selection { user_ids: self.user_ids, group_ids: self.group_ids, filter: self.filter },
+                    Overrides {
+                        device_ownership: self.device_ownership,
+                        method: self.method,
+                        locale: self.locale,
+                        note: self.note.0,
+                        delivery: self.delivery.unwrap_or(Delivery::Email),
+                    },
+                )
+            }
+        }
+    };
+}
+
+invitation_request!(
+    /// The body of `POST /invitations/send`.
+    SendRequest {}
+);
+
+invitation_request!(
+    /// The body of `POST /invitations/preview`.
+    PreviewRequest {
+        /// Whose message to show; the first who will get one unless given.
+        #[deserr(default)]
+        pub sample_user_id: Option<Uuid>,
+        /// How many recipients to list.
+        #[deserr(default)]
+        #[schema(value_type = Option<u32>, minimum = 0, maximum = 500, default = 50)]
+        pub limit: PreviewLimit,
+    }
+);
+
+/// Who is invited: the union of all that is given, each user once.
+#[derive(Debug, Default)]
+pub struct Selection {
+    pub user_ids: Option<Ids>,
+    pub group_ids: Option<Ids>,
+    pub filter: Option<UserFilter>,
+}
+
+impl Selection {
+    /// Whether nothing was given to select by.
+    pub fn is_empty(&self) -> bool {
+        let none = |ids: &Option<Ids>| ids.as_ref().is_none_or(|ids| ids.0.is_empty());
+        none(&self.user_ids) && none(&self.group_ids) && self.filter.is_none()
+    }
+}
+
+/// What the administrator says instead of the recipients' settings.
+#[derive(Debug)]
+pub struct Overrides {
+    pub device_ownership: Option<Ownership>,
+    pub method: Option<Method>,
+    pub locale: Option<LocaleTag>,
+    pub note: Option<Note>,
+    pub delivery: Delivery,
+}
+
+impl Default for Overrides {
+    fn default() -> Self {
+        Self {
+            device_ownership: None,
+            method: None,
+            locale: None,
+            note: None,
+            delivery: Delivery::Email,
+        }
+    }
+}
+
+/// The query of `GET /invitations`.
+#[derive(Debug, Deserr, IntoParams)]
+#[deserr(error = Faults, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListQuery {
+    /// Of this user.
+    #[deserr(default)]
+    pub user_id: Option<Uuid>,
+    /// Of this batch.
+    #[deserr(default)]
+    pub batch_id: Option<Uuid>,
+    /// In this state.
+    #[param(inline)]
+    #[deserr(default)]
+    pub state: Option<State>,
+    /// Whose newest message is in this state.
+    #[param(inline)]
+    #[deserr(default)]
+    pub delivery: Option<DeliveryState>,
+    /// Of this method.
+    #[param(inline)]
+    #[deserr(default)]
+    pub method: Option<Method>,
+    /// How many rows a page holds.
+    #[deserr(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
+    pub limit: Limit,
+    /// `next_cursor` of the page before.
+    #[deserr(default)]
+    pub cursor: Option<String>,
+    /// Also count all rows that match.
+    #[deserr(default)]
+    #[param(value_type = Option<bool>)]
+    pub count: bool,
+}
+
+impl QueryTypes for ListQuery {
+    const FLAGS: &'static [&'static str] = &["count"];
+    const NUMBERS: &'static [&'static str] = &["limit"];
+}
+
+/// The query of `GET /batches/{id}/results`.
+#[derive(Debug, Deserr, IntoParams)]
+#[deserr(error = Faults, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ResultsQuery {
+    /// How many rows a page holds.
+    #[deserr(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
+    pub limit: Limit,
+    /// `next_cursor` of the page before.
+    #[deserr(default)]
+    pub cursor: Option<String>,
+}
+
+impl QueryTypes for ResultsQuery {
+    const NUMBERS: &'static [&'static str] = &["limit"];
+}
+
+/// A message, as an invitation shows it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Message {
+    pub id: Uuid,
+    pub kind: MessageKind,
+    pub state: MessageState,
+    /// How often it was handed to a mail server, or tried to be.
+    pub attempts: i32,
+    pub last_attempt_at: Option<DateTime<Utc>>,
+    /// The server's last reply code (RFC 5321 §4.2).
+    pub smtp_code: Option<i16>,
+    /// The server's last enhanced status (RFC 3463).
+    pub enhanced_status: Option<String>,
+    /// Why it is in this state, in the server's words or ours.
+    pub reason: Option<String>,
+}
+
+/// An invitation, as the API shows one.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Invitation {
+    pub id: Uuid,
+    /// `null` once the user is deleted.
+    pub user_id: Option<Uuid>,
+    pub batch_id: Uuid,
+    pub method: Method,
+    pub state: State,
+    pub device_ownership: super::ownership::Shown,
+    pub locale: String,
+    pub created_at: DateTime<Utc>,
+    pub expires_at: DateTime<Utc>,
+    /// Until when the PIN works; `null` for other methods, and before the PIN was handed to a mail server.
+    pub pin_expires_at: Option<DateTime<Utc>>,
+    pub resend_count: i32,
+    pub last_sent_at: Option<DateTime<Utc>>,
+    pub delivery: DeliveryState,
+    pub messages: Vec<Message>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_selection_is_empty_unless_something_selects() {
+        let selection = |body| {
+            crate::wire::parse::<SendRequest>(body)
+                .unwrap()
+                .into_parts()
+                .0
+        };
+        assert!(selection(json!({})).is_empty());
+        assert!(selection(json!({"user_ids": [], "group_ids": null})).is_empty());
+        assert!(!selection(json!({"filter": {}})).is_empty());
+        assert!(!selection(json!({"user_ids": [Uuid::nil()]})).is_empty());
+    }
+
+    #[test]
+    fn too_many_and_unknown_are_refused() {
+        let faults = crate::wire::parse::<SendRequest>(json!({
+            "user_ids": vec![Uuid::nil(); MOST_RECIPIENTS + 1], "filter": {"group": "x", "status": 1},
+            "method": "sms", "note": "a\u{7}b", "sample_user_id": Uuid::nil(), "deliver": "none"
+        }))
+        .unwrap_err();
+        let mut places: Vec<&str> = faults.iter().map(|fault| fault.pointer.as_str()).collect();
+        places.sort_unstable();
+        assert_eq!(
+            places,
+            [
+                "/deliver",
+                "/filter/group",
+                "/filter/status",
+                "/method",
+                "/note",
+                "/sample_user_id",
+                "/user_ids"
+            ]
+        );
+    }
+
+    #[test]
+    fn notes_keep_their_lines() {
+        assert_eq!(Note::parse(" a\r\nb ").unwrap().unwrap().as_str(), "a\nb");
+        assert_eq!(Note::parse(" \n ").unwrap(), None);
+        assert!(Note::parse(&"é".repeat(1_000)).unwrap().is_some());
+        assert_eq!(
+            Note::parse(&"é".repeat(1_001)).unwrap_err().code,
+            "too_long"
+        );
+    }
+}

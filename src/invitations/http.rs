@@ -1,0 +1,528 @@
+//! `/invitations` and `/batches`.
+
+use actix_web::{
+    HttpRequest, HttpResponse, get,
+    http::header::{self, Accept, Header},
+    post, web,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{
+    domain::{
+        Invitation, ListQuery, Method, PreviewRequest, ResultsQuery, SendRequest,
+        State as InvitationState,
+    },
+    preview::{self, Asked, Preview, PreviewError, Sample},
+    queries::{self, Batch, Derivation},
+    selection::SelectionError,
+    send::{self, BatchResult, Sent},
+};
+use crate::{
+    access::{Caller, Permission},
+    error::{ApiError, Fault},
+    http::{
+        State,
+        extract::{Body, Id, Params, SELECTION},
+        respond,
+    },
+    idempotency::{self, Answer, Scope},
+    mail::qr,
+    paging::{self, Page, Position},
+    secrets::{pin::Pin, token},
+};
+
+/// Adds the handlers.
+pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
+    config
+        .service(preview_invitations)
+        .service(send_invitations)
+        .service(list)
+        .service(show)
+        .service(show_pin)
+        .service(show_qr_png)
+        .service(show_qr_svg)
+        .service(show_batch)
+        .service(list_results);
+}
+
+/// What a client is told of a selection that was not taken.
+pub fn from_selection(error: SelectionError) -> ApiError {
+    match error {
+        SelectionError::Empty => ApiError {
+            faults: vec![Fault::new(
+                "",
+                "empty_selection",
+                "give user_ids, group_ids or filter; `\"filter\": {}` selects every user",
+            )],
+            ..ApiError::new(
+                422,
+                "empty_selection",
+                "Nobody is selected: give `user_ids`, `group_ids` or `filter` (`{}` selects every user).",
+            )
+        },
+        SelectionError::Unknown(faults) => faults.into(),
+        SelectionError::TooMany => ApiError::new(
+            422,
+            "too_many_recipients",
+            "More than 100,000 users are selected; send to them in several requests.",
+        ),
+        SelectionError::Db(error) => error.into(),
+    }
+}
+
+impl From<PreviewError> for ApiError {
+    fn from(error: PreviewError) -> Self {
+        match error {
+            PreviewError::Selection(error) => from_selection(error),
+            PreviewError::BadSample(fault) => Self::invalid(vec![fault]),
+            PreviewError::Render(error) => Self::internal(error),
+            PreviewError::Mime(error) => Self::internal(error),
+        }
+    }
+}
+
+/// What the answer of a preview may be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    Json,
+    Html,
+    Mail,
+}
+
+/// The best of the shapes that `Accept` takes; JSON where it does not say.
+fn shape(request: &HttpRequest) -> Shape {
+    let Ok(accept) = Accept::parse(request) else {
+        return Shape::Json;
+    };
+    accept
+        .ranked()
+        .iter()
+        .find_map(
+            |kind| match (kind.type_().as_str(), kind.subtype().as_str()) {
+                ("text", "html") => Some(Shape::Html),
+                ("message", "rfc822") => Some(Shape::Mail),
+                ("application" | "*", "json" | "*") => Some(Shape::Json),
+                _ => None,
+            },
+        )
+        .unwrap_or(Shape::Json)
+}
+
+/// Preview an invitation
+///
+/// Shows the very message that `send` would produce, with a placeholder for the secret, for whom,
+/// and what will not go as asked. Nothing is issued, sent or stored. With `Accept: text/html` the
+/// answer is the message's HTML; with `message/rfc822`, the whole mail.
+#[utoipa::path(
+    tag = "invitations", request_body = PreviewRequest,
+    responses((status = 200, description = "The preview", content(
+        (Preview = "application/json"), (String = "text/html"), (String = "message/rfc822")
+    )))
+)]
+#[post("/invitations/preview")]
+async fn preview_invitations(
+    state: web::Data<State>,
+    caller: Caller,
+    request: HttpRequest,
+    body: Body<PreviewRequest, SELECTION>,
+) -> Result<HttpResponse, ApiError> {
+    caller.require(Permission::Manage)?;
+    let shape = shape(&request);
+    let mut body = body.value;
+    let sample_user_id = body.sample_user_id.take();
+    let limit = body.limit.0 as usize;
+    let (selection, overrides) = body.into_parts();
+    if selection.is_empty() {
+        return Err(from_selection(SelectionError::Empty));
+    }
+    let asked = Asked {
+        selection,
+        overrides,
+        sample_user_id,
+        limit,
+    };
+    let (writer, now) = (state.writer.clone(), state.clock.now());
+    let (preview, sample) = state
+        .db
+        .transaction(move |connection| {
+            preview::preview(connection, &writer, &asked, now).map_err(ApiError::from)
+        })
+        .await?;
+    match shape {
+        Shape::Json => Ok(HttpResponse::Ok().json(preview)),
+        Shape::Html => {
+            let sample = sample.ok_or_else(no_message)?;
+            Ok(HttpResponse::Ok()
+                .content_type("text/html; charset=utf-8")
+                .insert_header((
+                    header::CONTENT_SECURITY_POLICY,
+                    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox",
+                ))
+                .body(preview::standalone_html(&sample.rendered)))
+        }
+        Shape::Mail => {
+            let Sample {
+                user_id,
+                to,
+                rendered,
+            } = sample.ok_or_else(no_message)?;
+            let mail = state
+                .writer
+                .seal(&to, user_id, now, &rendered)
+                .map_err(ApiError::internal)?;
+            Ok(HttpResponse::Ok()
+                .content_type("message/rfc822")
+                .body(mail.formatted()))
+        }
+    }
+}
+
+fn no_message() -> ApiError {
+    ApiError::new(
+        422,
+        "no_message",
+        "Nobody of the selected users would get a message; ask for JSON to see why.",
+    )
+}
+
+/// Send invitations
+///
+/// Invitations and their messages are stored together; delivery begins at once. Who already has a
+/// pending invitation gets a new one, and the old one no longer works. A user who cannot be invited
+/// is reported, and holds nobody else back.
+#[utoipa::path(
+    tag = "invitations", request_body = SendRequest,
+    params(("Idempotency-Key" = Option<String>, Header, description = "A repeat with the same key and body gets the first answer")),
+    responses((status = 202, description = "Taken", body = Sent, headers(("Location" = String, description = "The batch"))))
+)]
+#[post("/invitations/send")]
+async fn send_invitations(
+    state: web::Data<State>,
+    caller: Caller,
+    request: HttpRequest,
+    body: Body<SendRequest, SELECTION>,
+) -> Result<HttpResponse, ApiError> {
+    caller.require(Permission::Manage)?;
+    let scope = Scope::of(
+        &request,
+        &caller,
+        "POST /invitations/send",
+        &body.bytes,
+        &state.keys,
+    )?;
+    let (bytes, (selection, overrides)) = (body.bytes, body.value.into_parts());
+    if selection.is_empty() {
+        return Err(from_selection(SelectionError::Empty));
+    }
+    let shared = state.clone();
+    let answer = state
+        .db
+        .transaction(move |connection| {
+            let now = shared.clock.now();
+            idempotency::once(connection, scope.as_ref(), &bytes, &shared.keys, now, |connection| {
+                let sent = send::send(
+                    connection,
+                    &shared.clock,
+                    shared.keys.signing(),
+                    &caller.label(),
+                    &selection,
+                    &overrides,
+                )
+                .map_err(from_selection)?;
+                tracing::info!(
+                    batch_id = %sent.batch_id, recipients = sent.recipient_count, skipped = sent.skipped_count,
+                    "invitations are sent"
+                );
+                Ok::<_, ApiError>(Answer {
+                    status: 202,
+                    location: Some(format!("/batches/{}", sent.batch_id)),
+                    body: serde_json::to_string(&sent).map_err(ApiError::internal)?,
+                    replayed: false,
+                })
+            })
+        })
+        .await?;
+    state.bell.notify_one();
+    Ok(respond::answer(&answer))
+}
+
+/// List invitations
+///
+/// Newest first.
+#[utoipa::path(
+    tag = "invitations", params(ListQuery),
+    responses((status = 200, description = "One page", body = Page<Invitation>))
+)]
+#[get("/invitations")]
+async fn list(
+    state: web::Data<State>,
+    caller: Caller,
+    request: HttpRequest,
+    Params(asked): Params<ListQuery>,
+) -> Result<HttpResponse, ApiError> {
+    caller.require(Permission::Read)?;
+    let filters = (
+        asked.user_id,
+        asked.batch_id,
+        asked.state,
+        asked.delivery,
+        asked.method,
+    );
+    let query = serde_json::to_string(&("invitations", filters)).map_err(ApiError::internal)?;
+    let after = open(&state, &query, asked.cursor.as_deref())?.map(|position| position.id);
+    let (now, limit) = (state.clock.now(), asked.limit);
+    let (rows, total) = state
+        .db
+        .read(move |connection| {
+            let rows = queries::list(connection, &asked, after, now)?;
+            let total = asked
+                .count
+                .then(|| queries::count(connection, &asked, now))
+                .transpose()?;
+            Ok((rows, total))
+        })
+        .await?;
+    let page = Page::of(rows, limit, total, |last| {
+        let position = Position {
+            key: String::new(),
+            id: last.id,
+        };
+        paging::seal(&state.keys, &query, &position)
+    });
+    Ok(respond::page(&request, &page))
+}
+
+fn open(state: &State, query: &str, cursor: Option<&str>) -> Result<Option<Position>, ApiError> {
+    cursor
+        .map(|cursor| paging::open(&state.keys, query, cursor))
+        .transpose()
+        .map_err(|fault| ApiError::invalid(vec![fault]))
+}
+
+/// Get an invitation
+#[utoipa::path(
+    tag = "invitations", params(("id" = Uuid, Path, description = "The invitation's id")),
+    responses((status = 200, description = "The invitation", body = Invitation))
+)]
+#[get("/invitations/{id}")]
+async fn show(
+    state: web::Data<State>,
+    caller: Caller,
+    request: HttpRequest,
+    Id(id): Id,
+) -> Result<HttpResponse, ApiError> {
+    caller.require(Permission::Read)?;
+    let now = state.clock.now();
+    let invitation = state
+        .db
+        .read(move |connection| queries::get(connection, id, now))
+        .await?
+        .ok_or_else(|| ApiError::not_found("invitation"))?;
+    Ok(respond::resource(&request, &invitation))
+}
+
+/// A live PIN.
+#[derive(Serialize, ToSchema)]
+struct LivePin {
+    pin: String,
+    /// Until when it works; the invitation's end as long as the PIN's own life has not begun.
+    expires_at: chrono::DateTime<chrono::Utc>,
+}
+
+/// Show an invitation's PIN
+///
+/// For an administrator who reads it out. 409 `not_applicable` when the invitation has no PIN or is
+/// no longer pending.
+#[utoipa::path(
+    tag = "invitations", params(("id" = Uuid, Path, description = "The invitation's id")),
+    responses(
+        (status = 200, description = "The live PIN", body = LivePin),
+        (status = 409, description = "There is no live PIN", body = crate::http::problem::Problem),
+    )
+)]
+#[get("/invitations/{id}/pin")]
+async fn show_pin(
+    state: web::Data<State>,
+    caller: Caller,
+    Id(id): Id,
+) -> Result<HttpResponse, ApiError> {
+    let live = live(&state, &caller, id, Method::has_pin).await?;
+    let expires_at = live.valid_until.unwrap_or(live.expires_at);
+    if expires_at <= state.clock.now() {
+        return Err(not_applicable(
+            "The PIN has expired; resend the invitation for a new one.",
+        ));
+    }
+    let pin = Pin::derive(key(&state, &live)?, live.id, live.counter, live.pin_length);
+    Ok(secret(&caller, id, "pin").json(LivePin {
+        pin: pin.expose().to_owned(),
+        expires_at,
+    }))
+}
+
+/// Show an invitation's QR code as PNG
+#[utoipa::path(
+    tag = "invitations", params(("id" = Uuid, Path, description = "The invitation's id")),
+    responses(
+        (status = 200, description = "The picture", body = Vec<u8>, content_type = "image/png"),
+        (status = 409, description = "There is no live QR code", body = crate::http::problem::Problem),
+    )
+)]
+#[get("/invitations/{id}/qr.png")]
+async fn show_qr_png(
+    state: web::Data<State>,
+    caller: Caller,
+    Id(id): Id,
+) -> Result<HttpResponse, ApiError> {
+    let link = live_link(&state, &caller, id).await?;
+    let picture = web::block(move || qr::png(&link))
+        .await
+        .map_err(ApiError::internal)?
+        .map_err(ApiError::internal)?;
+    Ok(secret(&caller, id, "qr")
+        .content_type("image/png")
+        .body(picture.bytes))
+}
+
+/// Show an invitation's QR code as SVG
+#[utoipa::path(
+    tag = "invitations", params(("id" = Uuid, Path, description = "The invitation's id")),
+    responses(
+        (status = 200, description = "The picture", body = String, content_type = "image/svg+xml"),
+        (status = 409, description = "There is no live QR code", body = crate::http::problem::Problem),
+    )
+)]
+#[get("/invitations/{id}/qr.svg")]
+async fn show_qr_svg(
+    state: web::Data<State>,
+    caller: Caller,
+    Id(id): Id,
+) -> Result<HttpResponse, ApiError> {
+    let link = live_link(&state, &caller, id).await?;
+    let picture = web::block(move || qr::svg(&link))
+        .await
+        .map_err(ApiError::internal)?
+        .map_err(ApiError::internal)?;
+    Ok(secret(&caller, id, "qr")
+        .content_type("image/svg+xml")
+        .body(picture))
+}
+
+async fn live_link(state: &State, caller: &Caller, id: Uuid) -> Result<String, ApiError> {
+    let live = live(state, caller, id, |method| method == Method::Qr).await?;
+    let token = token::mint(key(state, &live)?, live.id, live.counter);
+    Ok(state.writer.link(&token))
+}
+
+fn not_applicable(detail: &'static str) -> ApiError {
+    ApiError::new(409, "not_applicable", detail)
+}
+
+/// A pending invitation whose method has what is asked for.
+async fn live(
+    state: &State,
+    caller: &Caller,
+    id: Uuid,
+    applies: fn(Method) -> bool,
+) -> Result<Derivation, ApiError> {
+    caller.require(Permission::ReadSecrets)?;
+    let now = state.clock.now();
+    let derivation = state
+        .db
+        .read(move |connection| queries::derivation(connection, id, now))
+        .await?
+        .ok_or_else(|| ApiError::not_found("invitation"))?;
+    if !applies(derivation.method) {
+        return Err(not_applicable("This invitation's method does not use it."));
+    }
+    if derivation.state != InvitationState::Pending {
+        return Err(not_applicable("This invitation is no longer pending."));
+    }
+    Ok(derivation)
+}
+
+fn key<'a>(state: &'a State, live: &Derivation) -> Result<&'a crate::secrets::keys::Key, ApiError> {
+    state.keys.get(&live.key_id).ok_or_else(|| {
+        ApiError::internal(format!(
+            "the secret key `{}` is not configured",
+            live.key_id
+        ))
+    })
+}
+
+/// An answer with a secret: never stored on its way, and written down that it was looked at.
+fn secret(caller: &Caller, invitation: Uuid, what: &str) -> actix_web::HttpResponseBuilder {
+    tracing::info!(caller = caller.label(), invitation_id = %invitation, what, "a live secret was shown");
+    let mut response = HttpResponse::Ok();
+    response.insert_header((header::CACHE_CONTROL, "no-store"));
+    response
+}
+
+/// Get a batch
+///
+/// With counts of where its messages are now.
+#[utoipa::path(
+    tag = "batches", params(("id" = Uuid, Path, description = "The batch's id")),
+    responses((status = 200, description = "The batch", body = Batch))
+)]
+#[get("/batches/{id}")]
+async fn show_batch(
+    state: web::Data<State>,
+    caller: Caller,
+    request: HttpRequest,
+    Id(id): Id,
+) -> Result<HttpResponse, ApiError> {
+    caller.require(Permission::Read)?;
+    let batch = state
+        .db
+        .read(move |connection| queries::batch(connection, id))
+        .await?
+        .ok_or_else(|| ApiError::not_found("batch"))?;
+    Ok(respond::resource(&request, &batch))
+}
+
+/// List a batch's results
+///
+/// Every recipient: the invitations that were created, then who was skipped and why.
+#[utoipa::path(
+    tag = "batches", params(("id" = Uuid, Path, description = "The batch's id"), ResultsQuery),
+    responses((status = 200, description = "One page", body = Page<BatchResult>))
+)]
+#[get("/batches/{id}/results")]
+async fn list_results(
+    state: web::Data<State>,
+    caller: Caller,
+    request: HttpRequest,
+    Id(id): Id,
+    Params(asked): Params<ResultsQuery>,
+) -> Result<HttpResponse, ApiError> {
+    caller.require(Permission::Read)?;
+    let query = format!("batch results {id}");
+    let after = open(&state, &query, asked.cursor.as_deref())?
+        .map(|position| (position.key == "skipped", position.id));
+    let limit = asked.limit;
+    let rows = state
+        .db
+        .read(move |connection| {
+            if queries::batch(connection, id)?.is_none() {
+                return Ok(None);
+            }
+            queries::results(connection, id, after, limit.probe()).map(Some)
+        })
+        .await?
+        .ok_or_else(|| ApiError::not_found("batch"))?;
+    let page = Page::of(rows, limit, None, |(skipped, id, _)| {
+        let key = if *skipped { "skipped" } else { "created" };
+        paging::seal(
+            &state.keys,
+            &query,
+            &Position {
+                key: key.to_owned(),
+                id: *id,
+            },
+        )
+    });
+    Ok(respond::page(&request, &page.map(|(_, _, result)| result)))
+}

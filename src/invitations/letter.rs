@@ -1,0 +1,185 @@
+//! From an invitation to a mail: the one path that preview and delivery share.
+
+use chrono::{DateTime, Duration, Utc};
+use chrono_tz::Tz;
+use lettre::message::Mailbox;
+use uuid::Uuid;
+
+use super::domain::Method;
+use crate::{
+    mail::{
+        catalogue::Lang,
+        message::{Branding, Credential, InvitationMail, RenderError, Rendered, Renderer},
+        mime::{self, Headers, MimeError},
+    },
+    secrets::{keys::Key, pin::Pin, token},
+};
+
+/// Who a letter is to.
+#[derive(Debug, Clone)]
+pub struct Addressee {
+    pub display_name: String,
+    pub username: String,
+    pub email: String,
+    /// IANA name; UTC where it is unknown.
+    pub time_zone: Option<String>,
+    pub lang: Lang,
+}
+
+/// What the user enrolls with. `Debug` would show it, so there is none.
+pub struct Secrets {
+    pin: Pin,
+    token: String,
+}
+
+impl Secrets {
+    /// The live secrets of an invitation.
+    pub fn derive(key: &Key, invitation: Uuid, counter: u32, pin_length: u8) -> Self {
+        Self {
+            pin: Pin::derive(key, invitation, counter, pin_length),
+            token: token::mint(key, invitation, counter),
+        }
+    }
+
+    /// What a preview shows in their place.
+    pub fn placeholder(pin_length: u8) -> Self {
+        Self {
+            pin: Pin::placeholder(pin_length),
+            token: token::SAMPLE.to_owned(),
+        }
+    }
+}
+
+/// Until when what the letter carries works: the PIN's life inside the invitation's own.
+pub fn valid_until(
+    method: Method,
+    pin_issued_at: DateTime<Utc>,
+    pin_lifetime_days: u8,
+    expires_at: DateTime<Utc>,
+) -> DateTime<Utc> {
+    if method.has_pin() {
+        expires_at.min(pin_issued_at + Duration::days(i64::from(pin_lifetime_days)))
+    } else {
+        expires_at
+    }
+}
+
+/// Writes letters in the organisation's name.
+pub struct Writer {
+    renderer: Renderer,
+    from: Mailbox,
+    reply_to: Option<Mailbox>,
+    public_url: String,
+}
+
+impl Writer {
+    /// `public_url` is the base of all links, without a slash at its end.
+    ///
+    /// # Errors
+    /// When a template or a catalogue inside the binary is broken.
+    pub fn new(
+        branding: Branding,
+        from: Mailbox,
+        reply_to: Option<Mailbox>,
+        public_url: String,
+    ) -> Result<Self, RenderError> {
+        Ok(Self {
+            renderer: Renderer::new(branding)?,
+            from,
+            reply_to,
+            public_url,
+        })
+    }
+
+    /// Who the mails are from.
+    pub fn from(&self) -> &Mailbox {
+        &self.from
+    }
+
+    /// Where answers go.
+    pub fn reply_to(&self) -> Option<&Mailbox> {
+        self.reply_to.as_ref()
+    }
+
+    /// The link in a QR code.
+    pub fn link(&self, token: &str) -> String {
+        format!("{}/enroll/{token}", self.public_url)
+    }
+
+    /// Renders an invitation. `until` is when what it carries stops working.
+    ///
+    /// # Errors
+    /// When the message cannot be rendered; the error holds no secret.
+    pub fn invitation(
+        &self,
+        to: &Addressee,
+        method: Method,
+        secrets: &Secrets,
+        until: DateTime<Utc>,
+        note: Option<&str>,
+    ) -> Result<Rendered, RenderError> {
+        let link = self.link(&secrets.token);
+        let enroll_url = format!("{}/enroll", self.public_url);
+        let zone: Tz = to
+            .time_zone
+            .as_deref()
+            .and_then(|name| name.parse().ok())
+            .unwrap_or(Tz::UTC);
+        self.renderer.invitation(&InvitationMail {
+            lang: to.lang,
+            display_name: &to.display_name,
+            username: &to.username,
+            credential: match method {
+                Method::Pin => Credential::Pin(secrets.pin.expose()),
+                Method::Password => Credential::Password,
+                Method::PinAndPassword => Credential::PinAndPassword(secrets.pin.expose()),
+                Method::Qr => Credential::Qr { link: &link },
+            },
+            enroll_url: &enroll_url,
+            valid_until: until.with_timezone(&zone),
+            note,
+        })
+    }
+
+    /// The whole mail. The `Message-ID` comes from the message's id: the same on every try.
+    ///
+    /// # Errors
+    /// When the address cannot stand in a mail.
+    pub fn seal(
+        &self,
+        to: &Addressee,
+        message: Uuid,
+        date: DateTime<Utc>,
+        rendered: &Rendered,
+    ) -> Result<lettre::Message, MimeError> {
+        mime::build(
+            &Headers {
+                from: &self.from,
+                reply_to: self.reply_to.as_ref(),
+                to: &to.email,
+                to_name: &to.display_name,
+                message_id: &format!("{message}@{}", self.from.email.domain()),
+                date,
+                lang: to.lang,
+            },
+            rendered,
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pin_lives_inside_its_invitation() {
+        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let in_days = |days| now + Duration::days(days);
+        assert_eq!(valid_until(Method::Pin, now, 1, in_days(7)), in_days(1));
+        assert_eq!(
+            valid_until(Method::PinAndPassword, in_days(6), 3, in_days(7)),
+            in_days(7)
+        );
+        assert_eq!(valid_until(Method::Qr, now, 1, in_days(7)), in_days(7));
+    }
+}

@@ -1,0 +1,211 @@
+//! Who is selected: read set-wise, row by row, so that memory does not grow with a row's width.
+
+use chrono::{DateTime, Utc};
+use diesel::{
+    dsl::exists,
+    expression::BoxableExpression,
+    pg::{Pg, PgRowByRowLoadingMode},
+    prelude::*,
+    sql_types::Bool,
+};
+use uuid::Uuid;
+
+use super::{
+    domain::{MOST_RECIPIENTS, Selection},
+    plan::{Recipient, Terms},
+};
+use crate::{
+    db::DbError,
+    error::Fault,
+    schema::{group_members, groups, users},
+    users::queries::matching_ids,
+};
+
+/// Why a selection was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum SelectionError {
+    #[error("nothing selects anybody")]
+    Empty,
+    #[error("ids that nobody has")]
+    Unknown(Vec<Fault>),
+    #[error("more than {MOST_RECIPIENTS} recipients")]
+    TooMany,
+    #[error(transparent)]
+    Db(#[from] DbError),
+}
+
+impl From<diesel::result::Error> for SelectionError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Db(error.into())
+    }
+}
+
+type Predicate = Box<dyn BoxableExpression<users::table, Pg, SqlType = Bool>>;
+
+/// Which users: any of the ways of selecting.
+fn predicate(selection: &Selection, now: DateTime<Utc>) -> Option<Predicate> {
+    let mut any: Vec<Predicate> = Vec::new();
+    if let Some(ids) = selection.user_ids.as_ref().filter(|ids| !ids.0.is_empty()) {
+        any.push(Box::new(users::id.eq_any(ids.0.clone())));
+    }
+    if let Some(ids) = selection.group_ids.as_ref().filter(|ids| !ids.0.is_empty()) {
+        let members = group_members::table
+            .filter(group_members::group_id.eq_any(ids.0.clone()))
+            .select(group_members::user_id);
+        any.push(Box::new(users::id.eq_any(members)));
+    }
+    if let Some(filter) = &selection.filter {
+        any.push(Box::new(users::id.eq_any(matching_ids(filter, now))));
+    }
+    any.into_iter().reduce(|one, other| Box::new(one.or(other)))
+}
+
+/// Reads the recipients in the order of their ids and hands each to `take`.
+///
+/// `lock` holds the users until the end of the transaction, so that two sends take turns and nobody
+/// is deleted or disabled in between.
+///
+/// # Errors
+/// An empty selection, unknown ids with their pointers, too many recipients, or the database.
+pub fn recipients(
+    connection: &mut PgConnection,
+    selection: &Selection,
+    terms: &Terms,
+    lock: bool,
+    now: DateTime<Utc>,
+    mut take: impl FnMut(Recipient),
+) -> Result<usize, SelectionError> {
+    let predicate = predicate(selection, now).ok_or(SelectionError::Empty)?;
+    check_groups(connection, selection)?;
+
+    type Row = (Uuid, bool, bool, bool, Option<String>);
+    let columns = (
+        users::id,
+        users::email.is_not_null(),
+        users::enabled,
+        users::password_hash.is_not_null(),
+        users::locale,
+    );
+    let mut wanted: Vec<Wanted> = selection
+        .user_ids
+        .iter()
+        .flat_map(|ids| ids.0.iter().enumerate())
+        .map(|(index, id)| Wanted {
+            id: *id,
+            index,
+            found: false,
+        })
+        .collect();
+    wanted.sort_unstable_by_key(|wanted| wanted.id);
+    let mut count = 0;
+    let mut row_read = |row: QueryResult<Row>| -> Result<(), SelectionError> {
+        let (user_id, has_email, enabled, has_password, locale) = row?;
+        let first = wanted.partition_point(|wanted| wanted.id < user_id);
+        for wanted in wanted[first..]
+            .iter_mut()
+            .take_while(|wanted| wanted.id == user_id)
+        {
+            wanted.found = true;
+        }
+        count += 1;
+        if count > MOST_RECIPIENTS {
+            return Err(SelectionError::TooMany);
+        }
+        take(Recipient {
+            user_id,
+            has_email,
+            enabled,
+            has_password,
+            lang: terms.lang_for(locale.as_deref()),
+        });
+        Ok(())
+    };
+    let query = users::table
+        .filter(predicate)
+        .order(users::id)
+        .select(columns);
+    if lock {
+        query
+            .for_no_key_update()
+            .load_iter::<Row, PgRowByRowLoadingMode>(connection)?
+            .try_for_each(&mut row_read)?;
+    } else {
+        query
+            .load_iter::<Row, PgRowByRowLoadingMode>(connection)?
+            .try_for_each(&mut row_read)?;
+    }
+    let unknown = wanted.iter().filter(|wanted| !wanted.found);
+    let faults = unknown_ids("user_ids", "user", unknown.map(|wanted| wanted.index));
+    if faults.is_empty() {
+        Ok(count)
+    } else {
+        Err(SelectionError::Unknown(faults))
+    }
+}
+
+struct Wanted {
+    id: Uuid,
+    index: usize,
+    found: bool,
+}
+
+fn check_groups(
+    connection: &mut PgConnection,
+    selection: &Selection,
+) -> Result<(), SelectionError> {
+    let Some(ids) = selection.group_ids.as_ref().filter(|ids| !ids.0.is_empty()) else {
+        return Ok(());
+    };
+    let known: std::collections::HashSet<Uuid> = groups::table
+        .filter(groups::id.eq_any(&ids.0))
+        .select(groups::id)
+        .load(connection)?
+        .into_iter()
+        .collect();
+    let unknown = ids
+        .0
+        .iter()
+        .enumerate()
+        .filter(|(_, id)| !known.contains(id));
+    let faults = unknown_ids("group_ids", "group", unknown.map(|(index, _)| index));
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(SelectionError::Unknown(faults))
+    }
+}
+
+/// The first hundred are enough to see what went wrong.
+fn unknown_ids(field: &str, what: &str, indexes: impl Iterator<Item = usize>) -> Vec<Fault> {
+    let mut indexes: Vec<usize> = indexes.collect();
+    indexes.sort_unstable();
+    indexes
+        .into_iter()
+        .take(100)
+        .map(|index| {
+            Fault::new(
+                format!("/{field}/{index}"),
+                "unknown_id",
+                format!("there is no {what} with this id"),
+            )
+        })
+        .collect()
+}
+
+/// Whether a user is among those selected.
+///
+/// # Errors
+/// When the database is away.
+pub fn is_selected(
+    connection: &mut PgConnection,
+    selection: &Selection,
+    user: Uuid,
+    now: DateTime<Utc>,
+) -> Result<bool, SelectionError> {
+    let predicate = predicate(selection, now).ok_or(SelectionError::Empty)?;
+    let found = diesel::select(exists(
+        users::table.filter(predicate).filter(users::id.eq(user)),
+    ))
+    .get_result(connection)?;
+    Ok(found)
+}

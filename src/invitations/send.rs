@@ -1,0 +1,297 @@
+//! Sending: invitations and their messages, committed together, in a fixed number of statements.
+
+use std::io::Write;
+
+use chrono::{DateTime, Utc};
+use diesel::{
+    prelude::*,
+    sql_types::{Array, Text, Timestamptz},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{
+    domain::{Delivery, Overrides, Selection},
+    plan::{self, Decision, Notice, SkipReason, Terms},
+    selection::{self, SelectionError},
+};
+use crate::{
+    clock::Clock,
+    db::DbError,
+    mail::catalogue::Lang,
+    schema::{batch_skips, batches, invitations, messages},
+    secrets::keys::Key,
+    settings::Applied,
+    string_enum,
+};
+
+/// How many results an answer lists; `GET /batches/{id}/results` has them all.
+const LISTED: usize = 1_000;
+
+string_enum! {
+    /// What happened to a recipient.
+    Outcome {
+        Created = "created",
+        Skipped = "skipped",
+    }
+}
+
+/// What happened to one recipient.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = BatchResult)]
+pub struct BatchResult {
+    pub user_id: Option<Uuid>,
+    pub outcome: Outcome,
+    pub invitation_id: Option<Uuid>,
+    /// Why the user was skipped.
+    pub reason: Option<SkipReason>,
+}
+
+/// The answer of `POST /invitations/send`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Sent {
+    pub batch_id: Uuid,
+    pub recipient_count: usize,
+    pub accepted_count: usize,
+    pub skipped_count: usize,
+    /// The first 1,000.
+    pub results: Vec<BatchResult>,
+    pub notices: Vec<Notice>,
+}
+
+/// Twenty-odd bytes a recipient: all that is held of 100,000.
+struct Invited {
+    user: Uuid,
+    invitation: Uuid,
+    lang: Lang,
+}
+
+/// Invites everybody who is selected and can be. Runs inside a transaction; nothing leaves the
+/// machine here.
+///
+/// # Errors
+/// [`SelectionError`]; then nothing may be kept.
+pub fn send(
+    connection: &mut PgConnection,
+    clock: &Clock,
+    key: &Key,
+    created_by: &str,
+    selection: &Selection,
+    overrides: &Overrides,
+) -> Result<Sent, SelectionError> {
+    let now = clock.now();
+    let terms = Terms::of(&Applied::default(), overrides);
+    let batch_id = clock.new_id();
+
+    let mut invited: Vec<Invited> = Vec::new();
+    let mut skipped: Vec<(Uuid, SkipReason)> = Vec::new();
+    let mut results: Vec<BatchResult> = Vec::new();
+    let recipient_count =
+        selection::recipients(connection, selection, &terms, true, now, |recipient| {
+            let user = recipient.user_id;
+            let result = match plan::decide(&recipient, &terms) {
+                Decision::Invite => {
+                    let invitation = clock.new_id();
+                    invited.push(Invited {
+                        user,
+                        invitation,
+                        lang: recipient.lang,
+                    });
+                    (Outcome::Created, Some(invitation), None)
+                }
+                Decision::Skip(reason) => {
+                    skipped.push((user, reason));
+                    (Outcome::Skipped, None, Some(reason))
+                }
+            };
+            if results.len() < LISTED {
+                let (outcome, invitation_id, reason) = result;
+                results.push(BatchResult {
+                    user_id: Some(user),
+                    outcome,
+                    invitation_id,
+                    reason,
+                });
+            }
+        })?;
+
+    end_pending(
+        connection,
+        invited.iter().map(|invited| invited.user),
+        "superseded",
+        now,
+    )?;
+    diesel::insert_into(batches::table)
+        .values((
+            batches::id.eq(batch_id),
+            batches::created_at.eq(now),
+            batches::created_by.eq(created_by),
+            batches::note.eq(overrides.note.as_ref().map(super::domain::Note::as_str)),
+            batches::recipient_count.eq(count(recipient_count)),
+            batches::skipped_count.eq(count(skipped.len())),
+        ))
+        .execute(connection)?;
+    copy_invitations(connection, batch_id, key, &terms, &invited, now)?;
+    if terms.delivery == Delivery::Email {
+        copy_messages(connection, batch_id, clock, &invited, now)?;
+    }
+    copy_skips(connection, batch_id, &skipped)?;
+    diesel::sql_query(
+        "UPDATE user_activity a SET last_invited_at = i.created_at, latest_invitation_id = i.id \
+         FROM invitations i WHERE i.batch_id = $1 AND a.user_id = i.user_id",
+    )
+    .bind::<diesel::sql_types::Uuid, _>(batch_id)
+    .execute(connection)?;
+
+    Ok(Sent {
+        batch_id,
+        recipient_count,
+        accepted_count: invited.len(),
+        skipped_count: skipped.len(),
+        results,
+        notices: plan::notices(&terms, invited.len()),
+    })
+}
+
+/// At most 100,000, so it always fits.
+fn count(number: usize) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+/// Ends the pending invitations of these users, as `state`; one whose time is over has expired
+/// instead. Their messages that are still to be sent are not.
+///
+/// # Errors
+/// When the database is away.
+pub fn end_pending(
+    connection: &mut PgConnection,
+    users: impl Iterator<Item = Uuid>,
+    state: &str,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    // Messages that a worker holds at this moment are skipped instead of waited for: whoever claims
+    // one later sees that its invitation has ended.
+    diesel::sql_query(
+        "WITH ended AS (
+            UPDATE invitations
+            SET state = CASE WHEN expires_at <= $3 THEN 'expired' ELSE $2 END, ended_at = least(expires_at, $3)
+            WHERE state = 'pending' AND user_id = ANY ($1)
+            RETURNING id
+        ), unsent AS (
+            SELECT m.id FROM messages m JOIN ended e ON e.id = m.invitation_id
+            WHERE m.state IN ('queued', 'deferred')
+            FOR UPDATE OF m SKIP LOCKED
+        )
+        UPDATE messages m SET state = 'suppressed', reason = $2 FROM unsent WHERE m.id = unsent.id",
+    )
+    .bind::<Array<diesel::sql_types::Uuid>, _>(users.collect::<Vec<_>>())
+    .bind::<Text, _>(state)
+    .bind::<Timestamptz, _>(now)
+    .execute(connection)?;
+    Ok(())
+}
+
+/// Text rows for COPY: ids, numbers and our own words only, so there is nothing to escape.
+fn copy_invitations(
+    connection: &mut PgConnection,
+    batch: Uuid,
+    key: &Key,
+    terms: &Terms,
+    invited: &[Invited],
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
+    use invitations as i;
+    let created_at = now.to_rfc3339();
+    let expires_at = (now + terms.invitation_lifetime).to_rfc3339();
+    let issued_at = match terms.delivery {
+        Delivery::Email => "\\N",
+        Delivery::None => created_at.as_str(),
+    };
+    diesel::copy_from(i::table)
+        .from_raw_data(
+            (
+                i::id, i::batch_id, i::user_id, i::method, i::state, i::device_ownership, i::locale, i::key_id,
+                i::counter, i::pin_length, i::pin_lifetime_days, i::pin_issued_at, i::created_at, i::expires_at,
+                i::resend_count,
+            ),
+            |copy| -> QueryResult<()> {
+                let mut copy = std::io::BufWriter::with_capacity(64 * 1024, copy);
+                for Invited { user, invitation, lang } in invited {
+                    writeln!(
+                        copy,
+                        "{invitation}\t{batch}\t{user}\t{}\tpending\t{}\t{}\t{}\t0\t{}\t{}\t{issued_at}\t{created_at}\t{expires_at}\t0",
+                        terms.method, terms.device_ownership, lang.as_str(), key.id(), terms.pin_length,
+                        terms.pin_lifetime_days,
+                    )
+                    .map_err(copy_failed)?;
+                }
+                copy.flush().map_err(copy_failed)
+            },
+        )
+        .execute(connection)?;
+    Ok(())
+}
+
+fn copy_messages(
+    connection: &mut PgConnection,
+    batch: Uuid,
+    clock: &Clock,
+    invited: &[Invited],
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
+    use messages as m;
+    let at = now.to_rfc3339();
+    diesel::copy_from(m::table)
+        .from_raw_data(
+            (
+                m::id,
+                m::kind,
+                m::invitation_id,
+                m::batch_id,
+                m::state,
+                m::attempts,
+                m::due_at,
+                m::created_at,
+            ),
+            |copy| -> QueryResult<()> {
+                let mut copy = std::io::BufWriter::with_capacity(64 * 1024, copy);
+                for Invited { invitation, .. } in invited {
+                    let id = clock.new_id();
+                    writeln!(
+                        copy,
+                        "{id}\tinvitation\t{invitation}\t{batch}\tqueued\t0\t{at}\t{at}"
+                    )
+                    .map_err(copy_failed)?;
+                }
+                copy.flush().map_err(copy_failed)
+            },
+        )
+        .execute(connection)?;
+    Ok(())
+}
+
+fn copy_skips(
+    connection: &mut PgConnection,
+    batch: Uuid,
+    skipped: &[(Uuid, SkipReason)],
+) -> QueryResult<()> {
+    use batch_skips as s;
+    diesel::copy_from(s::table)
+        .from_raw_data(
+            (s::batch_id, s::user_id, s::reason),
+            |copy| -> QueryResult<()> {
+                let mut copy = std::io::BufWriter::with_capacity(64 * 1024, copy);
+                for (user, reason) in skipped {
+                    writeln!(copy, "{batch}\t{user}\t{reason}").map_err(copy_failed)?;
+                }
+                copy.flush().map_err(copy_failed)
+            },
+        )
+        .execute(connection)?;
+    Ok(())
+}
+
+fn copy_failed(error: std::io::Error) -> diesel::result::Error {
+    diesel::result::Error::SerializationError(Box::new(error))
+}

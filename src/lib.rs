@@ -1,0 +1,34 @@
+//! Enlist invites people to enroll their devices in MDM.
+//!
+//! # The rooms
+//! - [`config`], [`startup`], [`telemetry`], [`clock`]: how the service is put together.
+//! - [`error`], [`wire`], [`etag`], [`paging`], [`idempotency`]: what all requests share.
+//! - [`http`]: routes, middleware, the OpenAPI document. [`access`]: who calls.
+//! - [`users`], [`settings`], [`invitations`]: the features. [`secrets`]: PINs and tokens.
+//! - [`mail`]: a message and the wire. [`outbox`]: the queue between the two.
+//! - [`db`], [`schema`]: Postgres.
+//!
+//! # The direction of imports
+//! `main → startup → http → features' http, workers → use cases → queries, smtp → pure files →
+//! error, wire, db, clock, schema, config`. Pure files import no diesel, actix, lettre or tokio; `mail`
+//! knows no feature. `tests/architecture.rs` holds the rule.
+
+pub mod access;
+pub mod clock;
+pub mod config;
+pub mod db;
+pub mod error;
+pub mod etag;
+pub mod http;
+pub mod idempotency;
+pub mod invitations;
+pub mod mail;
+pub mod outbox;
+pub mod paging;
+pub mod schema;
+pub mod secrets;
+pub mod settings;
+pub mod startup;
+pub mod telemetry;
+pub mod users;
+pub mod wire;

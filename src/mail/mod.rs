@@ -1,0 +1,8 @@
+//! Mails: their words, their look, their wire format, and the connection that carries them.
+//! Knows no feature and no database.
+
+pub mod catalogue;
+pub mod message;
+pub mod mime;
+pub mod qr;
+pub mod smtp;

@@ -1,0 +1,153 @@
+//! Generated from the migrations by the test `schema_is_fresh` (`BLESS=1` writes it anew).
+
+diesel::table! {
+    api_keys (id) {
+        id -> Uuid,
+        name -> Text,
+        role -> Text,
+        key_hash -> Bytea,
+        created_at -> Timestamptz,
+        expires_at -> Nullable<Timestamptz>,
+        revoked_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    batch_skips (batch_id, user_id) {
+        batch_id -> Uuid,
+        user_id -> Uuid,
+        reason -> Text,
+    }
+}
+
+diesel::table! {
+    batches (id) {
+        id -> Uuid,
+        created_at -> Timestamptz,
+        created_by -> Text,
+        note -> Nullable<Text>,
+        recipient_count -> Int4,
+        skipped_count -> Int4,
+        canceled_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    group_members (group_id, user_id) {
+        group_id -> Uuid,
+        user_id -> Uuid,
+    }
+}
+
+diesel::table! {
+    groups (id) {
+        id -> Uuid,
+        name -> Text,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    idempotency_keys (caller, route, key) {
+        caller -> Text,
+        route -> Text,
+        key -> Text,
+        fingerprint -> Text,
+        status -> Int2,
+        location -> Nullable<Text>,
+        body -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    invitations (id) {
+        id -> Uuid,
+        batch_id -> Uuid,
+        user_id -> Nullable<Uuid>,
+        method -> Text,
+        state -> Text,
+        device_ownership -> Text,
+        locale -> Text,
+        key_id -> Text,
+        counter -> Int4,
+        pin_length -> Int2,
+        pin_lifetime_days -> Int2,
+        pin_issued_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+        expires_at -> Timestamptz,
+        ended_at -> Nullable<Timestamptz>,
+        resend_count -> Int4,
+        last_sent_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    messages (id) {
+        id -> Uuid,
+        kind -> Text,
+        invitation_id -> Uuid,
+        batch_id -> Uuid,
+        state -> Text,
+        attempts -> Int4,
+        due_at -> Timestamptz,
+        created_at -> Timestamptz,
+        last_attempt_at -> Nullable<Timestamptz>,
+        smtp_code -> Nullable<Int2>,
+        enhanced_status -> Nullable<Text>,
+        reason -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    user_activity (user_id) {
+        user_id -> Uuid,
+        last_invited_at -> Timestamptz,
+        latest_invitation_id -> Nullable<Uuid>,
+    }
+}
+
+diesel::table! {
+    users (id) {
+        id -> Uuid,
+        username -> Text,
+        email -> Nullable<Text>,
+        first_name -> Text,
+        last_name -> Text,
+        display_name -> Text,
+        locale -> Nullable<Text>,
+        time_zone -> Nullable<Text>,
+        managed_apple_account -> Nullable<Text>,
+        enabled -> Bool,
+        source -> Text,
+        attributes -> Jsonb,
+        password_hash -> Nullable<Text>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        email_sort -> Text,
+        search_text -> Text,
+    }
+}
+
+diesel::joinable!(batch_skips -> batches (batch_id));
+diesel::joinable!(group_members -> groups (group_id));
+diesel::joinable!(group_members -> users (user_id));
+diesel::joinable!(invitations -> batches (batch_id));
+diesel::joinable!(invitations -> users (user_id));
+diesel::joinable!(messages -> invitations (invitation_id));
+diesel::joinable!(user_activity -> invitations (latest_invitation_id));
+diesel::joinable!(user_activity -> users (user_id));
+
+diesel::allow_tables_to_appear_in_same_query!(
+    api_keys,
+    batch_skips,
+    batches,
+    group_members,
+    groups,
+    idempotency_keys,
+    invitations,
+    messages,
+    user_activity,
+    users,
+);

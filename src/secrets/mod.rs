@@ -1,0 +1,5 @@
+//! PINs and QR tokens: derived from a key that is not in the database, never stored (PRODUCT §3).
+
+pub mod keys;
+pub mod pin;
+pub mod token;

@@ -1,0 +1,227 @@
+//! From a [`Config`] to a running service: the same way for `serve` and for the tests.
+
+use std::{net::TcpListener, sync::Arc, time::Duration};
+
+use actix_web::{HttpServer, dev::ServerHandle, web};
+use anyhow::{Context, bail};
+use lettre::transport::smtp::extension::ClientId;
+use secrecy::ExposeSecret;
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinHandle,
+};
+
+use crate::{
+    access::Access,
+    clock::Clock,
+    config::{Config, InstanceRole},
+    db::{self, Db, DbError},
+    http::{self, State, openapi, routes::Routes},
+    idempotency,
+    invitations::{self, letter::Writer},
+    mail::smtp::{SmtpLimits, SmtpPool},
+    outbox::worker::Worker,
+    secrets::keys::KeyRing,
+    users::password::Hasher,
+};
+
+/// How long requests that are under way may still take after the service was told to stop, in seconds.
+const SHUTDOWN_TIMEOUT: u64 = 30;
+/// Answers whose day is over are forgotten this often.
+const TIDY_EVERY: Duration = Duration::from_secs(600);
+
+/// The service, built and listening, not yet running.
+pub struct App {
+    server: actix_web::dev::Server,
+    port: u16,
+    role: InstanceRole,
+    worker: Worker,
+    stop: watch::Sender<bool>,
+}
+
+impl App {
+    /// Migrates (unless told not to), checks that no pending invitation's key is missing, and binds
+    /// the port.
+    ///
+    /// # Errors
+    /// Whatever stops the start, in words for the operator.
+    pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Self> {
+        let url = config.database_url.expose_secret().to_owned();
+        if config.migrate {
+            let url = url.clone();
+            let applied = tokio::task::spawn_blocking(move || db::migrate(&url))
+                .await?
+                .map_err(|error| {
+                    anyhow::anyhow!("DATABASE_URL: cannot migrate the database: {error}")
+                })?;
+            for version in applied {
+                tracing::info!(version, "migration applied");
+            }
+        }
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        // Twice the cores: measured to serve most requests with the shortest tail.
+        let db = Db::new(&url, u32::try_from(2 * cores).unwrap_or(8));
+        let keys = Arc::new(config.keys);
+        check_keys(&db, &keys, &clock).await?;
+
+        let listener = TcpListener::bind(config.listen)
+            .with_context(|| format!("ENLIST_LISTEN: cannot listen on {}", config.listen))?;
+        let port = listener.local_addr()?.port();
+        let public_url = config
+            .public_url
+            .unwrap_or_else(|| format!("http://{}:{port}", host(config.listen.ip())));
+        let hello = ClientId::Domain(config.from.email.domain().to_owned());
+        let writer = Arc::new(Writer::new(
+            config.branding,
+            config.from,
+            config.reply_to,
+            public_url,
+        )?);
+        let bell = Arc::new(Notify::new());
+        let worker = Worker {
+            db: db.clone(),
+            clock: clock.clone(),
+            keys: Arc::clone(&keys),
+            writer: Arc::clone(&writer),
+            smtp: Arc::new(SmtpPool::new(
+                config.smtp,
+                config.mail_connections,
+                hello,
+                SmtpLimits::default(),
+            )?),
+            connections: config.mail_connections,
+            bell: Arc::clone(&bell),
+        };
+        let state = web::Data::new(State {
+            access: Access::new(db.clone()),
+            db,
+            clock,
+            keys,
+            hasher: Hasher::default(),
+            writer,
+            routes: routes(config.role),
+            bell,
+        });
+        let origins = config.cors_origins;
+        let server = HttpServer::new(move || http::app(state.clone(), origins.clone()))
+            .workers(cores)
+            .shutdown_timeout(SHUTDOWN_TIMEOUT)
+            .client_request_timeout(Duration::from_secs(10))
+            .disable_signals()
+            .listen(listener)?
+            .run();
+        Ok(Self {
+            server,
+            port,
+            role: config.role,
+            worker,
+            stop: watch::Sender::new(false),
+        })
+    }
+
+    /// The port that is listened on: the one that was asked for, or any free one for port 0.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The delivery side, for whoever wants to tick it by hand.
+    pub fn worker(&self) -> &Worker {
+        &self.worker
+    }
+
+    /// What stops the service: requests and mails that are under way are finished first.
+    pub fn stopper(&self) -> Stopper {
+        Stopper {
+            server: self.server.handle(),
+            stop: self.stop.clone(),
+        }
+    }
+
+    /// Serves until stopped.
+    ///
+    /// # Errors
+    /// When the server cannot run.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let delivery: Option<JoinHandle<()>> = (self.role != InstanceRole::Api)
+            .then(|| tokio::spawn(self.worker.clone().run(self.stop.subscribe())));
+        let tidy = tokio::spawn(tidy(self.worker.db.clone(), self.worker.clock.clone()));
+        let served = self.server.await;
+        self.stop.send_replace(true);
+        tidy.abort();
+        if let Some(delivery) = delivery {
+            delivery.await?;
+        }
+        served.context("the server failed")
+    }
+}
+
+/// Stops a running [`App`].
+#[derive(Clone)]
+pub struct Stopper {
+    server: ServerHandle,
+    stop: watch::Sender<bool>,
+}
+
+impl Stopper {
+    /// Takes no more, finishes what is under way.
+    pub async fn stop(&self) {
+        self.stop.send_replace(true);
+        self.server.stop(true).await;
+    }
+}
+
+/// What this instance answers: a mere worker only says how it is.
+fn routes(role: InstanceRole) -> Routes {
+    let mut document = openapi::document();
+    if role == InstanceRole::Worker {
+        document
+            .paths
+            .paths
+            .retain(|path, _| matches!(path.as_str(), "/healthz" | "/readyz"));
+    }
+    Routes::of(&document)
+}
+
+/// How a link names the address that is listened on: "any" is no place to go to.
+fn host(ip: std::net::IpAddr) -> String {
+    match ip {
+        ip if ip.is_unspecified() => "localhost".to_owned(),
+        std::net::IpAddr::V6(ip) => format!("[{ip}]"),
+        ip => ip.to_string(),
+    }
+}
+
+/// Refuses a start that would make mails or PINs fail later, one by one.
+async fn check_keys(db: &Db, keys: &KeyRing, clock: &Clock) -> anyhow::Result<()> {
+    let now = clock.now();
+    let used = match db
+        .read(move |connection| invitations::queries::keys_in_use(connection, now))
+        .await
+    {
+        Ok(used) => used,
+        Err(DbError::Unavailable(reason)) => {
+            bail!("DATABASE_URL: the database cannot be reached: {reason}")
+        }
+        Err(error) => bail!("the database cannot be read ({error}); is its schema migrated?"),
+    };
+    match used.iter().find(|id| keys.get(id).is_none()) {
+        Some(id) => bail!(
+            "ENLIST_SECRET_KEYS: the key `{id}` is missing, and pending invitations were made with it; \
+             keep it in the list until they have ended"
+        ),
+        None => Ok(()),
+    }
+}
+
+async fn tidy(db: Db, clock: Clock) {
+    loop {
+        tokio::time::sleep(TIDY_EVERY).await;
+        let now = clock.now();
+        let done: Result<usize, DbError> = db
+            .transaction(move |connection| idempotency::forget_old(connection, now))
+            .await;
+        if let Err(error) = done {
+            tracing::warn!(%error, "old idempotency keys cannot be forgotten");
+        }
+    }
+}

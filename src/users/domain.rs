@@ -1,0 +1,803 @@
+//! What a user is, and what may be said about one. Pure.
+
+use chrono::{DateTime, Utc};
+use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
+use secrecy::SecretString;
+use serde::Serialize;
+use serde_json::Map;
+use unicode_normalization::UnicodeNormalization;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use crate::{
+    checked_text,
+    paging::Limit,
+    string_enum,
+    wire::{Faults, Flaw, Patch, QueryTypes, check_length, line, parse_text},
+};
+
+checked_text!(
+    /// What a user signs in with: one line of 1 to 254 characters.
+    Username,
+    |text| line(text, 254)
+);
+checked_text!(
+    /// A first or last name: one line of up to 200 characters.
+    PersonName,
+    |text| if text.trim().is_empty() { Ok(String::new()) } else { line(text, 200) }
+);
+checked_text!(
+    /// The name that lists and mails show: one line of 1 to 200 characters.
+    DisplayName,
+    |text| line(text, 200)
+);
+checked_text!(
+    /// A managed Apple account: one line of 1 to 254 characters.
+    AppleAccount,
+    |text| line(text, 254)
+);
+checked_text!(
+    /// One mailbox (RFC 5321): no display name, no address literal, at most 254 characters.
+    Email,
+    parse_email
+);
+checked_text!(
+    /// A language tag (BCP 47), in its usual case: `fr`, `fr-CA`, `zh-Hant-TW`.
+    LocaleTag,
+    |text| text
+        .parse::<unic_langid::LanguageIdentifier>()
+        .ok()
+        .filter(|_| (2..=35).contains(&text.len()))
+        .map(|tag| tag.to_string())
+        .ok_or_else(|| Flaw::new("invalid_locale", "must be a language tag, such as fr or fr-CA"))
+);
+checked_text!(
+    /// A time zone of the IANA database: `Europe/Paris`.
+    TimeZone,
+    |text| text
+        .parse::<chrono_tz::Tz>()
+        .map(|zone| zone.name().to_owned())
+        .map_err(|_| Flaw::new("invalid_time_zone", "must be an IANA time zone, such as Europe/Paris"))
+);
+
+fn parse_email(text: &str) -> Result<String, Flaw> {
+    let address = line(text, 254)?;
+    let options = email_address::Options::default()
+        .without_display_text()
+        .without_domain_literal();
+    email_address::EmailAddress::parse_with_options(&address, options).map_err(|_| {
+        Flaw::new(
+            "invalid_email",
+            "must be one e-mail address, such as ada@example.com",
+        )
+    })?;
+    // A quoted local part may hold spaces and more; no directory has one, many mail systems break on it.
+    if address.contains(['"', '<', '>', ' ', '\\', ',', ';']) {
+        return Err(Flaw::new(
+            "invalid_email",
+            "must be one plain e-mail address, such as ada@example.com",
+        ));
+    }
+    Ok(address)
+}
+
+/// A password: 8 to 128 characters, any characters, no composition rules (NIST SP 800-63B §3.1.1).
+#[derive(Debug)]
+pub struct Password(SecretString);
+
+impl Password {
+    /// # Errors
+    /// When it is too short or too long.
+    pub fn parse(text: &str) -> Result<Self, Flaw> {
+        // Composed, as NIST SP 800-63B §3.1.1.2 advises: another keyboard may type the same in parts.
+        let composed: String = text.nfc().collect();
+        if composed.chars().count() < 8 {
+            return Err(Flaw::new("too_short", "must have at least 8 characters"));
+        }
+        check_length(&composed, 128)?;
+        Ok(Self(composed.into()))
+    }
+
+    /// The password, for the hasher.
+    pub fn expose(&self) -> &SecretString {
+        &self.0
+    }
+}
+
+impl Deserr<Faults> for Password {
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        location: ValuePointerRef,
+    ) -> Result<Self, Faults> {
+        parse_text(value, location, Self::parse)
+    }
+}
+
+/// Custom attributes, usable in templates: up to 50 names, each with a string, number or boolean.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub struct Attributes(pub Map<String, serde_json::Value>);
+
+/// A change of attributes: `null` takes one away (RFC 7396 works member by member).
+#[derive(Debug)]
+pub struct AttributesPatch(Map<String, serde_json::Value>);
+
+const MOST_ATTRIBUTES: usize = 50;
+
+fn attributes<V: IntoValue>(
+    value: Value<V>,
+    location: ValuePointerRef,
+    null_is_fine: bool,
+) -> Result<Map<String, serde_json::Value>, Faults> {
+    let members = <std::collections::BTreeMap<String, serde_json::Value> as Deserr<Faults>>::deserialize_from_value(
+        value, location,
+    )?;
+    let mut faults = Faults::default();
+    if members.len() > MOST_ATTRIBUTES {
+        return Err(Faults::at(
+            location,
+            "too_many",
+            format!("at most {MOST_ATTRIBUTES} attributes are allowed"),
+        ));
+    }
+    for (name, value) in &members {
+        let place = location.push_key(name);
+        if let Err(flaw) = line(name, 100) {
+            faults.0.extend(
+                Faults::at(
+                    place,
+                    flaw.code,
+                    format!("the attribute's name {}", flaw.detail),
+                )
+                .0,
+            );
+        }
+        let flaw = match value {
+            serde_json::Value::String(text) => check_length(text, 1_000).err().or_else(|| {
+                text.contains('\0')
+                    .then(|| Flaw::new("control_character", "must not hold NUL"))
+            }),
+            serde_json::Value::Number(_) | serde_json::Value::Bool(_) => None,
+            serde_json::Value::Null if null_is_fine => None,
+            _ => Some(Flaw::new(
+                "wrong_type",
+                "expected a string, a number or a boolean",
+            )),
+        };
+        if let Some(flaw) = flaw {
+            faults.0.extend(Faults::at(place, flaw.code, flaw.detail).0);
+        }
+    }
+    if faults.0.is_empty() {
+        Ok(members.into_iter().collect())
+    } else {
+        Err(faults)
+    }
+}
+
+impl Deserr<Faults> for Attributes {
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        location: ValuePointerRef,
+    ) -> Result<Self, Faults> {
+        attributes(value, location, false).map(Self)
+    }
+}
+
+impl Deserr<Faults> for AttributesPatch {
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        location: ValuePointerRef,
+    ) -> Result<Self, Faults> {
+        attributes(value, location, true).map(Self)
+    }
+}
+
+string_enum! {
+    /// Where a user came from.
+    Source {
+        /// Made here, or imported.
+        Local = "local",
+        /// Kept in step with a directory.
+        Ldap = "ldap",
+        /// Provisioned through SCIM 2.0.
+        Scim = "scim",
+    }
+}
+
+string_enum! {
+    /// How far a user's newest invitation got (PRODUCT §6).
+    InviteStatus {
+        /// Never invited.
+        NotInvited = "not_invited",
+        /// Invited, and can still enroll.
+        Pending = "pending",
+        /// Enrolled with the invitation.
+        Completed = "completed",
+        /// Invited, but the invitation no longer works.
+        Expired = "expired",
+    }
+}
+
+string_enum! {
+    /// The order of `GET /users`; `-` in front turns it around.
+    Sort {
+        DisplayName = "display_name",
+        Username = "username",
+        Email = "email",
+        CreatedAt = "created_at",
+        LastInvitedAt = "last_invited_at",
+        DisplayNameDescending = "-display_name",
+        UsernameDescending = "-username",
+        EmailDescending = "-email",
+        CreatedAtDescending = "-created_at",
+        LastInvitedAtDescending = "-last_invited_at",
+    }
+}
+
+/// A part of a username, an address or a name: up to 200 characters.
+#[derive(Debug, Clone, Serialize)]
+pub struct SearchText(String);
+
+impl SearchText {
+    /// The text as it was typed.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Deserr<Faults> for SearchText {
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        location: ValuePointerRef,
+    ) -> Result<Self, Faults> {
+        parse_text(value, location, |text| {
+            if text.trim().is_empty() {
+                Ok(Self(String::new()))
+            } else {
+                line(text, 200).map(Self)
+            }
+        })
+    }
+}
+
+/// Which users: the filters of `GET /users`, and of `filter` in a selection. All must hold.
+#[derive(Debug, Clone, Default, Serialize, Deserr, ToSchema, IntoParams)]
+#[deserr(error = Faults, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct UserFilter {
+    /// A part of the username, e-mail address or names, without regard to case and accents.
+    #[schema(value_type = Option<String>, max_length = 200)]
+    #[param(value_type = Option<String>, max_length = 200)]
+    #[deserr(default)]
+    pub q: Option<SearchText>,
+    /// Members of this group.
+    #[deserr(default)]
+    pub group: Option<Uuid>,
+    /// How far the newest invitation got.
+    #[param(inline)]
+    #[deserr(default)]
+    pub invite_status: Option<InviteStatus>,
+    /// Enabled users, or disabled ones.
+    #[deserr(default)]
+    pub enabled: Option<bool>,
+    /// Where the user came from.
+    #[param(inline)]
+    #[deserr(default)]
+    pub source: Option<Source>,
+    /// The user's own language tag, exactly.
+    #[schema(value_type = Option<String>)]
+    #[param(value_type = Option<String>)]
+    #[deserr(default)]
+    pub locale: Option<SearchText>,
+}
+
+/// The query of `GET /users`.
+#[derive(Debug, Deserr, IntoParams)]
+#[deserr(error = Faults, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListQuery {
+    /// A part of the username, e-mail address or names, without regard to case and accents.
+    #[param(value_type = Option<String>, max_length = 200)]
+    #[deserr(default)]
+    pub q: Option<SearchText>,
+    /// Members of this group.
+    #[deserr(default)]
+    pub group: Option<Uuid>,
+    /// How far the newest invitation got.
+    #[param(inline)]
+    #[deserr(default)]
+    pub invite_status: Option<InviteStatus>,
+    /// Enabled users, or disabled ones.
+    #[deserr(default)]
+    pub enabled: Option<bool>,
+    /// Where the user came from.
+    #[param(inline)]
+    #[deserr(default)]
+    pub source: Option<Source>,
+    /// The user's own language tag, exactly.
+    #[param(value_type = Option<String>)]
+    #[deserr(default)]
+    pub locale: Option<SearchText>,
+    /// The order.
+    #[param(inline)]
+    #[deserr(default)]
+    pub sort: Option<Sort>,
+    /// How many rows a page holds.
+    #[deserr(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
+    pub limit: Limit,
+    /// `next_cursor` of the page before.
+    #[deserr(default)]
+    pub cursor: Option<String>,
+    /// Also count all rows that match.
+    #[deserr(default)]
+    #[param(value_type = Option<bool>)]
+    pub count: bool,
+}
+
+impl QueryTypes for ListQuery {
+    const FLAGS: &'static [&'static str] = &["enabled", "count"];
+    const NUMBERS: &'static [&'static str] = &["limit"];
+}
+
+impl ListQuery {
+    /// The filters alone.
+    pub fn filter(&self) -> UserFilter {
+        UserFilter {
+            q: self.q.clone(),
+            group: self.group,
+            invite_status: self.invite_status,
+            enabled: self.enabled,
+            source: self.source,
+            locale: self.locale.clone(),
+        }
+    }
+}
+
+/// The body of `POST /users`.
+#[derive(Debug, Deserr, ToSchema)]
+#[deserr(error = Faults, deny_unknown_fields)]
+pub struct CreateUser {
+    /// What the user signs in with; the e-mail address unless given.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 254)]
+    #[deserr(default)]
+    pub username: Option<Username>,
+    /// Where invitations go.
+    #[schema(value_type = Option<String>, format = "email", max_length = 254)]
+    #[deserr(default)]
+    pub email: Option<Email>,
+    #[schema(value_type = Option<String>, max_length = 200)]
+    #[deserr(default)]
+    pub first_name: Option<PersonName>,
+    #[schema(value_type = Option<String>, max_length = 200)]
+    #[deserr(default)]
+    pub last_name: Option<PersonName>,
+    /// The name that lists and mails show; first and last name, else the username, unless given.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
+    #[deserr(default)]
+    pub display_name: Option<DisplayName>,
+    /// The language of the user's mails; the service's own unless given.
+    #[schema(value_type = Option<String>, examples("fr-CA"))]
+    #[deserr(default)]
+    pub locale: Option<LocaleTag>,
+    /// The zone in which the user's mails tell times; UTC unless given.
+    #[schema(value_type = Option<String>, examples("Europe/Paris"))]
+    #[deserr(default)]
+    pub time_zone: Option<TimeZone>,
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 254)]
+    #[deserr(default)]
+    pub managed_apple_account: Option<AppleAccount>,
+    /// A disabled user is not invited.
+    #[deserr(default)]
+    pub enabled: Option<bool>,
+    /// Own fields: up to 50 strings, numbers or booleans.
+    #[schema(value_type = Option<Object>)]
+    #[deserr(default)]
+    pub attributes: Option<Attributes>,
+    /// For the methods `password` and `pin_and_password`: 8 to 128 characters.
+    #[schema(value_type = Option<String>, format = "password", min_length = 8, max_length = 128, write_only)]
+    #[deserr(default)]
+    pub password: Option<Password>,
+    /// Groups that the user joins.
+    #[deserr(default)]
+    #[schema(value_type = Option<Vec<Uuid>>)]
+    pub group_ids: Vec<Uuid>,
+    /// Also send an invitation.
+    #[deserr(default)]
+    #[schema(value_type = Option<bool>)]
+    pub invite: bool,
+}
+
+/// The body of `PATCH /users/{id}`: a JSON merge patch (RFC 7396).
+#[derive(Debug, Deserr, ToSchema)]
+#[deserr(error = Faults, deny_unknown_fields)]
+pub struct PatchUser {
+    #[deserr(default)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 254)]
+    pub username: Patch<Username>,
+    #[deserr(default)]
+    #[schema(value_type = Option<String>, format = "email", max_length = 254)]
+    pub email: Patch<Email>,
+    #[deserr(default)]
+    #[schema(value_type = Option<String>, max_length = 200)]
+    pub first_name: Patch<PersonName>,
+    #[deserr(default)]
+    #[schema(value_type = Option<String>, max_length = 200)]
+    pub last_name: Patch<PersonName>,
+    #[deserr(default)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
+    pub display_name: Patch<DisplayName>,
+    #[deserr(default)]
+    #[schema(value_type = Option<String>)]
+    pub locale: Patch<LocaleTag>,
+    #[deserr(default)]
+    #[schema(value_type = Option<String>)]
+    pub time_zone: Patch<TimeZone>,
+    #[deserr(default)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 254)]
+    pub managed_apple_account: Patch<AppleAccount>,
+    #[deserr(default)]
+    #[schema(value_type = Option<bool>)]
+    pub enabled: Patch<bool>,
+    #[deserr(default)]
+    #[schema(value_type = Option<Object>)]
+    pub attributes: Patch<AttributesPatch>,
+}
+
+/// The body of `PUT /users/{id}/password`.
+#[derive(Debug, Deserr, ToSchema)]
+#[deserr(error = Faults, deny_unknown_fields)]
+pub struct SetPassword {
+    /// 8 to 128 characters, no composition rules.
+    #[schema(value_type = String, format = "password", min_length = 8, max_length = 128, write_only)]
+    pub password: Password,
+}
+
+/// What is stored about a user, beside the password.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Profile {
+    pub username: String,
+    pub email: Option<String>,
+    pub first_name: String,
+    pub last_name: String,
+    pub display_name: String,
+    pub locale: Option<String>,
+    pub time_zone: Option<String>,
+    pub managed_apple_account: Option<String>,
+    pub enabled: bool,
+    pub attributes: Map<String, serde_json::Value>,
+}
+
+impl CreateUser {
+    /// The profile, its defaults filled in, beside what is not part of it.
+    ///
+    /// # Errors
+    /// When there is neither an address nor a username.
+    pub fn profile(&mut self) -> Result<Profile, Faults> {
+        let email = self.email.take().map(Email::into_string);
+        let username = self
+            .username
+            .take()
+            .map(Username::into_string)
+            .or_else(|| email.clone())
+            .ok_or_else(|| {
+                let mut faults = Faults::default();
+                faults.push(
+                    "/email",
+                    "required",
+                    "an e-mail address or a username is needed",
+                );
+                faults
+            })?;
+        let first_name = self
+            .first_name
+            .take()
+            .map(PersonName::into_string)
+            .unwrap_or_default();
+        let last_name = self
+            .last_name
+            .take()
+            .map(PersonName::into_string)
+            .unwrap_or_default();
+        Ok(Profile {
+            display_name: self.display_name.take().map_or_else(
+                || default_display_name(&first_name, &last_name, &username),
+                DisplayName::into_string,
+            ),
+            username,
+            email,
+            first_name,
+            last_name,
+            locale: self.locale.take().map(LocaleTag::into_string),
+            time_zone: self.time_zone.take().map(TimeZone::into_string),
+            managed_apple_account: self
+                .managed_apple_account
+                .take()
+                .map(AppleAccount::into_string),
+            enabled: self.enabled.unwrap_or(true),
+            attributes: self.attributes.take().unwrap_or_default().0,
+        })
+    }
+}
+
+/// First and last name as far as they are known, else the username.
+fn default_display_name(first: &str, last: &str, username: &str) -> String {
+    let full = format!("{first} {last}");
+    let name = if full.trim().is_empty() {
+        username
+    } else {
+        full.trim()
+    };
+    name.chars().take(200).collect()
+}
+
+impl Profile {
+    /// Applies a merge patch: `null` takes a value away, or back to its default.
+    ///
+    /// # Errors
+    /// When the result would be no valid user.
+    pub fn apply(&mut self, patch: PatchUser) -> Result<(), Faults> {
+        let mut faults = Faults::default();
+        let name_was_default = self.display_name
+            == default_display_name(&self.first_name, &self.last_name, &self.username);
+        set_optional(&mut self.email, patch.email, Email::into_string);
+        set_optional(&mut self.locale, patch.locale, LocaleTag::into_string);
+        set_optional(&mut self.time_zone, patch.time_zone, TimeZone::into_string);
+        set_optional(
+            &mut self.managed_apple_account,
+            patch.managed_apple_account,
+            AppleAccount::into_string,
+        );
+        set_or(
+            &mut self.first_name,
+            patch.first_name,
+            PersonName::into_string,
+            String::new,
+        );
+        set_or(
+            &mut self.last_name,
+            patch.last_name,
+            PersonName::into_string,
+            String::new,
+        );
+        match patch.username {
+            Patch::Keep => {}
+            Patch::Set(username) => self.username = username.into_string(),
+            Patch::Clear => match &self.email {
+                Some(email) => self.username.clone_from(email),
+                None => faults.push(
+                    "/username",
+                    "required",
+                    "a user without an e-mail address needs a username",
+                ),
+            },
+        }
+        match patch.display_name {
+            Patch::Set(name) => self.display_name = name.into_string(),
+            Patch::Keep if !name_was_default => {}
+            Patch::Keep | Patch::Clear => {
+                self.display_name =
+                    default_display_name(&self.first_name, &self.last_name, &self.username);
+            }
+        }
+        set_or(&mut self.enabled, patch.enabled, |enabled| enabled, || true);
+        match patch.attributes {
+            Patch::Keep => {}
+            Patch::Clear => self.attributes.clear(),
+            Patch::Set(AttributesPatch(changes)) => {
+                for (name, value) in changes {
+                    if value.is_null() {
+                        self.attributes.remove(&name);
+                    } else {
+                        self.attributes.insert(name, value);
+                    }
+                }
+                if self.attributes.len() > MOST_ATTRIBUTES {
+                    faults.push(
+                        "/attributes",
+                        "too_many",
+                        format!("at most {MOST_ATTRIBUTES} attributes are allowed"),
+                    );
+                }
+            }
+        }
+        if faults.0.is_empty() {
+            Ok(())
+        } else {
+            Err(faults)
+        }
+    }
+}
+
+fn set_optional<T>(field: &mut Option<String>, patch: Patch<T>, text: fn(T) -> String) {
+    match patch {
+        Patch::Keep => {}
+        Patch::Clear => *field = None,
+        Patch::Set(value) => *field = Some(text(value)),
+    }
+}
+
+fn set_or<F, T>(field: &mut F, patch: Patch<T>, set: fn(T) -> F, cleared: fn() -> F) {
+    match patch {
+        Patch::Keep => {}
+        Patch::Clear => *field = cleared(),
+        Patch::Set(value) => *field = set(value),
+    }
+}
+
+/// A group, as a user shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct GroupRef {
+    pub id: Uuid,
+    pub name: String,
+}
+
+/// A user, as the API shows one.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct User {
+    pub id: Uuid,
+    pub username: String,
+    pub email: Option<String>,
+    pub first_name: String,
+    pub last_name: String,
+    pub display_name: String,
+    /// The user's own language; `null`: the service's.
+    pub locale: Option<String>,
+    /// The user's own zone; `null`: UTC.
+    pub time_zone: Option<String>,
+    pub managed_apple_account: Option<String>,
+    pub enabled: bool,
+    pub source: Source,
+    pub groups: Vec<GroupRef>,
+    #[schema(value_type = Object)]
+    pub attributes: Map<String, serde_json::Value>,
+    /// Whether a password is set; the password itself is never shown.
+    pub has_password: bool,
+    pub invite_status: InviteStatus,
+    pub last_invited_at: Option<DateTime<Utc>>,
+    /// Devices that the user holds.
+    pub device_count: i64,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+impl User {
+    /// What a change starts from.
+    pub fn profile(&self) -> Profile {
+        Profile {
+            username: self.username.clone(),
+            email: self.email.clone(),
+            first_name: self.first_name.clone(),
+            last_name: self.last_name.clone(),
+            display_name: self.display_name.clone(),
+            locale: self.locale.clone(),
+            time_zone: self.time_zone.clone(),
+            managed_apple_account: self.managed_apple_account.clone(),
+            enabled: self.enabled,
+            attributes: self.attributes.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn profile(body: serde_json::Value) -> Profile {
+        crate::wire::parse::<CreateUser>(body)
+            .unwrap()
+            .profile()
+            .unwrap()
+    }
+
+    fn patched(mut profile: Profile, body: serde_json::Value) -> Profile {
+        profile.apply(crate::wire::parse(body).unwrap()).unwrap();
+        profile
+    }
+
+    #[test]
+    fn defaults_follow_from_what_is_given() {
+        let ada = profile(
+            json!({"email": "ada@example.com", "first_name": "Ada", "last_name": "Lovelace"}),
+        );
+        assert_eq!(
+            (ada.username.as_str(), ada.display_name.as_str()),
+            ("ada@example.com", "Ada Lovelace")
+        );
+        assert!(ada.enabled);
+        assert_eq!(profile(json!({"username": "kiosk"})).display_name, "kiosk");
+        let mut nobody = crate::wire::parse::<CreateUser>(json!({})).unwrap();
+        assert_eq!(nobody.profile().unwrap_err().0[0].pointer, "/email");
+    }
+
+    #[test]
+    fn a_merge_patch_changes_what_it_names_and_null_takes_away() {
+        let ada = profile(json!({
+            "email": "ada@example.com", "first_name": "Ada", "locale": "fr",
+            "attributes": {"floor": 3, "desk": "b"}
+        }));
+        let patched_ada = patched(
+            ada.clone(),
+            json!({
+                "last_name": "King", "locale": null, "attributes": {"floor": null, "team": "math"}
+            }),
+        );
+        assert_eq!(
+            patched_ada.display_name, "Ada King",
+            "a default name follows the names"
+        );
+        assert_eq!(patched_ada.locale, None);
+        assert_eq!(
+            serde_json::Value::Object(patched_ada.attributes),
+            json!({"desk": "b", "team": "math"})
+        );
+        let named = patched(ada, json!({"display_name": "The Countess"}));
+        assert_eq!(
+            patched(named.clone(), json!({"first_name": "A."})).display_name,
+            "The Countess"
+        );
+        assert_eq!(
+            patched(named, json!({"display_name": null})).display_name,
+            "Ada"
+        );
+    }
+
+    #[test]
+    fn bad_values_are_refused_where_they_are() {
+        let faults = crate::wire::parse::<CreateUser>(json!({
+            "email": "ada@example.com\r\nBcc: all@example.com", "username": "a\u{0}b", "first_name": "x".repeat(201),
+            "locale": "français", "time_zone": "Mars/Olympus", "password": "s3cr3t!", "attributes": {"a": [1]},
+            "enabled": "yes", "admin": true
+        }))
+        .unwrap_err();
+        let mut places: Vec<&str> = faults.iter().map(|fault| fault.pointer.as_str()).collect();
+        places.sort_unstable();
+        assert_eq!(
+            places,
+            [
+                "/admin",
+                "/attributes/a",
+                "/email",
+                "/enabled",
+                "/first_name",
+                "/locale",
+                "/password",
+                "/time_zone",
+                "/username"
+            ]
+        );
+        assert!(
+            !format!("{faults:?}").contains("s3cr3t!"),
+            "a password is not repeated"
+        );
+    }
+
+    #[test]
+    fn addresses() {
+        for good in [
+            "ada@example.com",
+            "a.b+c@sub.example.co.uk",
+            "zoë@exämple.org",
+            " x@y.zz ",
+        ] {
+            assert!(Email::parse(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "ada",
+            "@x.y",
+            "a@",
+            "a b@x.y",
+            "Ada <a@x.y>",
+            "\"a b\"@x.y",
+            "a@[127.0.0.1]",
+            "a@x.y, b@x.y",
+            "a@x.y\n",
+        ] {
+            if bad.trim() != "a@x.y" {
+                assert!(Email::parse(bad).is_err(), "{bad}");
+            }
+        }
+    }
+}

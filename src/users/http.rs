@@ -1,0 +1,395 @@
+//! `/users`.
+
+use actix_web::{HttpRequest, HttpResponse, delete, get, http::header, patch, post, put, web};
+use diesel::prelude::*;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{
+    domain::{CreateUser, InviteStatus, ListQuery, PatchUser, SetPassword, Sort, User},
+    queries::{self, Taken},
+};
+use crate::{
+    access::{Caller, Permission},
+    db::DbError,
+    error::{ApiError, Fault},
+    etag,
+    http::{
+        State,
+        extract::{Body, Id, Params, tags},
+        respond,
+    },
+    idempotency::{self, Answer, Scope},
+    invitations::{
+        domain::{Ids, Overrides, Selection},
+        http::from_selection,
+        send,
+    },
+    paging::{self, Page},
+};
+
+/// Adds the handlers.
+pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
+    config
+        .service(list)
+        .service(create)
+        .service(show)
+        .service(change)
+        .service(remove)
+        .service(set_password);
+}
+
+fn taken(fields: &[Taken]) -> ApiError {
+    let faults = fields
+        .iter()
+        .map(|field| match field {
+            Taken::Username => Fault::new("/username", "taken", "another user has this username"),
+            Taken::Email => Fault::new("/email", "taken", "another user has this e-mail address"),
+        })
+        .collect();
+    ApiError::conflict(
+        "already_exists",
+        "Another user has this username or e-mail address (upper and lower case are the same).",
+        faults,
+    )
+}
+
+/// A violated unique index is a 409 like any other clash; all else is as usual.
+fn stored_or_taken(error: DbError) -> ApiError {
+    match queries::taken_by_constraint(&error) {
+        Some(field) => taken(&[field]),
+        None => error.into(),
+    }
+}
+
+/// List users
+///
+/// Filters can be combined. Pages are keyset pages: no row comes twice or is missing while others
+/// are added.
+#[utoipa::path(
+    tag = "users", params(ListQuery),
+    responses((status = 200, description = "One page", body = Page<User>))
+)]
+#[get("/users")]
+async fn list(
+    state: web::Data<State>,
+    caller: Caller,
+    request: HttpRequest,
+    Params(asked): Params<ListQuery>,
+) -> Result<HttpResponse, ApiError> {
+    caller.require(Permission::Read)?;
+    let sort = asked.sort.unwrap_or(Sort::DisplayName);
+    let filter = asked.filter();
+    let query = serde_json::to_string(&("users", &filter, sort)).map_err(ApiError::internal)?;
+    let after = asked
+        .cursor
+        .as_deref()
+        .map(|cursor| paging::open(&state.keys, &query, cursor))
+        .transpose()
+        .map_err(|fault| ApiError::invalid(vec![fault]))?;
+    let (now, limit, count) = (state.clock.now(), asked.limit, asked.count);
+    let (rows, total) = state
+        .db
+        .read(move |connection| {
+            let rows = queries::list(
+                connection,
+                &filter,
+                sort,
+                after.as_ref(),
+                limit.probe(),
+                now,
+            )?;
+            let total = count
+                .then(|| queries::count(connection, &filter, now))
+                .transpose()?;
+            Ok((rows, total))
+        })
+        .await?;
+    let page = Page::of(rows, limit, total, |last| {
+        paging::seal(&state.keys, &query, &queries::position(last, sort))
+    });
+    Ok(respond::page(&request, &page))
+}
+
+/// The answer of `POST /users`.
+#[derive(Debug, Serialize, ToSchema)]
+struct CreatedUser {
+    #[serde(flatten)]
+    user: User,
+    /// What came of `invite: true`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    invitation: Option<send::BatchResult>,
+}
+
+/// Create a user
+///
+/// Needs `email` or `username`. With `invite: true` an invitation is sent at once; a user who cannot
+/// be invited is created all the same, and `invitation` says why.
+#[utoipa::path(
+    tag = "users", request_body = CreateUser,
+    params(("Idempotency-Key" = Option<String>, Header, description = "A repeat with the same key and body gets the first answer")),
+    responses(
+        (status = 201, description = "Created", body = CreatedUser, headers(("Location" = String, description = "The user"))),
+        (status = 409, description = "Another user has this username or address", body = crate::http::problem::Problem),
+    )
+)]
+#[post("/users")]
+async fn create(
+    state: web::Data<State>,
+    caller: Caller,
+    request: HttpRequest,
+    body: Body<CreateUser>,
+) -> Result<HttpResponse, ApiError> {
+    caller.require(Permission::Manage)?;
+    let scope = Scope::of(&request, &caller, "POST /users", &body.bytes, &state.keys)?;
+    let (mut new, bytes) = (body.value, body.bytes);
+    let profile = new
+        .profile()
+        .map_err(|faults| ApiError::invalid(faults.0))?;
+    let password_hash = match new.password {
+        Some(password) => Some(state.hasher.hash(password).await?),
+        None => None,
+    };
+    let (shared, invite, group_ids) = (state.clone(), new.invite, new.group_ids);
+    let answer = state
+        .db
+        .transaction(move |connection| {
+            let now = shared.clock.now();
+            idempotency::once(
+                connection,
+                scope.as_ref(),
+                &bytes,
+                &shared.keys,
+                now,
+                |connection| {
+                    let clashes = queries::taken(connection, &profile, None)?;
+                    if !clashes.is_empty() {
+                        return Err(taken(&clashes));
+                    }
+                    let id = shared.clock.new_id();
+                    queries::insert(connection, id, &profile, password_hash.as_ref(), now)
+                        .map_err(stored_or_taken)?;
+                    refuse_unknown_groups(
+                        &group_ids,
+                        &queries::join_groups(connection, id, &group_ids)?,
+                    )?;
+                    let invitation = if invite {
+                        let selection = Selection {
+                            user_ids: Some(Ids(vec![id])),
+                            ..Selection::default()
+                        };
+                        let mut sent = send::send(
+                            connection,
+                            &shared.clock,
+                            shared.keys.signing(),
+                            &caller.label(),
+                            &selection,
+                            &Overrides::default(),
+                        )
+                        .map_err(from_selection)?;
+                        sent.results.pop()
+                    } else {
+                        None
+                    };
+                    let user = queries::get(connection, id, now)?
+                        .ok_or_else(|| ApiError::internal("gone"))?;
+                    let created = CreatedUser { user, invitation };
+                    Ok(Answer {
+                        status: 201,
+                        location: Some(format!("/users/{id}")),
+                        body: serde_json::to_string(&created).map_err(ApiError::internal)?,
+                        replayed: false,
+                    })
+                },
+            )
+        })
+        .await?;
+    if invite {
+        state.bell.notify_one();
+    }
+    Ok(respond::answer(&answer))
+}
+
+fn refuse_unknown_groups(given: &[Uuid], unknown: &[Uuid]) -> Result<(), ApiError> {
+    let faults: Vec<Fault> = given
+        .iter()
+        .enumerate()
+        .filter(|(_, id)| unknown.contains(id))
+        .map(|(index, _)| {
+            Fault::new(
+                format!("/group_ids/{index}"),
+                "unknown_id",
+                "there is no group with this id",
+            )
+        })
+        .collect();
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(faults.into())
+    }
+}
+
+/// Get a user
+#[utoipa::path(
+    tag = "users", params(("id" = Uuid, Path, description = "The user's id")),
+    responses((status = 200, description = "The user", body = User))
+)]
+#[get("/users/{id}")]
+async fn show(
+    state: web::Data<State>,
+    caller: Caller,
+    request: HttpRequest,
+    Id(id): Id,
+) -> Result<HttpResponse, ApiError> {
+    caller.require(Permission::Read)?;
+    let now = state.clock.now();
+    let user = state
+        .db
+        .read(move |connection| queries::get(connection, id, now))
+        .await?
+        .ok_or_else(|| ApiError::not_found("user"))?;
+    Ok(respond::resource(&request, &user))
+}
+
+/// Change a user
+///
+/// A JSON merge patch (RFC 7396): what is not named stays, `null` takes a value away or back to its
+/// default. Disabling a user revokes a pending invitation.
+#[utoipa::path(
+    tag = "users", request_body = PatchUser,
+    params(
+        ("id" = Uuid, Path, description = "The user's id"),
+        ("If-Match" = Option<String>, Header, description = "Change only the version with this `ETag`"),
+    ),
+    responses(
+        (status = 200, description = "The user as changed", body = User),
+        (status = 409, description = "Another user has this username or address", body = crate::http::problem::Problem),
+        (status = 412, description = "The user has changed since", body = crate::http::problem::Problem),
+    )
+)]
+#[patch("/users/{id}")]
+async fn change(
+    state: web::Data<State>,
+    caller: Caller,
+    request: HttpRequest,
+    Id(id): Id,
+    body: Body<PatchUser>,
+) -> Result<HttpResponse, ApiError> {
+    caller.require(Permission::Manage)?;
+    let wanted = tags(&request, header::IF_MATCH);
+    let clock = state.clock.clone();
+    let user = state
+        .db
+        .transaction(move |connection| {
+            let now = clock.now();
+            let user = lock(connection, id, wanted.as_ref(), now)?;
+            let was_enabled = user.enabled;
+            let before = user.profile();
+            let mut profile = before.clone();
+            profile
+                .apply(body.value)
+                .map_err(|faults| ApiError::invalid(faults.0))?;
+            if profile == before {
+                return Ok(user);
+            }
+            let clashes = queries::taken(connection, &profile, Some(id))?;
+            if !clashes.is_empty() {
+                return Err(taken(&clashes));
+            }
+            queries::update(connection, id, &profile, now).map_err(stored_or_taken)?;
+            if was_enabled && !profile.enabled {
+                send::end_pending(connection, std::iter::once(id), "revoked", now)?;
+            }
+            queries::get(connection, id, now)?.ok_or_else(|| ApiError::internal("gone"))
+        })
+        .await?;
+    Ok(respond::resource(&request, &user))
+}
+
+/// The user as it is now, held until the end of the transaction.
+fn lock(
+    connection: &mut PgConnection,
+    id: Uuid,
+    wanted: Option<&etag::Tags>,
+    now: chrono::DateTime<chrono::Utc>,
+) -> Result<User, ApiError> {
+    if !queries::lock(connection, id)? {
+        return Err(ApiError::not_found("user"));
+    }
+    let user = queries::get(connection, id, now)?.ok_or_else(|| ApiError::not_found("user"))?;
+    match wanted {
+        Some(tags) if !tags.match_strongly(&etag::of(&user)) => {
+            Err(ApiError::precondition_failed())
+        }
+        _ => Ok(user),
+    }
+}
+
+/// Delete a user
+///
+/// A pending invitation is revoked; invitations and batches stay, without the person.
+#[utoipa::path(
+    tag = "users",
+    params(
+        ("id" = Uuid, Path, description = "The user's id"),
+        ("If-Match" = Option<String>, Header, description = "Delete only the version with this `ETag`"),
+    ),
+    responses(
+        (status = 204, description = "Deleted"),
+        (status = 412, description = "The user has changed since", body = crate::http::problem::Problem),
+    )
+)]
+#[delete("/users/{id}")]
+async fn remove(
+    state: web::Data<State>,
+    caller: Caller,
+    request: HttpRequest,
+    Id(id): Id,
+) -> Result<HttpResponse, ApiError> {
+    caller.require(Permission::Manage)?;
+    let wanted = tags(&request, header::IF_MATCH);
+    let clock = state.clock.clone();
+    state
+        .db
+        .transaction(move |connection| {
+            let now = clock.now();
+            let user = lock(connection, id, wanted.as_ref(), now)?;
+            if user.invite_status == InviteStatus::Pending {
+                send::end_pending(connection, std::iter::once(id), "revoked", now)?;
+            }
+            queries::delete(connection, id)?;
+            Ok::<_, ApiError>(())
+        })
+        .await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Set a user's password
+#[utoipa::path(
+    tag = "users", request_body = SetPassword,
+    params(("id" = Uuid, Path, description = "The user's id")),
+    responses((status = 204, description = "Set"))
+)]
+#[put("/users/{id}/password")]
+async fn set_password(
+    state: web::Data<State>,
+    caller: Caller,
+    Id(id): Id,
+    body: Body<SetPassword>,
+) -> Result<HttpResponse, ApiError> {
+    caller.require(Permission::Manage)?;
+    let hash = state.hasher.hash(body.value.password).await?;
+    let now = state.clock.now();
+    let known = state
+        .db
+        .transaction(move |connection| queries::set_password(connection, id, &hash, now))
+        .await
+        .map_err(|error: DbError| ApiError::from(error))?;
+    if known {
+        Ok(HttpResponse::NoContent().finish())
+    } else {
+        Err(ApiError::not_found("user"))
+    }
+}

@@ -1,0 +1,6 @@
+//! The people who are invited.
+
+pub mod domain;
+pub mod http;
+pub mod password;
+pub mod queries;

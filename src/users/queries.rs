@@ -1,0 +1,574 @@
+//! Users in the database.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use diesel::{
+    expression::{AppearsOnTable, Expression, SelectableExpression, ValidGrouping, is_aggregate},
+    pg::Pg,
+    prelude::*,
+    query_builder::{AstPass, QueryFragment, QueryId},
+    sql_types::{Bool, Nullable, Text},
+};
+use secrecy::{ExposeSecret, SecretString};
+use uuid::Uuid;
+
+use super::domain::{GroupRef, InviteStatus, Profile, Sort, Source, User, UserFilter};
+use crate::{
+    db::{DbError, stored},
+    paging::Position,
+    schema::{group_members, groups, invitations, user_activity, users},
+};
+
+define_sql_function! {
+    /// The pattern that `users.search_text` is compared with.
+    fn enlist_part(value: Text) -> Text;
+}
+
+type Joined = diesel::dsl::LeftJoinOn<
+    diesel::dsl::InnerJoin<users::table, user_activity::table>,
+    invitations::table,
+    diesel::dsl::Eq<Nullable2<invitations::id>, user_activity::latest_invitation_id>,
+>;
+type Nullable2<T> = diesel::dsl::Nullable<T>;
+
+/// A query over users and their newest invitation, of which conditions can be added one by one.
+pub type Query<'a, S> = diesel::helper_types::IntoBoxed<'a, diesel::dsl::Select<Joined, S>, Pg>;
+
+fn joined() -> Joined {
+    users::table.inner_join(user_activity::table).left_join(
+        invitations::table.on(invitations::id
+            .nullable()
+            .eq(user_activity::latest_invitation_id)),
+    )
+}
+
+type Row = (
+    Uuid,
+    String,
+    Option<String>,
+    String,
+    String,
+    String,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    bool,
+    String,
+    serde_json::Value,
+    bool,
+    DateTime<Utc>,
+    DateTime<Utc>,
+    DateTime<Utc>,
+    Option<String>,
+    Option<DateTime<Utc>>,
+);
+
+macro_rules! user_columns {
+    () => {
+        (
+            users::id,
+            users::username,
+            users::email,
+            users::first_name,
+            users::last_name,
+            users::display_name,
+            users::locale,
+            users::time_zone,
+            users::managed_apple_account,
+            users::enabled,
+            users::source,
+            users::attributes,
+            users::password_hash.is_not_null(),
+            users::created_at,
+            users::updated_at,
+            user_activity::last_invited_at,
+            invitations::state.nullable(),
+            invitations::expires_at.nullable(),
+        )
+    };
+}
+
+fn shown(
+    row: Row,
+    now: DateTime<Utc>,
+    groups: &mut HashMap<Uuid, Vec<GroupRef>>,
+) -> Result<User, DbError> {
+    let (
+        id,
+        username,
+        email,
+        first_name,
+        last_name,
+        display_name,
+        locale,
+        time_zone,
+        managed_apple_account,
+        enabled,
+        source,
+        attributes,
+        has_password,
+        created_at,
+        updated_at,
+        last_invited_at,
+        state,
+        expires_at,
+    ) = row;
+    let serde_json::Value::Object(attributes) = attributes else {
+        return Err(DbError::Stored("users.attributes".into()));
+    };
+    Ok(User {
+        id,
+        username,
+        email,
+        first_name,
+        last_name,
+        display_name,
+        locale,
+        time_zone,
+        managed_apple_account,
+        enabled,
+        source: stored(&source, Source::from_name)?,
+        groups: groups.remove(&id).unwrap_or_default(),
+        attributes,
+        has_password,
+        invite_status: invite_status(state.as_deref(), expires_at, now),
+        last_invited_at: Some(last_invited_at).filter(|at| *at > DateTime::UNIX_EPOCH),
+        device_count: 0,
+        created_at,
+        updated_at,
+    })
+}
+
+/// Right to the second, whether or not anything has marked the invitation as expired yet.
+fn invite_status(
+    state: Option<&str>,
+    expires_at: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> InviteStatus {
+    match (state, expires_at) {
+        (None, _) | (_, None) => InviteStatus::NotInvited,
+        (Some("pending"), Some(end)) if end > now => InviteStatus::Pending,
+        (Some("completed"), _) => InviteStatus::Completed,
+        _ => InviteStatus::Expired,
+    }
+}
+
+/// `(column, id) > (value, id)`, which walks an index where the same in `OR`s would not.
+#[derive(Debug, Clone)]
+struct Beyond<C, V, I> {
+    column: C,
+    tie: I,
+    descending: bool,
+    value: V,
+    id: Uuid,
+}
+
+impl<C, V, I> Expression for Beyond<C, V, I> {
+    type SqlType = Bool;
+}
+impl<C, V, I, GB> ValidGrouping<GB> for Beyond<C, V, I> {
+    type IsAggregate = is_aggregate::No;
+}
+impl<C: AppearsOnTable<QS>, V, I: AppearsOnTable<QS>, QS> AppearsOnTable<QS> for Beyond<C, V, I> {}
+impl<C: AppearsOnTable<QS>, V, I: AppearsOnTable<QS>, QS> SelectableExpression<QS>
+    for Beyond<C, V, I>
+{
+}
+impl<C, V, I> QueryId for Beyond<C, V, I> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+impl<C, V, I> QueryFragment<Pg> for Beyond<C, V, I>
+where
+    C: QueryFragment<Pg> + Expression,
+    I: QueryFragment<Pg>,
+    V: diesel::serialize::ToSql<C::SqlType, Pg>,
+    Pg: diesel::sql_types::HasSqlType<C::SqlType>,
+{
+    fn walk_ast<'b>(&'b self, mut pass: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        pass.push_sql("(");
+        self.column.walk_ast(pass.reborrow())?;
+        pass.push_sql(", ");
+        self.tie.walk_ast(pass.reborrow())?;
+        pass.push_sql(if self.descending { ") < (" } else { ") > (" });
+        pass.push_bind_param::<C::SqlType, V>(&self.value)?;
+        pass.push_sql(", ");
+        pass.push_bind_param::<diesel::sql_types::Uuid, Uuid>(&self.id)?;
+        pass.push_sql(")");
+        Ok(())
+    }
+}
+
+/// Adds the filters to a query over [`joined`].
+macro_rules! filtered {
+    ($query:expr, $filter:expr, $now:expr) => {{
+        let (mut query, filter, now) = ($query, $filter, $now);
+        if let Some(q) = filter.q.as_ref().filter(|q| !q.as_str().is_empty()) {
+            query = query.filter(users::search_text.like(enlist_part(q.as_str().to_owned())));
+        }
+        if let Some(group) = filter.group {
+            query = query.filter(
+                users::id.eq_any(
+                    group_members::table
+                        .filter(group_members::group_id.eq(group))
+                        .select(group_members::user_id),
+                ),
+            );
+        }
+        if let Some(enabled) = filter.enabled {
+            query = query.filter(users::enabled.eq(enabled));
+        }
+        if let Some(source) = filter.source {
+            query = query.filter(users::source.eq(source.as_str()));
+        }
+        if let Some(locale) = &filter.locale {
+            query = query.filter(users::locale.eq(locale.as_str().to_owned()));
+        }
+        match filter.invite_status {
+            None => query,
+            Some(InviteStatus::NotInvited) => {
+                query.filter(user_activity::latest_invitation_id.is_null())
+            }
+            Some(InviteStatus::Pending) => query
+                .filter(invitations::state.eq("pending"))
+                .filter(invitations::expires_at.gt(now)),
+            Some(InviteStatus::Completed) => query.filter(invitations::state.eq("completed")),
+            Some(InviteStatus::Expired) => query.filter(
+                invitations::state
+                    .eq_any(["expired", "revoked", "superseded"])
+                    .or(invitations::state
+                        .eq("pending")
+                        .and(invitations::expires_at.le(now))),
+            ),
+        }
+    }};
+}
+
+/// One page in the wanted order, and one row more.
+///
+/// # Errors
+/// When the database is away.
+pub fn list(
+    connection: &mut PgConnection,
+    filter: &UserFilter,
+    sort: Sort,
+    after: Option<&Position>,
+    limit: i64,
+    now: DateTime<Utc>,
+) -> Result<Vec<User>, DbError> {
+    let query = filtered!(
+        joined().select(user_columns!()).into_boxed::<Pg>(),
+        filter,
+        now
+    );
+    macro_rules! ordered {
+        ($column:expr, $tie:expr, $descending:expr, $read:expr) => {{
+            let mut query = query;
+            if let Some(position) = after {
+                let value = $read(&position.key)?;
+                query = query.filter(Beyond {
+                    column: $column,
+                    tie: $tie,
+                    descending: $descending,
+                    value,
+                    id: position.id,
+                });
+            }
+            let query = if $descending {
+                query.order(($column.desc(), $tie.desc()))
+            } else {
+                query.order(($column.asc(), $tie.asc()))
+            };
+            query.limit(limit).load::<Row>(connection)?
+        }};
+    }
+    let text = |key: &str| Ok::<_, DbError>(key.to_owned());
+    let time = |key: &str| {
+        key.parse::<DateTime<Utc>>()
+            .map_err(|_| DbError::Stored("cursor".into()))
+    };
+    use user_activity::{last_invited_at, user_id};
+    use users::{created_at, display_name, email_sort, id, username};
+    let rows = match sort {
+        Sort::DisplayName => ordered!(display_name, id, false, text),
+        Sort::DisplayNameDescending => ordered!(display_name, id, true, text),
+        Sort::Username => ordered!(username, id, false, text),
+        Sort::UsernameDescending => ordered!(username, id, true, text),
+        Sort::Email => ordered!(email_sort, id, false, text),
+        Sort::EmailDescending => ordered!(email_sort, id, true, text),
+        Sort::CreatedAt => ordered!(created_at, id, false, time),
+        Sort::CreatedAtDescending => ordered!(created_at, id, true, time),
+        Sort::LastInvitedAt => ordered!(last_invited_at, user_id, false, time),
+        Sort::LastInvitedAtDescending => ordered!(last_invited_at, user_id, true, time),
+    };
+    with_groups(connection, rows, now)
+}
+
+/// Where a page that ends with this user ended.
+pub fn position(user: &User, sort: Sort) -> Position {
+    let key = match sort {
+        Sort::DisplayName | Sort::DisplayNameDescending => user.display_name.clone(),
+        Sort::Username | Sort::UsernameDescending => user.username.clone(),
+        Sort::Email | Sort::EmailDescending => user.email.clone().unwrap_or_default(),
+        Sort::CreatedAt | Sort::CreatedAtDescending => user.created_at.to_rfc3339(),
+        Sort::LastInvitedAt | Sort::LastInvitedAtDescending => user
+            .last_invited_at
+            .unwrap_or(DateTime::UNIX_EPOCH)
+            .to_rfc3339(),
+    };
+    Position { key, id: user.id }
+}
+
+/// How many users match.
+///
+/// # Errors
+/// When the database is away.
+pub fn count(
+    connection: &mut PgConnection,
+    filter: &UserFilter,
+    now: DateTime<Utc>,
+) -> Result<i64, DbError> {
+    let query = joined()
+        .select(diesel::dsl::count_star())
+        .into_boxed::<Pg>();
+    Ok(filtered!(query, filter, now).get_result(connection)?)
+}
+
+/// The ids of all users that match, as a subquery of a selection.
+pub fn matching_ids(filter: &UserFilter, now: DateTime<Utc>) -> Query<'static, users::id> {
+    filtered!(joined().select(users::id).into_boxed::<Pg>(), filter, now)
+}
+
+/// One user.
+///
+/// # Errors
+/// When the database is away.
+pub fn get(
+    connection: &mut PgConnection,
+    id: Uuid,
+    now: DateTime<Utc>,
+) -> Result<Option<User>, DbError> {
+    let rows = joined()
+        .select(user_columns!())
+        .filter(users::id.eq(id))
+        .load::<Row>(connection)?;
+    Ok(with_groups(connection, rows, now)?.pop())
+}
+
+fn with_groups(
+    connection: &mut PgConnection,
+    rows: Vec<Row>,
+    now: DateTime<Utc>,
+) -> Result<Vec<User>, DbError> {
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.0).collect();
+    let memberships: Vec<(Uuid, Uuid, String)> = group_members::table
+        .inner_join(groups::table)
+        .filter(group_members::user_id.eq_any(ids))
+        .order((group_members::user_id, groups::name))
+        .select((group_members::user_id, groups::id, groups::name))
+        .load(connection)?;
+    let mut by_user: HashMap<Uuid, Vec<GroupRef>> = HashMap::new();
+    for (user, id, name) in memberships {
+        by_user.entry(user).or_default().push(GroupRef { id, name });
+    }
+    rows.into_iter()
+        .map(|row| shown(row, now, &mut by_user))
+        .collect()
+}
+
+/// Locks a user until the end of the transaction, so that two changes take turns.
+///
+/// # Errors
+/// When the database is away.
+pub fn lock(connection: &mut PgConnection, id: Uuid) -> Result<bool, DbError> {
+    let found: Option<Uuid> = users::table
+        .find(id)
+        .select(users::id)
+        .for_update()
+        .first(connection)
+        .optional()?;
+    Ok(found.is_some())
+}
+
+/// Which of the two unique fields somebody else has already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    Username,
+    Email,
+}
+
+define_sql_function! {
+    /// Lower case, as the unique indexes compare.
+    fn lower(value: Nullable<Text>) -> Nullable<Text>;
+}
+
+/// Which unique fields of `profile` another user than `except` has.
+///
+/// # Errors
+/// When the database is away.
+pub fn taken(
+    connection: &mut PgConnection,
+    profile: &Profile,
+    except: Option<Uuid>,
+) -> Result<Vec<Taken>, DbError> {
+    let except = except.unwrap_or(Uuid::nil());
+    let username: bool = diesel::select(diesel::dsl::exists(
+        users::table
+            .filter(lower(users::username.nullable()).eq(lower(Some(&profile.username))))
+            .filter(users::id.ne(except)),
+    ))
+    .get_result(connection)?;
+    let email: bool = diesel::select(diesel::dsl::exists(
+        users::table
+            .filter(lower(users::email).eq(lower(profile.email.as_ref())))
+            .filter(users::id.ne(except)),
+    ))
+    .get_result(connection)?;
+    Ok([(username, Taken::Username), (email, Taken::Email)]
+        .into_iter()
+        .filter_map(|(is_taken, which)| is_taken.then_some(which))
+        .collect())
+}
+
+/// The field behind a violated unique index: somebody was quicker than [`taken`].
+pub fn taken_by_constraint(error: &DbError) -> Option<Taken> {
+    match error.constraint()? {
+        "users_username_key" => Some(Taken::Username),
+        "users_email_key" => Some(Taken::Email),
+        _ => None,
+    }
+}
+
+/// Stores a new user.
+///
+/// # Errors
+/// A violated constraint, or the database is away.
+pub fn insert(
+    connection: &mut PgConnection,
+    id: Uuid,
+    profile: &Profile,
+    password_hash: Option<&SecretString>,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    diesel::insert_into(users::table)
+        .values((
+            users::id.eq(id),
+            columns(profile),
+            users::source.eq(Source::Local.as_str()),
+            users::password_hash.eq(password_hash.map(ExposeSecret::expose_secret)),
+            users::created_at.eq(now),
+            users::updated_at.eq(now),
+        ))
+        .execute(connection)?;
+    Ok(())
+}
+
+/// Stores a changed profile.
+///
+/// # Errors
+/// A violated constraint, or the database is away.
+pub fn update(
+    connection: &mut PgConnection,
+    id: Uuid,
+    profile: &Profile,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    diesel::update(users::table.find(id))
+        .set((columns(profile), users::updated_at.eq(now)))
+        .execute(connection)?;
+    Ok(())
+}
+
+type ProfileColumns<'a> = (
+    diesel::dsl::Eq<users::username, &'a str>,
+    diesel::dsl::Eq<users::email, Option<&'a str>>,
+    diesel::dsl::Eq<users::first_name, &'a str>,
+    diesel::dsl::Eq<users::last_name, &'a str>,
+    diesel::dsl::Eq<users::display_name, &'a str>,
+    diesel::dsl::Eq<users::locale, Option<&'a str>>,
+    diesel::dsl::Eq<users::time_zone, Option<&'a str>>,
+    diesel::dsl::Eq<users::managed_apple_account, Option<&'a str>>,
+    diesel::dsl::Eq<users::enabled, bool>,
+    diesel::dsl::Eq<users::attributes, serde_json::Value>,
+);
+
+fn columns(profile: &Profile) -> ProfileColumns<'_> {
+    (
+        users::username.eq(profile.username.as_str()),
+        users::email.eq(profile.email.as_deref()),
+        users::first_name.eq(profile.first_name.as_str()),
+        users::last_name.eq(profile.last_name.as_str()),
+        users::display_name.eq(profile.display_name.as_str()),
+        users::locale.eq(profile.locale.as_deref()),
+        users::time_zone.eq(profile.time_zone.as_deref()),
+        users::managed_apple_account.eq(profile.managed_apple_account.as_deref()),
+        users::enabled.eq(profile.enabled),
+        users::attributes.eq(serde_json::Value::Object(profile.attributes.clone())),
+    )
+}
+
+/// Adds a user to groups. Gives the ids that are no groups: then nothing should be kept.
+///
+/// # Errors
+/// When the database is away.
+pub fn join_groups(
+    connection: &mut PgConnection,
+    user: Uuid,
+    group_ids: &[Uuid],
+) -> Result<Vec<Uuid>, DbError> {
+    if group_ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let known: Vec<Uuid> = groups::table
+        .filter(groups::id.eq_any(group_ids))
+        .select(groups::id)
+        .for_key_share()
+        .load(connection)?;
+    let rows: Vec<_> = known
+        .iter()
+        .map(|group| {
+            (
+                group_members::group_id.eq(group),
+                group_members::user_id.eq(user),
+            )
+        })
+        .collect();
+    diesel::insert_into(group_members::table)
+        .values(rows)
+        .on_conflict_do_nothing()
+        .execute(connection)?;
+    Ok(group_ids
+        .iter()
+        .filter(|id| !known.contains(id))
+        .copied()
+        .collect())
+}
+
+/// Stores a password's hash. `false`: no such user.
+///
+/// # Errors
+/// When the database is away.
+pub fn set_password(
+    connection: &mut PgConnection,
+    id: Uuid,
+    hash: &SecretString,
+    now: DateTime<Utc>,
+) -> Result<bool, DbError> {
+    let changed = diesel::update(users::table.find(id))
+        .set((
+            users::password_hash.eq(hash.expose_secret()),
+            users::updated_at.eq(now),
+        ))
+        .execute(connection)?;
+    Ok(changed == 1)
+}
+
+/// Deletes a user; invitations stay without the person.
+///
+/// # Errors
+/// When the database is away.
+pub fn delete(connection: &mut PgConnection, id: Uuid) -> Result<(), DbError> {
+    diesel::delete(users::table.find(id)).execute(connection)?;
+    Ok(())
+}

@@ -1,0 +1,12 @@
+//! The service as clients see it: the real app on a port, real Postgres, real SMTP.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod access;
+mod contract;
+mod delivery;
+mod invitations;
+mod migrations;
+mod smtp;
+mod users;

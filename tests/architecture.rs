@@ -1,0 +1,204 @@
+//! The rooms may only look one way: what `src/lib.rs` says about imports is held here.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Files that decide and render, and touch nothing.
+const PURE: &[&str] = &[
+    "wire.rs",
+    "etag.rs",
+    "error.rs",
+    "secrets/keys.rs",
+    "secrets/pin.rs",
+    "secrets/token.rs",
+    "users/domain.rs",
+    "settings/mod.rs",
+    "invitations/domain.rs",
+    "invitations/ownership.rs",
+    "invitations/plan.rs",
+    "mail/catalogue.rs",
+    "mail/message.rs",
+    "mail/qr.rs",
+    "outbox/backoff.rs",
+];
+
+/// (rooms, what they must not use)
+const RULES: &[(&str, &[&str])] = &[
+    (
+        "mail/",
+        &[
+            "crate::users",
+            "crate::invitations",
+            "crate::outbox",
+            "crate::db",
+            "crate::http",
+            "diesel",
+        ],
+    ),
+    (
+        "secrets/",
+        &[
+            "crate::users",
+            "crate::invitations",
+            "crate::mail",
+            "crate::db",
+            "crate::http",
+        ],
+    ),
+    ("settings/", &["crate::db", "crate::http", "crate::outbox"]),
+    ("outbox/", &["crate::http", "crate::users", "actix_web"]),
+    (
+        "users/queries.rs",
+        &["crate::http", "actix_web", "crate::mail", "lettre"],
+    ),
+    (
+        "invitations/queries.rs",
+        &["crate::http", "actix_web", "lettre"],
+    ),
+    (
+        "invitations/send.rs",
+        &["crate::http", "actix_web", "lettre", "crate::outbox"],
+    ),
+    (
+        "invitations/preview.rs",
+        &["crate::http", "actix_web", "lettre", "crate::outbox"],
+    ),
+    (
+        "invitations/selection.rs",
+        &["crate::http", "actix_web", "lettre"],
+    ),
+    (
+        "invitations/letter.rs",
+        &["crate::http", "actix_web", "diesel", "crate::db"],
+    ),
+    (
+        "db.rs",
+        &[
+            "crate::http",
+            "actix_web",
+            "crate::users",
+            "crate::invitations",
+            "crate::error",
+        ],
+    ),
+];
+
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The code of a file without its tests, whose `use crate::{…}` trees are written out path by path.
+fn code(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    let code = text
+        .split("#[cfg(test)]\nmod tests")
+        .next()
+        .unwrap()
+        .to_owned();
+    let mut out = String::new();
+    for line in code
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+    {
+        out.push_str(line);
+        out.push('\n');
+    }
+    let Some(start) = out.find("use crate::{") else {
+        return out;
+    };
+    let Some(length) = out[start..].find("};") else {
+        return out;
+    };
+    let tree = out[start + "use crate::{".len()..start + length].to_owned();
+    let (mut depth, mut paths, mut name) = (0, Vec::new(), String::new());
+    for c in tree.chars() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 0 => paths.push(std::mem::take(&mut name)),
+            c if depth == 0 && !c.is_whitespace() => name.push(c),
+            _ => {}
+        }
+    }
+    paths.push(name);
+    for path in paths {
+        out.push_str(&format!("crate::{path}\n"));
+    }
+    out
+}
+
+/// Whether the code names a crate or a room.
+fn uses(code: &str, name: &str) -> bool {
+    code.match_indices(name).any(|(at, _)| {
+        let before = code[..at].chars().next_back();
+        let after = code[at + name.len()..].chars().next();
+        let is_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+        !is_word(before) && !is_word(after)
+    })
+}
+
+#[test]
+fn pure_files_touch_nothing() {
+    for file in PURE {
+        let code = code(&source().join(file));
+        for name in [
+            "diesel",
+            "actix_web",
+            "lettre",
+            "tokio",
+            "crate::db",
+            "crate::http",
+            "std::fs",
+            "std::net",
+        ] {
+            assert!(!uses(&code, name), "{file} uses {name}");
+        }
+    }
+}
+
+#[test]
+fn rooms_look_one_way() {
+    let mut all = Vec::new();
+    files(&source(), &mut all);
+    assert!(all.len() > 40);
+    for path in all {
+        let name = path
+            .strip_prefix(source())
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned();
+        let code = code(&path);
+        for (room, forbidden) in RULES.iter().filter(|(room, _)| name.starts_with(room)) {
+            for other in *forbidden {
+                assert!(!uses(&code, other), "{name} ({room}) uses {other}");
+            }
+        }
+        let is_top = matches!(name.as_str(), "main.rs" | "lib.rs" | "startup.rs");
+        assert!(
+            is_top || !uses(&code, "crate::startup"),
+            "{name} uses startup"
+        );
+    }
+}
+
+#[test]
+fn the_rule_would_notice() {
+    assert!(uses("crate::db\n", "crate::db") && uses("    diesel::copy_from(x)", "diesel"));
+    assert!(!uses("crate::dbx", "crate::db") && !uses("my_diesel::x", "diesel"));
+    let tree = code(&source().join("invitations/send.rs"));
+    assert!(uses(&tree, "crate::db") && uses(&tree, "crate::mail::catalogue::Lang"));
+}

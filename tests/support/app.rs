@@ -1,0 +1,251 @@
+//! The real app on a port of its own, and a client with an admin's key.
+
+use chrono::{DateTime, Utc};
+use enlist::{
+    access::{Role, keys},
+    clock::Clock,
+    config::{Config, InstanceRole},
+    mail::message::Branding,
+    outbox::worker::Worker,
+    secrets::keys::KeyRing,
+    startup::{App, Stopper},
+};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+use super::{db::TestDb, smtp::SmtpSink};
+
+pub const KEYS: &str = "k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+pub struct TestApp {
+    pub db: TestDb,
+    pub sink: SmtpSink,
+    pub clock: Clock,
+    pub worker: Worker,
+    pub key: String,
+    pub base: String,
+    client: reqwest::Client,
+    stopper: Stopper,
+    running: JoinHandle<anyhow::Result<()>>,
+    /// What a test leaves in the outbox on purpose.
+    pub leaves_unsent: bool,
+}
+
+/// When the tests take place.
+pub fn start_of_time() -> DateTime<Utc> {
+    "2026-11-23T08:00:00Z".parse().unwrap()
+}
+
+/// How a test wants its app.
+pub struct Setup {
+    pub role: InstanceRole,
+    pub keys: String,
+    pub branding: Branding,
+    pub cors_origins: Vec<String>,
+    pub clock: Clock,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            // The tests tick delivery by hand.
+            role: InstanceRole::Api,
+            keys: KEYS.to_owned(),
+            branding: Branding {
+                org_name: "Example & Söhne".into(),
+                support: Some("help@example.com".into()),
+                logo: None,
+            },
+            cors_origins: Vec::new(),
+            clock: Clock::fixed(start_of_time()),
+        }
+    }
+}
+
+pub fn config(db: &TestDb, sink: &SmtpSink, setup: &Setup) -> Config {
+    Config {
+        database_url: db.url.clone().into(),
+        role: setup.role,
+        migrate: false,
+        listen: "127.0.0.1:0".parse().unwrap(),
+        public_url: Some("https://enroll.example.com".into()),
+        smtp: sink.url().parse().unwrap(),
+        from: "Example IT <it@example.com>".parse().unwrap(),
+        reply_to: None,
+        keys: KeyRing::parse(&setup.keys).unwrap(),
+        branding: setup.branding.clone(),
+        cors_origins: setup.cors_origins.clone(),
+        mail_connections: 4,
+    }
+}
+
+/// A key of this role, made as the command line makes it.
+pub fn api_key(db: &TestDb, role: Role) -> String {
+    let clock = Clock::fixed(start_of_time());
+    keys::create(&mut db.connect(), clock.new_id(), "test", role, clock.now())
+        .unwrap()
+        .expose_secret()
+        .to_owned()
+}
+
+impl TestApp {
+    pub async fn start() -> Self {
+        Self::start_with(Setup::default()).await
+    }
+
+    pub async fn start_with(setup: Setup) -> Self {
+        Self::start_on(TestDb::migrated(), SmtpSink::start(), setup).await
+    }
+
+    pub async fn start_on(db: TestDb, sink: SmtpSink, setup: Setup) -> Self {
+        let key = api_key(&db, Role::Admin);
+        let app = App::build(config(&db, &sink, &setup), setup.clock.clone())
+            .await
+            .unwrap();
+        let (base, worker, stopper) = (
+            format!("http://127.0.0.1:{}", app.port()),
+            app.worker().clone(),
+            app.stopper(),
+        );
+        Self {
+            db,
+            sink,
+            clock: setup.clock,
+            worker,
+            key,
+            base,
+            client: reqwest::Client::builder()
+                .redirect(reqwest::redirect::Policy::none())
+                .build()
+                .unwrap(),
+            stopper,
+            running: tokio::spawn(app.run()),
+            leaves_unsent: false,
+        }
+    }
+
+    /// A request without a key.
+    pub fn anonymous(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.base))
+    }
+
+    /// A request with the admin's key.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.anonymous(method, path).bearer_auth(&self.key)
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        Answer::of(self.request(Method::GET, path).send().await.unwrap()).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::POST, path, body).await
+    }
+
+    pub async fn send(&self, method: Method, path: &str, body: Value) -> Answer {
+        Answer::of(self.request(method, path).json(&body).send().await.unwrap()).await
+    }
+
+    /// Creates a user and gives the id.
+    pub async fn user(&self, body: Value) -> String {
+        let answer = self.post("/users", body).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text);
+        answer.json["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Creates `user1@example.com` and so on.
+    pub async fn users(&self, count: usize) -> Vec<String> {
+        let mut ids = Vec::new();
+        for number in 1..=count {
+            ids.push(
+                self.user(json!({"email": format!("user{number}@example.com")}))
+                    .await,
+            );
+        }
+        ids
+    }
+
+    /// Sends invitations and gives the answer.
+    pub async fn invite(&self, body: Value) -> Value {
+        let answer = self.post("/invitations/send", body).await;
+        assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.text);
+        answer.json
+    }
+
+    /// Stops the app as SIGTERM does and waits for it.
+    pub async fn stop(&mut self) {
+        self.stopper.stop().await;
+        (&mut self.running).await.unwrap().unwrap();
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        self.running.abort();
+        if !std::thread::panicking() && !self.leaves_unsent {
+            let unsent = self.db.number(
+                "SELECT count(*) FROM messages WHERE state IN ('queued', 'sending', 'deferred')",
+            );
+            assert_eq!(unsent, 0, "the test left messages in the outbox");
+        }
+    }
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: reqwest::header::HeaderMap,
+    pub text: String,
+    /// `Null` if the body is no JSON.
+    pub json: Value,
+}
+
+impl Answer {
+    pub async fn of(response: Response) -> Self {
+        let (status, headers) = (response.status(), response.headers().clone());
+        let text = String::from_utf8_lossy(&response.bytes().await.unwrap()).into_owned();
+        Self {
+            status,
+            headers,
+            json: serde_json::from_str(&text).unwrap_or(Value::Null),
+            text,
+        }
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Asserts a problem of this status and code, in the one envelope of all errors.
+    #[track_caller]
+    pub fn is_problem(&self, status: u16, code: &str) -> &Self {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        assert_eq!(self.json["code"], code, "{}", self.text);
+        assert_eq!(self.json["type"], format!("urn:enlist:problem:{code}"));
+        assert_eq!(self.json["status"], status);
+        assert_eq!(self.json["request_id"], self.header("x-request-id"));
+        assert!(
+            self.json["detail"]
+                .as_str()
+                .is_some_and(|detail| !detail.is_empty())
+        );
+        self
+    }
+
+    /// The pointers of a problem's faults, sorted.
+    pub fn pointers(&self) -> Vec<&str> {
+        let errors = self.json["errors"].as_array().expect("errors");
+        let mut pointers: Vec<&str> = errors
+            .iter()
+            .map(|e| e["pointer"].as_str().unwrap())
+            .collect();
+        pointers.sort_unstable();
+        pointers
+    }
+}

@@ -1,0 +1,135 @@
+//! A database a test: a copy of a template that is migrated once.
+
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    path::Path,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use diesel::{
+    Connection, PgConnection, RunQueryDsl, connection::SimpleConnection, sql_types::Text,
+};
+
+/// Held while the template is made: "template" in ASCII.
+const TEMPLATE_LOCK: i64 = 0x7465_6d70_6c61_7465;
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+pub struct TestDb {
+    name: String,
+    pub url: String,
+}
+
+fn server() -> String {
+    std::env::var("TEST_DATABASE_URL")
+        .expect("TEST_DATABASE_URL is not set: run the tests with `make test`, or through tests/postgres.sh")
+}
+
+/// The server's URL for another database.
+fn url_of(name: &str) -> String {
+    server().replacen("/postgres?", &format!("/{name}?"), 1)
+}
+
+fn admin() -> PgConnection {
+    PgConnection::establish(&server()).expect("the test server answers")
+}
+
+#[derive(diesel::QueryableByName)]
+struct Name {
+    #[diesel(sql_type = Text)]
+    #[allow(dead_code)] // Only whether there is a row counts.
+    datname: String,
+}
+
+/// The template's name changes with the migrations.
+fn template() -> String {
+    let mut hasher = DefaultHasher::new();
+    let mut files: Vec<_> =
+        std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path().join("up.sql"))
+            .collect();
+    files.sort();
+    for file in files {
+        std::fs::read_to_string(file).unwrap().hash(&mut hasher);
+    }
+    let name = format!("template_{:016x}", hasher.finish());
+    let mut connection = admin();
+    connection
+        .batch_execute(&format!("SELECT pg_advisory_lock({TEMPLATE_LOCK})"))
+        .unwrap();
+    let known: Vec<Name> =
+        diesel::sql_query("SELECT datname::text FROM pg_database WHERE datname = $1")
+            .bind::<Text, _>(&name)
+            .load(&mut connection)
+            .unwrap();
+    if known.is_empty() {
+        connection
+            .batch_execute(&format!("CREATE DATABASE {name}"))
+            .unwrap();
+        enlist::db::migrate(&url_of(&name)).unwrap();
+    }
+    name
+}
+
+impl TestDb {
+    /// An empty database with the newest schema.
+    pub fn migrated() -> Self {
+        Self::create(&format!("TEMPLATE {}", template()))
+    }
+
+    /// A database with nothing in it.
+    pub fn bare() -> Self {
+        Self::create("")
+    }
+
+    fn create(options: &str) -> Self {
+        let name = format!(
+            "t{}_{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        );
+        admin()
+            .batch_execute(&format!("CREATE DATABASE {name} {options}"))
+            .unwrap();
+        Self {
+            url: url_of(&name),
+            name,
+        }
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn connect(&self) -> PgConnection {
+        PgConnection::establish(&self.url).unwrap()
+    }
+
+    /// Runs statements, for what no route can do.
+    pub fn execute(&self, sql: &str) {
+        self.connect().batch_execute(sql).unwrap();
+    }
+
+    /// The single number that a query gives.
+    pub fn number(&self, sql: &str) -> i64 {
+        #[derive(diesel::QueryableByName)]
+        struct Number {
+            #[diesel(sql_type = diesel::sql_types::BigInt)]
+            number: i64,
+        }
+        let row: Number = diesel::sql_query(format!("SELECT ({sql})::bigint AS number"))
+            .get_result(&mut self.connect())
+            .unwrap();
+        row.number
+    }
+}
+
+impl Drop for TestDb {
+    fn drop(&mut self) {
+        let _ = admin().batch_execute(&format!(
+            "DROP DATABASE IF EXISTS {} WITH (FORCE)",
+            self.name
+        ));
+    }
+}
