@@ -1,5 +1,7 @@
 //! Structured logs on standard error: for people or as JSON lines.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::{
     EnvFilter, filter::Directive, fmt, layer::SubscriberExt, util::SubscriberInitExt,
 };
@@ -16,10 +18,17 @@ pub fn init(filter: &str, format: LogFormat) -> Result<(), String> {
     })?;
     // At debug, lettre prints AUTH exchanges and whole mails, which hold PINs.
     filter = filter.add_directive(quiet("lettre=info")?);
+    // Its start and stop are told by our own lines.
+    filter = filter.add_directive(quiet("actix_server=warn")?);
     let registry = tracing_subscriber::registry().with(filter);
     let started = match format {
         LogFormat::Human => registry
-            .with(fmt::layer().with_writer(std::io::stderr).with_target(false))
+            .with(
+                fmt::layer()
+                    .with_writer(std::io::stderr)
+                    .with_ansi(std::io::stderr().is_terminal())
+                    .with_target(false),
+            )
             .try_init(),
         LogFormat::Json => registry
             .with(

@@ -74,7 +74,8 @@ pub async fn observe<B: MessageBody + 'static>(
         .instrument(span.clone())
         .await;
     let _entered = span.entered();
-    let latency_ms = started.elapsed().as_secs_f64() * 1e3;
+    // Tenths are enough, and read well.
+    let latency_ms = (started.elapsed().as_secs_f64() * 1e4).round() / 10.0;
     match answer {
         Ok(Ok(mut response)) => {
             if let Ok(value) = HeaderValue::from_str(&id) {

@@ -1,17 +1,19 @@
 //! A typed mail becomes subject, text and HTML. Pure.
+//!
+//! A kind of mail is a struct such as [`InvitationMail`], a method of [`Renderer`], and templates
+//! over `base.html` and `base.txt`. Words come from the catalogue alone, through `t("key", name=value)`.
 
-use std::{fmt::Write, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use chrono::DateTime;
 use chrono_tz::Tz;
 use fluent_bundle::FluentArgs;
 use minijinja::{
-    AutoEscape, Environment, ErrorKind, Output, State, UndefinedBehavior, Value, escape_formatter,
-    syntax::SyntaxConfig,
-    value::{Kwargs, Rest, Serde},
+    AutoEscape, Environment, ErrorKind, Output, State, UndefinedBehavior, Value, context,
+    escape_formatter, syntax::SyntaxConfig, value::Kwargs,
 };
 use rust_embed::RustEmbed;
-use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use super::{
     catalogue::{self, CatalogueError, Lang},
@@ -27,7 +29,7 @@ struct Templates;
 pub struct Branding {
     /// The organisation's name.
     pub org_name: String,
-    /// Whom to ask: an e-mail address or a URL.
+    /// Whom to ask: an e-mail address or an http(s) URL.
     pub support: Option<String>,
     /// The organisation's picture.
     pub logo: Option<Logo>,
@@ -37,6 +39,7 @@ pub struct Branding {
 #[derive(Debug, Clone)]
 pub struct Logo {
     content_type: &'static str,
+    filename: &'static str,
     bytes: Arc<[u8]>,
 }
 
@@ -53,22 +56,26 @@ impl Logo {
     /// Bytes.
     const LARGEST: usize = 256 * 1024;
 
-    /// Reads a picture file by its first bytes.
+    /// Tells a picture by its first bytes.
     ///
     /// # Errors
     /// [`LogoError`].
     pub fn parse(bytes: Vec<u8>) -> Result<Self, LogoError> {
-        let content_type = match bytes.as_slice() {
-            [0x89, b'P', b'N', b'G', ..] => "image/png",
-            [0xff, 0xd8, 0xff, ..] => "image/jpeg",
-            [b'G', b'I', b'F', b'8', ..] => "image/gif",
-            _ => return Err(LogoError::Unknown),
+        let (content_type, filename) = if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
+            ("image/png", "logo.png")
+        } else if bytes.starts_with(b"\xff\xd8\xff") {
+            ("image/jpeg", "logo.jpg")
+        } else if bytes.starts_with(b"GIF87a") || bytes.starts_with(b"GIF89a") {
+            ("image/gif", "logo.gif")
+        } else {
+            return Err(LogoError::Unknown);
         };
         if bytes.len() > Self::LARGEST {
             return Err(LogoError::TooLarge(bytes.len()));
         }
         Ok(Self {
             content_type,
+            filename,
             bytes: bytes.into(),
         })
     }
@@ -80,21 +87,14 @@ pub enum Credential<'a> {
     Pin(&'a str),
     Password,
     PinAndPassword(&'a str),
-    Qr { link: &'a str },
-}
-
-impl Credential<'_> {
-    const fn template(&self) -> &'static str {
-        match self {
-            Self::Pin(_) => "invitation_pin",
-            Self::Password => "invitation_password",
-            Self::PinAndPassword(_) => "invitation_pin_and_password",
-            Self::Qr { .. } => "invitation_qr",
-        }
-    }
+    /// The link is in the picture, and beside it as text.
+    Qr {
+        link: &'a str,
+    },
 }
 
 /// An invitation to enroll a device.
+#[derive(Clone, Copy)]
 pub struct InvitationMail<'a> {
     pub lang: Lang,
     pub display_name: &'a str,
@@ -110,7 +110,9 @@ pub struct InvitationMail<'a> {
 
 /// A mail, ready to be put into its wire format.
 pub struct Rendered {
+    /// One line.
     pub subject: String,
+    /// Plain text, wrapped, lines ended by `\n`.
     pub text: String,
     pub html: String,
     /// Pictures that the HTML shows through `cid:`.
@@ -118,18 +120,37 @@ pub struct Rendered {
 }
 
 /// One picture inside a mail.
+#[derive(Clone)]
 pub struct InlinePart {
+    /// Without angle brackets; the same picture has the same id, another one another, since some
+    /// mail programs show what they kept under an id for later messages too.
     pub content_id: String,
     pub filename: String,
     pub content_type: &'static str,
     pub bytes: Arc<[u8]>,
 }
 
-/// Why a mail could not be rendered. Holds names of templates and messages, never what goes in.
+impl InlinePart {
+    fn new(filename: &str, content_type: &'static str, bytes: Arc<[u8]>) -> Self {
+        let digest = Sha256::digest(&bytes);
+        let id = digest[..8]
+            .iter()
+            .fold(0_u64, |id, byte| id << 8 | u64::from(*byte));
+        Self {
+            content_id: format!("{id:016x}@enlist.invalid"),
+            filename: filename.to_owned(),
+            content_type,
+            bytes,
+        }
+    }
+}
+
+/// Why a mail could not be rendered. Holds names of templates, messages and variables, never what
+/// stands in them.
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
-    #[error("template: {0}")]
-    Template(String),
+    #[error("template {place}: {problem}")]
+    Template { place: String, problem: String },
     #[error(transparent)]
     Catalogue(#[from] CatalogueError),
     #[error(transparent)]
@@ -138,44 +159,28 @@ pub enum RenderError {
 
 impl From<minijinja::Error> for RenderError {
     fn from(error: minijinja::Error) -> Self {
-        // Kind and place only: a detail could quote a value.
-        let place = error.name().unwrap_or("?");
-        let line = error.line().unwrap_or(0);
-        let detail = match std::error::Error::source(&error) {
-            Some(source) => format!(" ({source})"),
-            None => String::new(),
-        };
-        Self::Template(format!("{place}:{line}: {}{detail}", error.kind()))
+        // Only the kind: the detail could quote a value, which could be a PIN. An error of the
+        // catalogue may be told, it holds none.
+        let source = std::error::Error::source(&error);
+        let problem = source
+            .and_then(|source| source.downcast_ref::<CatalogueError>())
+            .map_or_else(|| error.kind().to_string(), CatalogueError::to_string);
+        Self::Template {
+            place: format!(
+                "{}:{}",
+                error.name().unwrap_or("?"),
+                error.line().unwrap_or_default()
+            ),
+            problem,
+        }
     }
 }
 
-/// Content ids of the pictures.
-const QR_ID: &str = "qr@enlist";
-const LOGO_ID: &str = "logo@enlist";
-
-/// What templates see. The variables are documented in `docs/mails.md`.
-#[derive(Serialize)]
-struct Context<'a> {
-    lang: &'a str,
-    org: &'a str,
-    support: Option<&'a str>,
-    support_href: Option<String>,
-    logo: Option<&'a str>,
-    name: &'a str,
-    username: &'a str,
-    pin: Option<&'a str>,
-    link: Option<&'a str>,
-    qr: Option<&'a str>,
-    enroll_url: &'a str,
-    until: &'a str,
-    note: Option<&'a str>,
-}
-
-/// Turns mails into text and HTML: templates are parsed once.
+/// Turns mails into text and HTML. Templates are parsed once; any number of threads may render.
 pub struct Renderer {
     templates: Environment<'static>,
-    branding: Branding,
-    support_href: Option<String>,
+    org: String,
+    logo: Option<InlinePart>,
 }
 
 impl Renderer {
@@ -185,6 +190,8 @@ impl Renderer {
     /// When one of them is broken.
     pub fn new(branding: Branding) -> Result<Self, RenderError> {
         let mut templates = Environment::new();
+        // Debug information would quote values.
+        templates.set_debug(false);
         templates.set_undefined_behavior(UndefinedBehavior::Strict);
         templates.set_syntax(
             SyntaxConfig::builder()
@@ -201,23 +208,28 @@ impl Renderer {
         });
         templates.set_formatter(write_value);
         templates.add_function("t", translate);
+        templates.add_global("filler", Value::from_safe_string(FILLER.repeat(60)));
         for name in Templates::iter() {
-            let source = Templates::get(&name)
-                .and_then(|file| String::from_utf8(file.data.into_owned()).ok())
-                .ok_or_else(|| RenderError::Template(format!("{name} is not UTF-8")))?;
+            let bytes = Templates::get(&name).map(|file| file.data.into_owned());
+            let source = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+            let source = source.ok_or_else(|| RenderError::Template {
+                place: name.to_string(),
+                problem: "is not UTF-8".to_owned(),
+            })?;
             templates.add_template_owned(name.into_owned(), source)?;
         }
-        let support_href = branding.support.as_ref().map(|support| {
-            if support.starts_with("http") {
-                support.clone()
-            } else {
-                format!("mailto:{support}")
-            }
-        });
+        let org = one_line(&branding.org_name).into_owned();
+        let logo = branding
+            .logo
+            .map(|logo| InlinePart::new(logo.filename, logo.content_type, logo.bytes));
+        templates.add_global("org", org.as_str());
+        templates.add_global("logo", logo.as_ref().map(|logo| logo.content_id.as_str()));
+        templates.add_global("support", branding.support.as_deref());
+        templates.add_global("support_href", branding.support.as_deref().map(href));
         Ok(Self {
             templates,
-            branding,
-            support_href,
+            org,
+            logo,
         })
     }
 
@@ -226,127 +238,226 @@ impl Renderer {
     /// # Errors
     /// [`RenderError`]: a broken template or catalogue, or a link too long for a QR code.
     pub fn invitation(&self, mail: &InvitationMail<'_>) -> Result<Rendered, RenderError> {
-        let mut inline = Vec::new();
-        if let Some(logo) = &self.branding.logo {
-            let extension = logo.content_type.trim_start_matches("image/");
-            inline.push(InlinePart {
-                content_id: LOGO_ID.to_owned(),
-                filename: format!("logo.{extension}"),
-                content_type: logo.content_type,
-                bytes: Arc::clone(&logo.bytes),
-            });
+        let (template, pin, qr_link) = match mail.credential {
+            Credential::Pin(pin) => ("invitation_pin", pin, ""),
+            Credential::Password => ("invitation_password", "", ""),
+            Credential::PinAndPassword(pin) => ("invitation_pin_and_password", pin, ""),
+            Credential::Qr { link } => ("invitation_qr", "", link),
+        };
+        let mut inline: Vec<InlinePart> = self.logo.iter().cloned().collect();
+        let mut qr_id = String::new();
+        let mut qr_width = 0;
+        if let Credential::Qr { link } = mail.credential {
+            let picture = qr::png(link)?;
+            qr_width = shown_width(picture.width);
+            let part = InlinePart::new("qr.png", "image/png", picture.bytes.into());
+            qr_id.clone_from(&part.content_id);
+            inline.push(part);
         }
-        let (pin, link) = match mail.credential {
-            Credential::Pin(pin) | Credential::PinAndPassword(pin) => (Some(pin), None),
-            Credential::Password => (None, None),
-            Credential::Qr { link } => {
-                inline.push(InlinePart {
-                    content_id: QR_ID.to_owned(),
-                    filename: "qr.png".to_owned(),
-                    content_type: "image/png",
-                    bytes: qr::png(link)?.bytes.into(),
-                });
-                (None, Some(link))
-            }
-        };
-        let until = catalogue::date_time(mail.lang, mail.valid_until)?;
-        let context = Context {
-            lang: mail.lang.as_str(),
-            org: &self.branding.org_name,
-            support: self.branding.support.as_deref(),
-            support_href: self.support_href.clone(),
-            logo: self.branding.logo.as_ref().map(|_| LOGO_ID),
-            name: mail.display_name,
-            username: mail.username,
+        let values = context! {
+            lang => mail.lang.as_str(),
+            name => one_line(mail.display_name),
+            username => one_line(mail.username),
+            enroll_url => mail.enroll_url,
+            until => catalogue::date_time(mail.lang, mail.valid_until),
+            note => lines(mail.note.unwrap_or_default()),
             pin,
-            link,
-            qr: link.map(|_| QR_ID),
-            enroll_url: mail.enroll_url,
-            until: &until,
-            note: mail.note,
+            // The longest PIN fits a phone, in CSS pixels.
+            pin_size => if pin.len() <= 8 { 40 } else { 28 },
+            qr_link,
+            qr => qr_id,
+            qr_width,
         };
-        let values = Value::from(Serde(&context));
-        let template = mail.credential.template();
-        let render = |extension: &str| {
-            self.templates
-                .get_template(&format!("{template}.{extension}"))?
-                .render(&values)
-        };
-        let mut args = FluentArgs::new();
-        args.set("org", self.branding.org_name.as_str());
+        self.render(template, mail.lang, "subject", &values, inline)
+    }
+
+    /// The one way from a template to a mail, for every kind. The values join those that [`Renderer::new`]
+    /// has given to all templates; `lang` is among them. `subject` is a message's key, with the
+    /// organisation as its variable.
+    fn render(
+        &self,
+        template: &str,
+        lang: Lang,
+        subject: &str,
+        values: &Value,
+        inline: Vec<InlinePart>,
+    ) -> Result<Rendered, RenderError> {
+        let render = |name: &str| self.templates.get_template(name)?.render(values);
+        let org: FluentArgs<'_> = [("org", self.org.as_str())].into_iter().collect();
         Ok(Rendered {
-            subject: catalogue::text(mail.lang, "subject", &args)?,
-            text: render("txt")?,
-            html: render("html")?,
+            subject: catalogue::text(lang, subject, &org)?,
+            text: tidied(&render(&format!("{template}.txt"))?),
+            html: render(&format!("{template}.html"))?,
             inline,
         })
     }
 }
 
-/// Writes a value, escaped where the template is HTML. The engine's own way would also escape the
-/// slashes of every link, which makes a mail's source hard to read and its links hard to check.
-fn write_value(out: &mut Output, state: &mut State, value: &Value) -> Result<(), minijinja::Error> {
-    if value.is_undefined() || *state.auto_escape() == AutoEscape::None || value.is_safe() {
-        return escape_formatter(out, state, value);
+/// Where a click on the support contact leads.
+fn href(support: &str) -> String {
+    if support.starts_with("https://") || support.starts_with("http://") {
+        support.to_owned()
+    } else {
+        format!("mailto:{support}")
     }
-    for c in value.to_string().chars() {
-        match c {
-            '&' => out.write_str("&amp;"),
-            '<' => out.write_str("&lt;"),
-            '>' => out.write_str("&gt;"),
-            '"' => out.write_str("&quot;"),
-            '\'' => out.write_str("&#39;"),
-            c => out.write_char(c),
-        }?;
-    }
-    Ok(())
 }
 
-/// `t("key", name=value)`: a message in the mail's language. The result is text: it is escaped like
-/// any other value.
-fn translate(
-    state: &State,
-    key: &str,
-    _rest: Rest<Value>,
-    args: Kwargs,
-) -> Result<String, minijinja::Error> {
-    let wanted = state.lookup("lang").unwrap_or_default();
-    let lang = Lang::negotiate(wanted.as_str());
-    let mut given = FluentArgs::new();
-    for name in args.args() {
-        let value: String = args.get(name)?;
-        given.set(name.to_owned(), value);
+/// Invisible, behind the hidden line that mail programs show in their lists: without it they go on
+/// with what follows, down to the PIN, on a locked screen.
+const FILLER: &str = "&#847;&zwnj;&nbsp;";
+
+/// Marks where a piece of HTML belongs in a message that is still to be escaped: noncharacters,
+/// which [`one_line`] and [`lines`] leave out of what people enter.
+const MARKS: std::ops::RangeInclusive<char> = '\u{fdd0}'..='\u{fdef}';
+
+/// `t("key", name=value)`: a message in the mail's language. In HTML it is escaped, and what a macro
+/// gives for a variable, such as a link, stands in it as it is.
+fn translate(state: &State, key: &str, args: Kwargs) -> Result<Value, minijinja::Error> {
+    let wrong = |what: &'static str| minijinja::Error::new(ErrorKind::InvalidOperation, what);
+    let lang = state.lookup("lang");
+    let lang = lang
+        .as_ref()
+        .and_then(|lang| Lang::parse(lang.as_str()?))
+        .ok_or_else(|| wrong("no language"))?;
+    let is_html = *state.auto_escape() == AutoEscape::Html;
+    let values = args
+        .args()
+        .map(|name| Ok((name, args.get::<Value>(name)?)))
+        .collect::<Result<Vec<_>, minijinja::Error>>()?;
+    let mut given = FluentArgs::with_capacity(values.len());
+    let mut pieces = Vec::new();
+    for ((name, value), mark) in values.iter().zip(MARKS) {
+        let text = value.as_str().ok_or_else(|| wrong("not a string"))?;
+        if is_html && value.is_safe() {
+            given.set(*name, mark.to_string());
+            pieces.push((mark, text));
+        } else {
+            given.set(*name, text);
+        }
     }
-    catalogue::text(lang, key, &given).map_err(|error| {
-        minijinja::Error::new(ErrorKind::InvalidOperation, "message").with_source(error)
-    })
+    let text = catalogue::text(lang, key, &given).map_err(|error| wrong("").with_source(error))?;
+    if !is_html {
+        return Ok(Value::from(text));
+    }
+    let mut html = String::with_capacity(text.len() + 256);
+    let mut rest = text.as_str();
+    while let Some(at) = rest.find(|character| MARKS.contains(&character)) {
+        let (before, from) = rest.split_at(at);
+        escape(&mut html, before)?;
+        let mut characters = from.chars();
+        let mark = characters.next();
+        if let Some((_, piece)) = pieces.iter().find(|(of, _)| Some(*of) == mark) {
+            html.push_str(piece);
+        }
+        rest = characters.as_str();
+    }
+    escape(&mut html, rest)?;
+    Ok(Value::from_safe_string(html))
+}
+
+/// Escapes strings for HTML as usual, but leaves `/` alone: links stay legible in the source.
+fn write_value(out: &mut Output, state: &mut State, value: &Value) -> Result<(), minijinja::Error> {
+    match value.as_str() {
+        Some(text) if !value.is_safe() && *state.auto_escape() == AutoEscape::Html => {
+            Ok(escape(out, text)?)
+        }
+        _ => escape_formatter(out, state, value),
+    }
+}
+
+fn escape(out: &mut impl fmt::Write, text: &str) -> fmt::Result {
+    let mut rest = text;
+    while let Some(at) = rest.find(['&', '<', '>', '"', '\'']) {
+        out.write_str(&rest[..at])?;
+        out.write_str(match rest.as_bytes()[at] {
+            b'&' => "&amp;",
+            b'<' => "&lt;",
+            b'>' => "&gt;",
+            b'"' => "&quot;",
+            _ => "&#39;",
+        })?;
+        rest = &rest[at + 1..];
+    }
+    out.write_str(rest)
+}
+
+/// What has no place in what people enter: controls, noncharacters, and the marks that turn the
+/// direction of all text behind them (UAX #9), with which a name could rewrite the sentence around it.
+fn is_unwanted(character: char) -> bool {
+    character.is_control()
+        || MARKS.contains(&character)
+        || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A name on one line: what breaks lines becomes a space.
+fn one_line(text: &str) -> Cow<'_, str> {
+    let breaks = |character| matches!(character, '\n' | '\r' | '\t' | '\u{2028}' | '\u{2029}');
+    let text = text.trim();
+    if !text.contains(|character| is_unwanted(character) || breaks(character)) {
+        return Cow::Borrowed(text);
+    }
+    let words = text
+        .split(breaks)
+        .map(|word| word.replace(is_unwanted, ""))
+        .filter(|word| !word.is_empty());
+    Cow::Owned(words.collect::<Vec<_>>().join(" "))
+}
+
+/// A note's lines, without empty ones at its ends.
+fn lines(note: &str) -> Vec<String> {
+    note.trim()
+        .lines()
+        .map(|line| line.trim_end().replace(is_unwanted, ""))
+        .collect()
+}
+
+/// How wide a QR code is shown, in CSS pixels: 5 a module, as far as a phone's width allows.
+fn shown_width(pixels: u32) -> u32 {
+    (pixels / qr::MODULE_PX * 5).min(290)
+}
+
+/// Leaves one empty line where templates leave several. Long lines stay long: a hard break in the
+/// middle of a sentence reads badly on a phone, and mail programs wrap by themselves.
+fn tidied(text: &str) -> String {
+    let mut lines: Vec<&str> = text.trim().lines().map(str::trim_end).collect();
+    lines.dedup_by(|line, before| line.is_empty() && before.is_empty());
+    lines.join("\n") + "\n"
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use scraper::{Html, Selector};
+
     use super::*;
 
-    const LINK: &str =
-        "https://enroll.example.com/enroll/AZLToBI0eryN7wEjRWeJqwAAAAFB1sMQLXIH2M3u8uDtYwHPazE";
+    const PIN: &str = "48217730";
+    const LINK: &str = "https://enroll.example.com/enroll/AQAB3mC0lJtL9Q1xZ0vYw7p2a8Uu4KfRkSdH6nTg";
+    const METHODS: [(&str, Credential<'static>); 4] = [
+        ("pin", Credential::Pin(PIN)),
+        ("password", Credential::Password),
+        ("pin_and_password", Credential::PinAndPassword(PIN)),
+        ("qr", Credential::Qr { link: LINK }),
+    ];
 
     fn branding() -> Branding {
         Branding {
-            org_name: "Example & Söhne".into(),
-            support: Some("help@example.com".into()),
+            org_name: "Example & Söhne".to_owned(),
+            support: Some("help@example.com".to_owned()),
             logo: None,
         }
     }
 
-    fn mail<'a>(lang: &str, credential: Credential<'a>) -> InvitationMail<'a> {
+    fn mail<'a>(tag: &str, credential: Credential<'a>) -> InvitationMail<'a> {
         let until = DateTime::from_timestamp(1_795_527_120, 0).unwrap();
         InvitationMail {
-            lang: Lang::negotiate(Some(lang)),
+            lang: Lang::parse(tag).unwrap(),
             display_name: "Ada Lovelace",
             username: "ada@example.com",
             credential,
             enroll_url: "https://enroll.example.com/enroll",
             valid_until: until.with_timezone(&Tz::Europe__Paris),
-            note: Some("Please do it before Friday.\nThank you!"),
+            note: Some("Please do it before Friday.\r\nThank you!"),
         }
     }
 
@@ -354,118 +465,313 @@ mod tests {
         Renderer::new(branding).unwrap().invitation(mail).unwrap()
     }
 
-    const KINDS: [(&str, Credential<'static>); 4] = [
-        ("pin", Credential::Pin("92338400")),
-        ("password", Credential::Password),
-        ("pin_and_password", Credential::PinAndPassword("92338400")),
-        ("qr", Credential::Qr { link: LINK }),
-    ];
+    fn texts(page: &Html, selector: &str) -> Vec<String> {
+        page.select(&Selector::parse(selector).unwrap())
+            .map(|found| found.text().collect())
+            .collect()
+    }
 
-    /// Every kind in every language, as it is read.
+    fn attributes(page: &Html, selector: &str, name: &str) -> Vec<String> {
+        page.select(&Selector::parse(selector).unwrap())
+            .filter_map(|found| found.attr(name).map(str::to_owned))
+            .collect()
+    }
+
+    /// All that is read, spaces evened out.
+    fn seen(page: &Html) -> String {
+        let text = texts(page, "body").concat();
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
     #[test]
     fn every_mail_in_every_language() {
         for lang in Lang::all() {
-            for (kind, credential) in KINDS {
+            for (method, credential) in METHODS {
                 let mail = rendered(branding(), &mail(lang.as_str(), credential));
-                let name = format!("{kind}.{}", lang.as_str());
-                insta::assert_snapshot!(
-                    format!("{name}.txt"),
-                    format!("{}\n\n{}", mail.subject, mail.text)
-                );
+                let name = format!("{method}.{}", lang.as_str());
+                let text = format!("{}\n\n{}", mail.subject, mail.text);
+                insta::assert_snapshot!(format!("{name}.txt"), text);
                 insta::assert_snapshot!(format!("{name}.html"), mail.html);
             }
         }
     }
 
     #[test]
+    fn every_mail_says_what_is_needed_in_both_parts() {
+        for lang in Lang::all() {
+            for (method, credential) in METHODS {
+                let mail = rendered(branding(), &mail(lang.as_str(), credential));
+                assert!(mail.html.starts_with("<!DOCTYPE html>"));
+                assert!(mail.subject.contains("Example & Söhne"));
+                let page = Html::parse_document(&mail.html);
+                let mut needed = vec![
+                    "Example & Söhne",
+                    "Ada Lovelace",
+                    "ada@example.com",
+                    "2026",
+                    "14:32 (UTC+01:00)",
+                    "Please do it before Friday.",
+                    "help@example.com",
+                ];
+                needed.extend(match credential {
+                    Credential::Pin(_) | Credential::PinAndPassword(_) => {
+                        vec![PIN, "https://enroll.example.com/enroll"]
+                    }
+                    Credential::Password => vec!["https://enroll.example.com/enroll"],
+                    Credential::Qr { link } => vec![link],
+                });
+                for part in [&seen(&page), &mail.text] {
+                    for needed in &needed {
+                        assert!(part.contains(needed), "{method}: {needed} in {part}");
+                    }
+                }
+                let html = Selector::parse("html").unwrap();
+                let html = page.select(&html).next().unwrap();
+                assert_eq!(html.attr("lang"), Some(lang.as_str()));
+                assert_eq!(html.attr("dir"), Some("ltr"));
+                for role in attributes(&page, "table", "role") {
+                    assert_eq!(role, "presentation");
+                }
+                let links = attributes(&page, "a[href]", "href");
+                assert!(links.contains(&"mailto:help@example.com".to_owned()));
+                let button = attributes(&page, "a.button", "href");
+                let target = match credential {
+                    Credential::Qr { link } => link,
+                    _ => "https://enroll.example.com/enroll",
+                };
+                assert_eq!(button, [target]);
+            }
+        }
+    }
+
+    #[test]
+    fn secrets_stand_alone_on_their_lines_and_are_copied_as_they_are() {
+        for (_, credential) in METHODS {
+            let mail = rendered(branding(), &mail("en", credential));
+            let page = Html::parse_document(&mail.html);
+            let (secret, shown) = match credential {
+                Credential::Pin(pin) | Credential::PinAndPassword(pin) => {
+                    (pin, texts(&page, "#pin"))
+                }
+                Credential::Qr { link } => (link, texts(&page, "a.link[href*='/enroll/']")),
+                Credential::Password => continue,
+            };
+            assert_eq!(shown, [secret]);
+            assert!(mail.text.lines().any(|line| line.trim() == secret));
+        }
+    }
+
+    /// What a locked screen shows is the subject and the hidden first line.
+    #[test]
+    fn the_lock_screen_shows_no_secret() {
+        for lang in Lang::all() {
+            for (_, credential) in METHODS {
+                let mail = rendered(branding(), &mail(lang.as_str(), credential));
+                let page = Html::parse_document(&mail.html);
+                let hidden = texts(&page, "body > div").concat();
+                assert!(hidden.contains("14:32"));
+                assert!(hidden.chars().count() > 200);
+                for place in [&mail.subject, &hidden, &texts(&page, "title").concat()] {
+                    assert!(!place.contains(PIN) && !place.contains(LINK));
+                }
+            }
+        }
+    }
+
+    #[test]
     fn what_people_write_stays_text() {
-        let mut hostile = mail("en", Credential::Pin("92338400"));
-        hostile.display_name = "<script>alert('x')</script> {{ 7*7 }} \u{1F600}";
+        let mut hostile = mail("en", Credential::Pin(PIN));
+        hostile.display_name = "<script>alert('x')</script> {{ 7*7 }} \u{1F600} علي";
         hostile.username = "a\"b&c";
-        hostile.note = Some("</td><img src=x onerror=alert(1)>\n{{ 7*7 }}{% raw %}");
-        let mail = rendered(
-            Branding {
-                org_name: "A<b>B".into(),
-                support: None,
-                logo: None,
-            },
-            &hostile,
-        );
-        let page = scraper::Html::parse_document(&mail.html);
-        let count = |selector: &str| {
-            page.select(&scraper::Selector::parse(selector).unwrap())
-                .count()
+        hostile.note = Some("</td><img src=x onerror=alert(1)>\n{{ 7*7 }}{% raw %}\n\nO'Hara");
+        let branding = Branding {
+            org_name: "A<b>B\r\nBcc: \u{202e}x\u{fdd0}".to_owned(),
+            support: None,
+            logo: None,
         };
-        assert_eq!((count("script"), count("img"), count("b")), (0, 0, 0));
-        let seen: String = page.root_element().text().collect();
+        let mail = rendered(branding, &hostile);
+        assert_eq!(
+            mail.subject,
+            "A<b>B Bcc: x invites you to enroll your device"
+        );
+        let page = Html::parse_document(&mail.html);
+        for tag in ["script", "img", "b"] {
+            assert!(texts(&page, tag).is_empty(), "{tag}");
+        }
+        let seen = seen(&page);
         for text in [
             hostile.display_name,
             hostile.username,
+            "A<b>B Bcc: x",
             "</td><img src=x onerror=alert(1)>",
             "{{ 7*7 }}{% raw %}",
+            "O'Hara",
         ] {
-            assert!(seen.contains(text), "{text}");
-            assert!(mail.text.contains(text), "{text}");
+            assert!(seen.contains(text), "{text} in {seen}");
+            assert!(mail.text.contains(text), "{text} in {}", mail.text);
+        }
+        assert!(mail.html.contains("{% raw %}<br><br>O&#39;Hara</p>"));
+        assert!(!mail.html.contains('\u{202e}') && !mail.text.contains('\u{202e}'));
+    }
+
+    #[test]
+    fn an_empty_note_leaves_nothing() {
+        let without = mail("en", Credential::Password);
+        for note in [None, Some(""), Some(" \r\n ")] {
+            let mail = rendered(branding(), &InvitationMail { note, ..without });
+            assert!(!mail.html.contains("A note") && !mail.text.contains("A note"));
         }
     }
 
     #[test]
-    fn a_pin_is_not_in_the_preheader_and_is_copied_as_digits() {
-        let html = rendered(branding(), &mail("en", Credential::Pin("92338400"))).html;
-        assert_eq!(html.matches("92338400").count(), 1);
-        let page = scraper::Html::parse_document(&html);
-        let pin = page
-            .select(&scraper::Selector::parse(".pin").unwrap())
-            .next()
-            .unwrap();
-        assert_eq!(pin.text().collect::<String>(), "92338400");
-    }
-
-    #[test]
-    fn a_logo_and_support_are_shown() {
+    fn pictures_are_those_that_the_html_shows() {
         let logo = Logo::parse(b"\x89PNG\r\n\x1a\nrest".to_vec()).unwrap();
         let branding = Branding {
             logo: Some(logo),
-            support: Some("https://help.example.com".into()),
+            support: Some("https://help.example.com/?a=1&b=2".to_owned()),
             ..branding()
         };
-        let mail = rendered(branding, &mail("fr", Credential::Qr { link: LINK }));
-        let ids: Vec<&str> = mail
-            .inline
-            .iter()
-            .map(|part| part.content_id.as_str())
-            .collect();
-        assert_eq!(ids, [LOGO_ID, QR_ID]);
-        for id in ids {
-            assert!(mail.html.contains(&format!("src=\"cid:{id}\"")));
+        let renderer = Renderer::new(branding).unwrap();
+        let one = renderer.invitation(&mail("fr", METHODS[3].1)).unwrap();
+        let link = LINK.replace("AQAB", "AQAC");
+        let other = Credential::Qr { link: &link };
+        let other = renderer.invitation(&mail("fr", other)).unwrap();
+        let page = Html::parse_document(&one.html);
+        let ids: Vec<_> = one.inline.iter().map(|part| &part.content_id).collect();
+        let shown: Vec<_> = ids.iter().map(|id| format!("cid:{id}")).collect();
+        assert_eq!(attributes(&page, "img", "src"), shown);
+        assert_eq!(attributes(&page, "img", "alt").len(), 2);
+        assert!(
+            attributes(&page, "a", "href")
+                .contains(&"https://help.example.com/?a=1&b=2".to_owned())
+        );
+        assert_eq!(*ids[0], other.inline[0].content_id, "the logo");
+        assert_ne!(*ids[1], other.inline[1].content_id, "the code");
+    }
+
+    #[test]
+    fn logos_are_told_by_their_first_bytes() {
+        let told = |bytes: &[u8]| Logo::parse(bytes.to_vec()).map(|logo| logo.content_type);
+        assert_eq!(told(b"\x89PNG\r\n\x1a\n..."), Ok("image/png"));
+        assert_eq!(told(b"\xff\xd8\xff\xe0..."), Ok("image/jpeg"));
+        assert_eq!(told(b"GIF89a..."), Ok("image/gif"));
+        for wrong in [&b""[..], b"\x89PN", b"<svg/>", b"RIFF....WEBP", b"GIF8"] {
+            assert_eq!(told(wrong), Err(LogoError::Unknown));
         }
-        assert!(mail.html.contains("href=\"https://help.example.com\""));
-        assert_eq!(
-            Logo::parse(b"<svg/>".to_vec()).unwrap_err(),
-            LogoError::Unknown
-        );
-        let large = [&b"GIF89a"[..], &[0; 300_000]].concat();
-        assert_eq!(
-            Logo::parse(large).unwrap_err(),
-            LogoError::TooLarge(300_006)
-        );
+        let mut large = b"GIF89a".to_vec();
+        large.resize(Logo::LARGEST, 0);
+        assert!(told(&large).is_ok());
+        large.push(0);
+        assert_eq!(told(&large), Err(LogoError::TooLarge(262_145)));
     }
 
     #[test]
     fn errors_hold_no_secret() {
-        let mut renderer = Renderer::new(branding()).unwrap();
-        renderer
-            .templates
-            .add_template("invitation_pin.txt", "{{ pin.no.such }} {{ pin|fromjson }}")
-            .unwrap_or(());
-        renderer
-            .templates
-            .add_template("invitation_pin.html", "{{ missing }}")
-            .unwrap();
-        let error = renderer
-            .invitation(&mail("en", Credential::Pin("92338400")))
+        for template in [
+            "{{ pin.no.such }}",
+            "{{ pin|int(wrong=pin) }}",
+            "{{ no_such }}",
+            "{{ t('no-such') }}",
+            "{{ t('greeting', wrong=pin) }}",
+            "{{ t(pin, 1) }}",
+            "{{ t('greeting', name=[pin]) }}",
+            "{% include pin %}",
+        ] {
+            let mut renderer = Renderer::new(branding()).unwrap();
+            renderer
+                .templates
+                .add_template("invitation_pin.html", template)
+                .unwrap();
+            let error = renderer.invitation(&mail("en", Credential::Pin(PIN)));
+            let error = error.err().unwrap();
+            let told = format!("{error} {error:?}");
+            assert!(told.contains("invitation_pin.html:1"), "{told}");
+            assert!(!told.contains("4821"), "{told}");
+        }
+        let link = LINK.repeat(40);
+        let error = Renderer::new(branding())
+            .unwrap()
+            .invitation(&mail("en", Credential::Qr { link: &link }))
             .err()
             .unwrap();
-        assert!(!format!("{error} {error:?}").contains("92338400"));
+        assert!(!format!("{error} {error:?}").contains("AQAB"), "{error:?}");
+    }
+
+    #[test]
+    fn text_has_no_wide_gaps() {
+        assert_eq!(
+            tidied("\n\n1. one  \n\n\n\n  two\nthree\n\n"),
+            "1. one\n\n  two\nthree\n"
+        );
+    }
+
+    /// The worst contrast of each pair that is read (WCAG 2.2, 1.4.3: at least 4.5).
+    #[test]
+    fn colours_are_legible() {
+        let luminance = |hex: &str| -> f64 {
+            let channel = |at: usize| {
+                let value = f64::from(u8::from_str_radix(&hex[at..at + 2], 16).unwrap()) / 255.0;
+                if value <= 0.040_45 {
+                    value / 12.92
+                } else {
+                    ((value + 0.055) / 1.055).powf(2.4)
+                }
+            };
+            0.2126 * channel(0) + 0.7152 * channel(2) + 0.0722 * channel(4)
+        };
+        let base = Templates::get("base.html").unwrap().data;
+        let parts = Templates::get("parts.html").unwrap().data;
+        let source = [base, parts].concat();
+        let source = String::from_utf8(source).unwrap();
+        for (ink, paper) in [
+            ("1b2433", "f4f7fd"),
+            ("566174", "f4f7fd"),
+            ("14213f", "f4f7fd"),
+            ("2352c8", "ffffff"),
+            ("20428f", "e4ebfa"),
+            ("e8ebf2", "222938"),
+            ("a9b3c5", "222938"),
+            ("a3c0ff", "222938"),
+            ("0d1526", "a3c0ff"),
+            ("d6e2ff", "2f3b57"),
+        ] {
+            assert!(source.contains(ink) && source.contains(paper));
+            let (ink, paper) = (luminance(ink), luminance(paper));
+            let contrast = (ink.max(paper) + 0.05) / (ink.min(paper) + 0.05);
+            assert!(contrast >= 4.5, "{contrast}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn any_text_is_rendered_and_makes_no_markup(
+            name in any::<String>(),
+            username in any::<String>(),
+            note in any::<String>(),
+        ) {
+            let mail = InvitationMail {
+                display_name: &name,
+                username: &username,
+                note: Some(&note),
+                ..mail("fr", Credential::Pin(PIN))
+            };
+            let plain = InvitationMail {
+                display_name: "x",
+                username: "x",
+                note: Some("x"),
+                ..mail
+            };
+            let count = |mail: &InvitationMail<'_>| {
+                let html = rendered(branding(), mail).html;
+                Html::parse_document(&html).tree.nodes()
+                    .filter(|node| node.value().as_element().is_some_and(|element| element.name() != "br"))
+                    .count()
+            };
+            let note_is_empty = lines(&note).is_empty();
+            let without = InvitationMail { note: None, ..plain };
+            prop_assert_eq!(count(&mail), count(if note_is_empty { &without } else { &plain }));
+        }
     }
 }

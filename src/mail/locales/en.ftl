@@ -1,38 +1,54 @@
-# English. A language is this file under another tag: the same messages, the same variables.
+# English. Another language is this file under its own tag: the same messages, the same variables.
+
+# How the language is written: ltr or rtl; a locale with the names of months and days; and the order
+# of date and time (strftime), behind which the offset is put.
+direction = ltr
 posix-locale = en_GB
-# strftime; the offset is added behind it.
 date-time = %A, %-d %B %Y, %H:%M
 
-subject = { $org }: enroll your device
-preheader-pin = Your PIN is inside. It works until { $until }.
-preheader-password = How to enroll your device, with the password that you have. Open until { $until }.
-preheader-pin-and-password = Your PIN is inside. You also need your password. Open until { $until }.
-preheader-qr = Your QR code is inside. It works until { $until }.
+# Every invitation
+subject = { $org } invites you to enroll your device
+title = Enroll your device
 greeting = Hello { $name },
-intro = { $org } invites you to enroll your device. It takes a few minutes, and you can do it wherever you are.
-note-title = A note from { $org }
-
-pin-title = Your PIN
-pin-until = Works until { $until }.
-pin-single-use = It works once, for you only. Nobody from { $org } will ask you for it.
-qr-title = Your QR code
-qr-alt = QR code for enrolling your device. If you cannot see it, use the link beside it.
-qr-until = Works until { $until }.
-qr-or-link = Cannot scan it? Open this link on the device instead:
-qr-single-use = The code and the link are yours only. Please do not pass them on.
-password-until = Open until { $until }.
-
-steps-title = How it works
-step-open = On the device that you want to enroll, open
-step-pin = Enter your username { $username } and the PIN above.
-step-password = Sign in with your username { $username } and your password.
-step-pin-and-password = Enter your username { $username }, your password, and the PIN above.
-step-scan = Scan the QR code with the camera of the device that you want to enroll.
-step-scan-other = Reading this on that device? Use the button or the link instead.
+intro = { $org } invites you to enroll your device, so that it can be set up and looked after for you. It takes a few minutes.
+note-title = A note from your administrator
+steps-title = How to enroll
+step-open = On the device that you want to enroll, open this page:
 step-follow = Follow the steps on the screen.
+on-this-device = Reading this on the device that you want to enroll?
 button = Start enrolling
-
-why = You get this message because an administrator of { $org } has invited you ({ $username }).
-unexpected = Not expecting it? Then do nothing: nothing happens unless you start enrolling.
-unexpected-ask = Not expecting it? Then do nothing, or ask { $support }.
+why = You receive this message because an administrator at { $org } has invited the user { $username } to enroll a device.
+unexpected = Not expecting it? You can ignore this message: nothing happens unless you enroll.
 questions = Questions? { $support }
+
+# With a PIN
+preheader-pin = Your PIN is in this message. It works until { $until }.
+pin-title = Your PIN
+pin-until = Works until { $until }
+pin-private = It is for you alone. Nobody at { $org } will ever ask you for it.
+step-pin = Enter your username { $username } and the PIN above.
+
+# With the password
+preheader-password = You enroll with the password that you already have, until { $until }.
+password-title = Your username
+password-until = Open until { $until }
+password-private = Use the password that you already have at { $org }. It is never sent by e-mail.
+step-password = Sign in with your username { $username } and your password.
+
+# With both
+preheader-pin-and-password = Your PIN is in this message. You also need your password. It works until { $until }.
+step-pin-and-password = Enter your username { $username }, your password, and the PIN above.
+
+# With a QR code
+preheader-qr = Your QR code is in this message. It works until { $until }.
+qr-title = Your QR code
+qr-alt = QR code for enrolling your device. No picture? The link below does the same.
+qr-until = Works until { $until }
+qr-private = The code and the link are for you alone. Please do not pass them on.
+qr-or-link = The same as a link:
+step-scan = Scan the QR code with the camera of the device that you want to enroll.
+step-scan-open = Open the link that appears.
+# In the text part, which has no picture
+link-title = Your link
+link-private = The link is for you alone. Please do not pass it on.
+step-link = On the device that you want to enroll, open the link above.
