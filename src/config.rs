@@ -29,16 +29,33 @@ impl DatabaseArgs {
     /// # Errors
     /// When it is missing.
     pub fn url(&self) -> Result<&str, ConfigErrors> {
-        self.database_url
+        let refused = |problem| ConfigErrors(vec![ConfigError::new("DATABASE_URL", problem)]);
+        let url = self
+            .database_url
             .as_ref()
             .map(ExposeSecret::expose_secret)
             .filter(|url| !url.is_empty())
             .ok_or_else(|| {
-                ConfigErrors(vec![ConfigError::new(
-                    "DATABASE_URL",
-                    "is not set; give the Postgres to use, as postgres://user:password@host/database",
-                )])
-            })
+                refused("is not set; give the Postgres to use, as postgres://user:password@host/database")
+            })?;
+        // Checked in words of our own: libpq's would quote the URL, and the password in it.
+        let is_url = url.starts_with("postgres://") || url.starts_with("postgresql://");
+        let is_list = !url.contains("://") && url.contains('=');
+        if !is_url && !is_list {
+            return Err(refused(
+                "does not begin with postgres:// (nor is it a list such as host=… dbname=…)",
+            ));
+        }
+        let is_encoded = url.split('%').skip(1).all(|rest| {
+            rest.get(..2)
+                .is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))
+        });
+        if is_url && !is_encoded {
+            return Err(refused(
+                "has a `%` that is not part of a percent-encoding; write %25 for it",
+            ));
+        }
+        Ok(url)
     }
 }
 

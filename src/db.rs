@@ -27,6 +27,11 @@ const SESSION: &str = "SET statement_timeout = '30s'; SET lock_timeout = '10s'; 
      SET idle_in_transaction_session_timeout = '30s'; SET timezone = 'UTC'; \
      SET plan_cache_mode = force_generic_plan";
 
+/// Run inside a transaction whose statements depend on how many rows their parameters select. The
+/// session's generic plans save planning where it is most of the work, and go wrong by a factor of a
+/// hundred where a filter decides between an index and a scan.
+pub const CUSTOM_PLAN: &str = "SET LOCAL plan_cache_mode = force_custom_plan";
+
 /// Why the database could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
@@ -54,12 +59,31 @@ impl DbError {
     pub fn is_gone(&self) -> bool {
         matches!(self, Self::Query(error) if is_gone(error))
     }
+
+    /// Whether others held what was needed for too long: nothing was done, and a repeat may work.
+    pub fn is_busy(&self) -> bool {
+        match self {
+            Self::Query(DieselError::DatabaseError(DatabaseErrorKind::SerializationFailure, _)) => {
+                true
+            }
+            Self::Query(DieselError::DatabaseError(DatabaseErrorKind::Unknown, info)) => {
+                let message = info.message();
+                message.contains("lock timeout")
+                    || message.contains("statement timeout")
+                    || message.contains("deadlock detected")
+            }
+            _ => false,
+        }
+    }
 }
 
 /// Whether the connection itself is gone, as opposed to a statement that was refused.
 fn is_gone(error: &DieselError) -> bool {
     match error {
-        DieselError::DatabaseError(DatabaseErrorKind::ClosedConnection, _)
+        DieselError::DatabaseError(
+            DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand,
+            _,
+        )
         | DieselError::BrokenTransactionManager => true,
         // Postgres says so in words while it shuts down or starts (SQLSTATE class 57P).
         DieselError::DatabaseError(DatabaseErrorKind::Unknown, info) => {
@@ -90,7 +114,9 @@ impl r2d2::ManageConnection for Manager {
     type Error = diesel::ConnectionError;
 
     fn connect(&self) -> Result<Pooled, Self::Error> {
-        let mut connection = PgConnection::establish(&self.url)?;
+        let mut connection = PgConnection::establish(&self.url).map_err(|error| {
+            diesel::ConnectionError::BadConnection(redacted(&error.to_string(), &self.url))
+        })?;
         connection
             .batch_execute(SESSION)
             .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
@@ -131,8 +157,7 @@ pub struct Db {
 }
 
 impl Db {
-    /// A pool of `size` connections, opened when they are first needed: the service starts, and
-    /// says so on `/readyz`, while the database is still away.
+    /// A pool of `size` connections, opened when they are first needed.
     pub fn new(url: &str, size: u32) -> Self {
         let pool = r2d2::Pool::builder()
             .max_size(size)
@@ -160,59 +185,76 @@ impl Db {
         T: Send + 'static,
         E: From<DbError> + From<DieselError> + Send + 'static,
     {
+        let mut work = Some(work);
         self.with_connection(move |pooled| {
-            let mut begun = false;
-            let result = pooled.connection.transaction(|connection| {
-                begun = true;
-                work(connection)
-            });
-            // A transaction leaves its traces in the transaction manager; BEGIN on a dead
-            // connection does not.
-            if !begun || pooled.connection.is_broken() {
-                pooled.gone = true;
-            } else if result.is_err() {
-                pooled.gone = pooled.connection.ping().is_err();
+            let result = pooled
+                .connection
+                .transaction(|connection| match work.take() {
+                    Some(work) => work(connection),
+                    None => {
+                        Err(DbError::Unavailable("the transaction was begun twice".into()).into())
+                    }
+                });
+            // A transaction that failed half-way leaves its traces in the transaction manager; a
+            // BEGIN on a dead connection does not, and then nothing has run yet.
+            match result {
+                Err(error) if work.is_some() => {
+                    pooled.gone = true;
+                    Attempt::NotBegun(error)
+                }
+                Err(error) => {
+                    pooled.gone =
+                        pooled.connection.is_broken() || pooled.connection.ping().is_err();
+                    Attempt::Done(Err(error))
+                }
+                Ok(value) => Attempt::Done(Ok(value)),
             }
-            result
         })
         .await
     }
 
-    /// Reads without a transaction: once more on a fresh connection if the first one was dead.
+    /// Reads without a transaction: again on a fresh connection if the first one was dead.
     ///
     /// # Errors
     /// As [`Db::transaction`].
-    pub async fn read<T, F>(&self, work: F) -> Result<T, DbError>
+    pub async fn read<T, F>(&self, mut work: F) -> Result<T, DbError>
     where
-        F: Fn(&mut PgConnection) -> Result<T, DbError> + Send + Sync + 'static,
+        F: FnMut(&mut PgConnection) -> Result<T, DbError> + Send + 'static,
         T: Send + 'static,
     {
-        let work = Arc::new(work);
-        // As many tries as there can be dead connections in the pool after Postgres restarted.
-        for _ in 0..self.pool.max_size() {
-            let attempt = Arc::clone(&work);
-            let result = self
-                .with_connection(move |pooled| {
-                    let result = attempt(&mut pooled.connection);
-                    if let Err(DbError::Query(error)) = &result {
-                        pooled.gone = is_gone(error);
-                    }
-                    result.map_err(|error| (error, pooled.gone))
-                })
-                .await;
-            match result {
-                Ok(value) => return Ok(value),
-                Err((_, true)) => {}
-                Err((error, false)) => return Err(error),
+        self.with_connection(move |pooled| match work(&mut pooled.connection) {
+            Err(error) if error.is_gone() => {
+                pooled.gone = true;
+                Attempt::NotBegun(error)
             }
-        }
-        self.with_connection(move |pooled| work(&mut pooled.connection))
-            .await
+            result => Attempt::Done(result),
+        })
+        .await
     }
 
-    async fn with_connection<T, E, F>(&self, work: F) -> Result<T, E>
+    /// Reads with plans that are made for the very parameters: see [`CUSTOM_PLAN`].
+    ///
+    /// # Errors
+    /// As [`Db::transaction`].
+    pub async fn search<T, F>(&self, mut work: F) -> Result<T, DbError>
     where
-        F: FnOnce(&mut Pooled) -> Result<T, E> + Send + 'static,
+        F: FnMut(&mut PgConnection) -> Result<T, DbError> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.read(move |connection| {
+            connection.transaction(|connection| {
+                connection.batch_execute(CUSTOM_PLAN)?;
+                work(connection)
+            })
+        })
+        .await
+    }
+
+    /// Runs `work` on a connection; on another one as long as it says that nothing was begun, since
+    /// every connection in the pool may be dead after Postgres was restarted.
+    async fn with_connection<T, E, F>(&self, mut work: F) -> Result<T, E>
+    where
+        F: FnMut(&mut Pooled) -> Attempt<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<DbError> + Send + 'static,
     {
@@ -228,10 +270,17 @@ impl Db {
         let done = tokio::task::spawn_blocking(move || {
             let _entered = span.entered();
             let _permit = permit;
-            let mut pooled = pool
-                .get()
-                .map_err(|error| DbError::Unavailable(error.to_string()))?;
-            work(&mut pooled)
+            let mut tries_left = pool.max_size();
+            loop {
+                let mut pooled = pool
+                    .get()
+                    .map_err(|error| DbError::Unavailable(error.to_string()))?;
+                match work(&mut pooled) {
+                    Attempt::Done(result) => return result,
+                    Attempt::NotBegun(error) if tries_left == 0 => return Err(error),
+                    Attempt::NotBegun(_) => tries_left -= 1,
+                }
+            }
         })
         .await;
         match done {
@@ -260,7 +309,9 @@ impl Db {
             .get_result(connection)
             .or_else(|error| match error {
                 // No such table: nothing was ever migrated.
-                DieselError::DatabaseError(DatabaseErrorKind::Unknown, _) if !is_gone(&error) => {
+                DieselError::DatabaseError(DatabaseErrorKind::Unknown, info)
+                    if info.message().contains("does not exist") =>
+                {
                     Ok(false)
                 }
                 error => Err(error),
@@ -278,16 +329,12 @@ diesel::table! {
     }
 }
 
-impl From<(DbError, bool)> for DbError {
-    fn from((error, _): (DbError, bool)) -> Self {
-        error
-    }
-}
-
-impl From<DbError> for (DbError, bool) {
-    fn from(error: DbError) -> Self {
-        (error, false)
-    }
+/// How work on a connection went.
+enum Attempt<T, E> {
+    /// The connection was dead before anything was done: another one may do it.
+    NotBegun(E),
+    /// It was done, or failed.
+    Done(Result<T, E>),
 }
 
 /// Applies what is pending, one instance at a time. Gives the versions that were applied.
@@ -295,7 +342,8 @@ impl From<DbError> for (DbError, bool) {
 /// # Errors
 /// When the database is away or a migration fails; a failed one leaves nothing behind.
 pub fn migrate(url: &str) -> Result<Vec<String>, Box<dyn StdError + Send + Sync>> {
-    let mut connection = PgConnection::establish(&with_limits(url))?;
+    let mut connection = PgConnection::establish(&with_limits(url))
+        .map_err(|error| redacted(&error.to_string(), url))?;
     connection.batch_execute(&format!(
         "SET timezone = 'UTC'; SET client_min_messages = warning; SELECT pg_advisory_lock({MIGRATION_LOCK})"
     ))?;
@@ -331,6 +379,22 @@ fn with_limits(url: &str) -> String {
     limited
 }
 
+/// An error text of the database library, which may quote the URL, without the password in it.
+fn redacted(text: &str, url: &str) -> String {
+    let password = url
+        .split_once("://")
+        .and_then(|(_, rest)| rest.split('/').next())
+        .and_then(|authority| authority.rsplit_once('@'))
+        .and_then(|(user, _)| user.split_once(':'))
+        .map(|(_, password)| password)
+        .filter(|password| !password.is_empty());
+    let hidden = text.replace(url, "(the URL)");
+    match password {
+        Some(password) => hidden.replace(password, "***"),
+        None => hidden,
+    }
+}
+
 /// A stored enum value.
 ///
 /// # Errors
@@ -342,6 +406,20 @@ pub fn stored<T>(text: &str, read: impl FnOnce(&str) -> Option<T>) -> Result<T, 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn errors_show_no_password() {
+        let url = "postgres://enlist:s3cr3t@db/enlist";
+        let told = redacted(&format!("invalid option \"{url}?x\" near s3cr3t"), url);
+        assert!(
+            !told.contains("s3cr3t") && told.contains("(the URL)"),
+            "{told}"
+        );
+        assert_eq!(
+            redacted("no such host", "host=/run dbname=x"),
+            "no such host"
+        );
+    }
 
     #[test]
     fn limits_are_added_once_and_in_the_urls_own_way() {

@@ -113,6 +113,16 @@ impl ApiError {
         }
     }
 
+    /// 503: the connection to the database broke, perhaps while it was committing.
+    pub fn uncertain(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self {
+            detail: "The connection to the database broke, and it is not certain whether this was done. \
+                     Look, or repeat it with the same Idempotency-Key."
+                .into(),
+            ..Self::unavailable(2, source)
+        }
+    }
+
     /// 500: our fault. The source is logged and never sent.
     pub fn internal(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self {

@@ -59,18 +59,20 @@ impl Scope {
         body: &[u8],
         ring: &KeyRing,
     ) -> Result<Option<Self>, ApiError> {
-        let Some(header) = request.headers().get("idempotency-key") else {
+        let mut headers = request.headers().get_all("idempotency-key");
+        let Some(header) = headers.next() else {
             return Ok(None);
         };
         let key = header
             .to_str()
             .ok()
+            .filter(|_| headers.next().is_none())
             .filter(|key| (1..=255).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()))
             .ok_or_else(|| {
                 ApiError::new(
                     422,
                     "invalid_idempotency_key",
-                    "`Idempotency-Key` takes 1 to 255 visible ASCII characters; a UUID is a good choice.",
+                    "`Idempotency-Key` is given once, with 1 to 255 visible ASCII characters; a UUID is a good choice.",
                 )
             })?;
         Ok(Some(Self {

@@ -14,7 +14,7 @@ use enlist::{
     telemetry,
 };
 use secrecy::ExposeSecret;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Invites people to enroll their devices in MDM.
 #[derive(Parser)]
@@ -126,15 +126,25 @@ async fn serve(config: enlist::config::Config) -> anyhow::Result<()> {
     );
     let stopper = app.stopper();
     let watcher = tokio::spawn(async move {
+        signaled(&mut terminate, &mut interrupt).await;
+        tracing::info!("stopping: finishing what is under way; once more to stop at once");
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            () = stopper.stop() => {}
+            () = signaled(&mut terminate, &mut interrupt) => std::process::exit(130),
         }
-        tracing::info!("stopping: finishing what is under way");
-        stopper.stop().await;
+        signaled(&mut terminate, &mut interrupt).await;
+        std::process::exit(130);
     });
     let result = app.run().await;
     watcher.abort();
     tracing::info!("stopped");
     result
+}
+
+/// Waits for SIGTERM or SIGINT.
+async fn signaled(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
 }

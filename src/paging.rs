@@ -99,6 +99,7 @@ pub struct Page<T> {
     /// The rows.
     pub data: Vec<T>,
     /// Give it back as `cursor` for the next page; `null` on the last one.
+    #[schema(required)]
     pub next_cursor: Option<String>,
     /// How many rows match in all, if `count=true` was asked.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -142,17 +142,39 @@ impl App {
     /// # Errors
     /// When the server cannot run.
     pub async fn run(self) -> anyhow::Result<()> {
-        let delivery: Option<JoinHandle<()>> = (self.role != InstanceRole::Api)
-            .then(|| tokio::spawn(self.worker.clone().run(self.stop.subscribe())));
         let tidy = tokio::spawn(tidy(self.worker.db.clone(), self.worker.clock.clone()));
-        let served = self.server.await;
-        self.stop.send_replace(true);
+        let handle = self.server.handle();
+        let (delivers, stopped) = (self.role != InstanceRole::Api, self.stop.subscribe());
+        let delivery: JoinHandle<()> = tokio::spawn(async move {
+            if delivers {
+                self.worker.run(stopped).await;
+            } else {
+                until_true(stopped).await;
+            }
+        });
+        let watched = async {
+            let ended = delivery.await;
+            // Delivery ends only when it is told to: an API without it would take what nobody sends.
+            handle.stop(true).await;
+            ended
+        };
+        let (served, delivered) = tokio::join!(
+            async {
+                let served = self.server.await;
+                self.stop.send_replace(true);
+                served
+            },
+            watched
+        );
         tidy.abort();
-        if let Some(delivery) = delivery {
-            delivery.await?;
-        }
+        delivered.context("delivery failed")?;
         served.context("the server failed")
     }
+}
+
+async fn until_true(mut flag: watch::Receiver<bool>) {
+    // The sender lives in the app; when it is gone, so is the reason to wait.
+    let _ = flag.wait_for(|flag| *flag).await;
 }
 
 /// Stops a running [`App`].

@@ -2,8 +2,9 @@
 
 use std::io::IsTerminal;
 
+use tracing::Level;
 use tracing_subscriber::{
-    EnvFilter, filter::Directive, fmt, layer::SubscriberExt, util::SubscriberInitExt,
+    EnvFilter, filter::filter_fn, fmt, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
 use crate::config::LogFormat;
@@ -13,14 +14,17 @@ use crate::config::LogFormat;
 /// # Errors
 /// What is wrong with the filter.
 pub fn init(filter: &str, format: LogFormat) -> Result<(), String> {
-    let mut filter: EnvFilter = filter.parse().map_err(|error| {
+    let filter: EnvFilter = filter.parse().map_err(|error| {
         format!("is not a log filter: {error} (try info, or info,enlist=debug)")
     })?;
-    // At debug, lettre prints AUTH exchanges and whole mails, which hold PINs.
-    filter = filter.add_directive(quiet("lettre=info")?);
-    // Its start and stop are told by our own lines.
-    filter = filter.add_directive(quiet("actix_server=warn")?);
-    let registry = tracing_subscriber::registry().with(filter);
+    // At debug, lettre prints AUTH exchanges and whole mails, which hold PINs: a filter of its own,
+    // which no setting can open again. What actix_server has to say is told by our own lines.
+    let quiet = filter_fn(|metadata| {
+        let target = metadata.target();
+        (!target.starts_with("lettre") || *metadata.level() <= Level::INFO)
+            && (!target.starts_with("actix_server") || *metadata.level() <= Level::WARN)
+    });
+    let registry = tracing_subscriber::registry().with(filter).with(quiet);
     let started = match format {
         LogFormat::Human => registry
             .with(
@@ -45,10 +49,4 @@ pub fn init(filter: &str, format: LogFormat) -> Result<(), String> {
         tracing::debug!("logging was started before");
     }
     Ok(())
-}
-
-fn quiet(directive: &str) -> Result<Directive, String> {
-    directive
-        .parse()
-        .map_err(|error| format!("{directive}: {error}"))
 }

@@ -10,9 +10,10 @@ CREATE FUNCTION enlist_fold(value text) RETURNS text
     RETURN lower(public.unaccent('public.unaccent'::regdictionary, lower(value COLLATE "und-x-icu")));
 
 -- The LIKE pattern for "has this as a part". Escaped after folding: some characters fold to a wildcard.
+-- NULL, which matches nothing, when folding leaves nothing: a lone accent must not mean everybody.
 CREATE FUNCTION enlist_part(value text) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    RETURN '%' || regexp_replace(enlist_fold(value), '([\\%_])', '\\\1', 'g') || '%';
+    RETURN '%' || regexp_replace(nullif(enlist_fold(value), ''), '([\\%_])', '\\\1', 'g') || '%';
 
 CREATE TABLE users (
     id                    uuid PRIMARY KEY,

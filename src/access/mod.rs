@@ -4,7 +4,7 @@ pub mod keys;
 
 use std::time::Duration;
 
-use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, http::Method};
 use chrono::{DateTime, Utc};
 use moka::future::Cache;
 use subtle::ConstantTimeEq;
@@ -41,6 +41,18 @@ pub enum Permission {
     ReadSecrets,
     /// Change users; preview and send invitations.
     Manage,
+}
+
+impl Permission {
+    /// What a request needs: known before its body is read.
+    pub fn for_route(method: &Method, path: &str) -> Self {
+        let is_secret = matches!(path.rsplit('/').next(), Some("pin" | "qr.png" | "qr.svg"));
+        match (method == Method::GET, is_secret) {
+            (true, true) => Self::ReadSecrets,
+            (true, false) => Self::Read,
+            (false, _) => Self::Manage,
+        }
+    }
 }
 
 impl Role {

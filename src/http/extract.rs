@@ -170,6 +170,32 @@ fn parse_query<T: Deserr<Faults> + QueryTypes>(query: &str) -> Result<T, ApiErro
     }
 }
 
+/// Refuses a query where none is taken: a mistyped option must not be ignored.
+///
+/// # Errors
+/// 422 with every parameter.
+pub fn refuse_query(query: &str) -> Result<(), ApiError> {
+    let faults: Vec<Fault> = query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let name = pair.split('=').next().unwrap_or_default();
+            let name: String = decode(name).unwrap_or_default().chars().take(100).collect();
+            Fault::new(
+                format!("/{name}"),
+                "unknown_field",
+                "this route takes no query parameters",
+            )
+        })
+        .take(100)
+        .collect();
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(faults.into())
+    }
+}
+
 fn decode(text: &str) -> Option<String> {
     let spaced = text.replace('+', " ");
     percent_encoding::percent_decode_str(&spaced)
@@ -194,13 +220,15 @@ impl FromRequest for Id {
     }
 }
 
-/// The tags in `If-Match` or `If-None-Match`, if the header is there.
+/// The tags in `If-Match` or `If-None-Match`, of all its lines, if the header is there. What cannot be
+/// read stays as a tag that matches nothing: a condition must not vanish.
 pub fn tags(request: &HttpRequest, name: header::HeaderName) -> Option<Tags> {
-    request
+    let lines: Vec<_> = request
         .headers()
-        .get(name)
-        .and_then(|value| value.to_str().ok())
-        .map(Tags::parse)
+        .get_all(name)
+        .map(|value| String::from_utf8_lossy(value.as_bytes()))
+        .collect();
+    (!lines.is_empty()).then(|| Tags::parse(&lines.join(",")))
 }
 
 #[cfg(test)]

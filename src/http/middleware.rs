@@ -4,11 +4,11 @@
 use std::{panic::AssertUnwindSafe, time::Instant};
 
 use actix_web::{
-    Error, HttpMessage,
-    body::MessageBody,
+    Error, HttpMessage, ResponseError,
+    body::{EitherBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::{
-        Method,
+        Method, StatusCode,
         header::{self, HeaderName, HeaderValue},
     },
     middleware::Next,
@@ -17,8 +17,11 @@ use actix_web::{
 use futures_util::FutureExt;
 use tracing::Instrument;
 
-use super::{State, routes::Match};
-use crate::{access::Caller, error::ApiError};
+use super::{State, extract, routes::Match};
+use crate::{
+    access::{Caller, Permission},
+    error::ApiError,
+};
 
 tokio::task_local! {
     static REQUEST_ID: String;
@@ -46,7 +49,7 @@ fn is_sane(id: &str) -> bool {
 pub async fn observe<B: MessageBody + 'static>(
     mut request: ServiceRequest,
     next: Next<B>,
-) -> Result<ServiceResponse<B>, Error> {
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let started = Instant::now();
     let given = request
         .headers()
@@ -77,7 +80,8 @@ pub async fn observe<B: MessageBody + 'static>(
     // Tenths are enough, and read well.
     let latency_ms = (started.elapsed().as_secs_f64() * 1e4).round() / 10.0;
     match answer {
-        Ok(Ok(mut response)) => {
+        Ok(Ok(response)) => {
+            let mut response = REQUEST_ID.sync_scope(id.clone(), || as_problem(response));
             if let Ok(value) = HeaderValue::from_str(&id) {
                 response.headers_mut().insert(X_REQUEST_ID, value);
             }
@@ -127,18 +131,15 @@ fn log<B>(method: &Method, response: &ServiceResponse<B>, latency_ms: f64) {
 pub async fn gate<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
-) -> Result<ServiceResponse<actix_web::body::EitherBody<B>>, Error> {
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     match admit(&request).await {
         Ok(caller) => {
             if let Some(caller) = caller {
                 request.extensions_mut().insert(caller);
             }
-            let mut response = next.call(request).await?;
-            response.headers_mut().insert(
-                header::X_CONTENT_TYPE_OPTIONS,
-                HeaderValue::from_static("nosniff"),
-            );
-            Ok(response.map_into_left_body())
+            next.call(request)
+                .await
+                .map(ServiceResponse::map_into_left_body)
         }
         Err(problem) => Ok(request.error_response(problem).map_into_right_body()),
     }
@@ -159,20 +160,50 @@ async fn admit(request: &ServiceRequest) -> Result<Option<Caller>, ApiError> {
             )
         }),
         Match::Public => Ok(None),
-        Match::Protected => {
+        Match::Protected { takes_query } => {
             let header = request.headers().get(header::AUTHORIZATION);
             let token = header
                 .and_then(|value| value.to_str().ok())
                 .and_then(|value| value.split_once(' '))
                 .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
                 .map(|(_, token)| token.trim());
-            state
-                .access
-                .authenticate(token, state.clock.now())
-                .await
-                .map(Some)
+            let caller = state.access.authenticate(token, state.clock.now()).await?;
+            caller.require(Permission::for_route(request.method(), request.path()))?;
+            if !takes_query {
+                extract::refuse_query(request.query_string())?;
+            }
+            Ok(Some(caller))
         }
     }
+}
+
+/// What the framework refused by itself, in the one envelope of all errors.
+fn as_problem<B>(response: ServiceResponse<B>) -> ServiceResponse<EitherBody<B>> {
+    let status = response.status();
+    let is_ours = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind == "application/problem+json");
+    if is_ours || !(status.is_client_error() || status.is_server_error()) {
+        return response.map_into_left_body();
+    }
+    let detail = match response.response().error() {
+        Some(error) => error.to_string(),
+        None => format!("The service answers {status} to this."),
+    };
+    let code = match status {
+        StatusCode::NOT_FOUND => "not_found",
+        StatusCode::BAD_REQUEST if response.request().method() == Method::OPTIONS => "cors",
+        status if status.is_client_error() => "bad_request",
+        _ => "internal",
+    };
+    let mut problem = ApiError::new(status.as_u16(), code, detail).error_response();
+    for (name, value) in response.headers() {
+        if name != header::CONTENT_TYPE && name != header::CONTENT_LENGTH {
+            problem.headers_mut().insert(name.clone(), value.clone());
+        }
+    }
+    response.into_response(problem.map_into_right_body())
 }
 
 #[cfg(test)]

@@ -77,7 +77,6 @@ pub fn app(
             "if-match",
             "if-none-match",
             "last-event-id",
-            "x-request-id",
         ])
         .expose_headers([
             "location",

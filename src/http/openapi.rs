@@ -5,8 +5,8 @@ use utoipa::{
     OpenApi,
     openapi::{
         Content, Header, HttpMethod, OpenApi as Document, RefOr, Response, ResponseBuilder,
-        path::Operation,
-        schema::{AdditionalProperties, Ref, Schema},
+        path::{Operation, ParameterBuilder, ParameterIn},
+        schema::{AdditionalProperties, Object, Ref, Schema, Type},
         security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
     },
 };
@@ -109,16 +109,18 @@ fn problem(description: &str) -> Response {
 /// The answers that any operation may give, and the request id in every answer.
 fn add_common_answers(operation: &mut Operation, method: &HttpMethod) {
     let is_public = operation.security.as_ref().is_some_and(Vec::is_empty);
-    let has_path_id = operation
-        .parameters
-        .iter()
-        .flatten()
-        .any(|parameter| matches!(parameter, RefOr::T(parameter) if parameter.name == "id"));
+
     let takes_body = operation.request_body.is_some();
-    let has_parameters = operation
-        .parameters
-        .as_ref()
-        .is_some_and(|all| !all.is_empty());
+    let names = |wanted: ParameterIn, name: Option<&str>| {
+        operation.parameters.iter().flatten().any(|parameter| {
+            matches!(parameter, RefOr::T(parameter)
+                if parameter.parameter_in == wanted && name.is_none_or(|name| parameter.name == name))
+        })
+    };
+    let has_path_id = names(ParameterIn::Path, None);
+    let takes_query = names(ParameterIn::Query, None);
+    let is_list = names(ParameterIn::Query, Some("cursor"));
+    let is_idempotent = names(ParameterIn::Header, Some("Idempotency-Key"));
     let mut add = |status: &str, description: &str| {
         operation
             .responses
@@ -139,13 +141,13 @@ fn add_common_answers(operation: &mut Operation, method: &HttpMethod) {
         add("413", "The body is too large");
         add("415", "The body is not sent as JSON");
     }
-    if takes_body || has_parameters {
+    if takes_body || takes_query {
         add(
             "422",
             "The body or the query is not valid: `errors` lists every fault",
         );
     }
-    if matches!(method, HttpMethod::Post) && takes_body {
+    if is_idempotent {
         add(
             "409",
             "It conflicts with the state, or a request with the same idempotency key is running",
@@ -153,7 +155,25 @@ fn add_common_answers(operation: &mut Operation, method: &HttpMethod) {
     }
     add("500", "A fault of ours");
     add("503", "The database is away");
-    for response in operation.responses.responses.values_mut() {
+    let is_resource = has_path_id
+        && !is_list
+        && (matches!(method, HttpMethod::Patch)
+            || matches!(method, HttpMethod::Get) && is_json(operation));
+    if is_resource && matches!(method, HttpMethod::Get) {
+        operation.parameters.get_or_insert_default().push(RefOr::T(
+            ParameterBuilder::new()
+                .name("If-None-Match")
+                .parameter_in(ParameterIn::Header)
+                .description(Some("The `ETag` of the version that you have"))
+                .schema(Some(Object::with_type(Type::String)))
+                .build(),
+        ));
+        operation.responses.responses.insert(
+            "304".to_owned(),
+            RefOr::T(Response::new("You have this version already")),
+        );
+    }
+    for (status, response) in &mut operation.responses.responses {
         if let RefOr::T(response) = response {
             // The contract of problems is one media type, also where a handler names its own.
             if let Some(content) = response.content.shift_remove("application/json") {
@@ -168,14 +188,36 @@ fn add_common_answers(operation: &mut Operation, method: &HttpMethod) {
                 };
                 response.content.insert(media_type.to_owned(), content);
             }
-            response
-                .headers
-                .entry("X-Request-Id".to_owned())
-                .or_insert_with(|| {
-                    let mut header = Header::default();
-                    header.description = Some("The request's id, as in the log".to_owned());
-                    RefOr::T(header)
-                });
+            let mut add = |name: &str, description: &str| {
+                let mut header = Header::default();
+                header.description = Some(description.to_owned());
+                response
+                    .headers
+                    .entry(name.to_owned())
+                    .or_insert(RefOr::T(header));
+            };
+            add("X-Request-Id", "The request's id, as in the log");
+            match status.as_str() {
+                "200" | "304" if is_resource => add(
+                    "ETag",
+                    "The tag of this version, for If-Match and If-None-Match",
+                ),
+                "200" if is_list => add("Link", "The next page, with rel=\"next\" (RFC 8288)"),
+                "401" => add("WWW-Authenticate", "Bearer"),
+                "503" => add("Retry-After", "Seconds to wait"),
+                "201" | "202" if is_idempotent => add(
+                    "Idempotent-Replayed",
+                    "`true` when this is the first answer again",
+                ),
+                _ => {}
+            }
         }
     }
+}
+
+/// Whether the answer is one JSON resource, and no secret: a live PIN can be out of date.
+fn is_json(operation: &Operation) -> bool {
+    let answers = &operation.responses.responses;
+    matches!(answers.get("200"), Some(RefOr::T(answer)) if answer.content.contains_key("application/json"))
+        && !answers.contains_key("409")
 }

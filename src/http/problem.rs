@@ -81,7 +81,11 @@ impl From<DbError> for ApiError {
     fn from(error: DbError) -> Self {
         match error {
             DbError::Unavailable(reason) => Self::unavailable(2, reason),
-            error if error.is_gone() => Self::unavailable(2, error),
+            error if error.is_gone() => Self::uncertain(error),
+            error if error.is_busy() => Self {
+                detail: "Others are changing the same rows and it took too long. Nothing was changed; try again shortly.".into(),
+                ..Self::unavailable(2, error)
+            },
             error => Self::internal(error),
         }
     }

@@ -2,7 +2,10 @@
 //! the gate cannot disagree.
 
 use actix_web::{dev::ResourceDef, http::Method};
-use utoipa::openapi::{OpenApi, PathItem, path::Operation};
+use utoipa::openapi::{
+    OpenApi, PathItem, RefOr,
+    path::{Operation, ParameterIn},
+};
 
 /// How a path and a method fit the routes.
 #[derive(Debug, PartialEq, Eq)]
@@ -10,7 +13,10 @@ pub enum Match {
     /// Anybody may call it.
     Public,
     /// Needs a key.
-    Protected,
+    Protected {
+        /// Whether the operation takes query parameters; it names the unknown ones itself then.
+        takes_query: bool,
+    },
     /// The path is known, the method is not: the value of `Allow`.
     OtherMethods(String),
     /// No such path.
@@ -21,7 +27,13 @@ struct Route {
     path: ResourceDef,
     /// Literal segments first: `/users/export` before `/users/{id}`.
     parameters: usize,
-    methods: Vec<(Method, bool)>,
+    methods: Vec<Known>,
+}
+
+struct Known {
+    method: Method,
+    is_public: bool,
+    takes_query: bool,
 }
 
 /// The table of all routes.
@@ -38,7 +50,11 @@ impl Routes {
                 path: ResourceDef::new(path.as_str()),
                 parameters: path.matches('{').count(),
                 methods: operations(item)
-                    .map(|(method, operation)| (method, is_public(operation)))
+                    .map(|(method, operation)| Known {
+                        method,
+                        is_public: is_public(operation),
+                        takes_query: takes_query(operation),
+                    })
                     .collect(),
             })
             .collect();
@@ -46,7 +62,11 @@ impl Routes {
         routes.push(Route {
             path: ResourceDef::prefix("/docs"),
             parameters: 1,
-            methods: vec![(Method::GET, true)],
+            methods: vec![Known {
+                method: Method::GET,
+                is_public: true,
+                takes_query: true,
+            }],
         });
         routes.sort_by_key(|route| route.parameters);
         Self(routes)
@@ -57,14 +77,16 @@ impl Routes {
         let Some(route) = self.0.iter().find(|route| route.path.is_match(path)) else {
             return Match::Unknown;
         };
-        match route.methods.iter().find(|(known, _)| known == method) {
-            Some((_, true)) => Match::Public,
-            Some((_, false)) => Match::Protected,
+        match route.methods.iter().find(|known| known.method == method) {
+            Some(known) if known.is_public => Match::Public,
+            Some(known) => Match::Protected {
+                takes_query: known.takes_query,
+            },
             None => {
                 let mut names: Vec<&str> = route
                     .methods
                     .iter()
-                    .map(|(known, _)| known.as_str())
+                    .map(|known| known.method.as_str())
                     .collect();
                 if names.contains(&"GET") {
                     names.push("HEAD");
@@ -78,6 +100,12 @@ impl Routes {
 
 fn is_public(operation: &Operation) -> bool {
     operation.security.as_ref().is_some_and(Vec::is_empty)
+}
+
+fn takes_query(operation: &Operation) -> bool {
+    operation.parameters.iter().flatten().any(|parameter| {
+        matches!(parameter, RefOr::T(parameter) if matches!(parameter.parameter_in, ParameterIn::Query))
+    })
 }
 
 fn operations(item: &PathItem) -> impl Iterator<Item = (Method, &Operation)> {

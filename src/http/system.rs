@@ -11,7 +11,10 @@ use crate::error::ApiError;
 
 /// Adds the handlers.
 pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
-    config.service(healthz).service(readyz).service(document);
+    config
+        .service(get_health)
+        .service(get_readiness)
+        .service(get_openapi_document);
 }
 
 /// That all is well.
@@ -31,7 +34,7 @@ const WELL: Health = Health {
 /// Whether the process is alive
 #[utoipa::path(tag = "system", security(), responses((status = 200, description = "It is", body = Health)))]
 #[get("/healthz")]
-async fn healthz() -> HttpResponse {
+async fn get_health() -> HttpResponse {
     HttpResponse::Ok().json(WELL)
 }
 
@@ -40,7 +43,7 @@ async fn healthz() -> HttpResponse {
 /// The database answers and its schema is the one that this version needs.
 #[utoipa::path(tag = "system", security(), responses((status = 200, description = "They can", body = Health)))]
 #[get("/readyz")]
-async fn readyz(state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+async fn get_readiness(state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     if state.db.is_migrated().await? {
         Ok(HttpResponse::Ok().json(WELL))
     } else {
@@ -60,7 +63,7 @@ static DOCUMENT: LazyLock<String> = LazyLock::new(|| openapi::json().unwrap_or_d
     responses((status = 200, description = "OpenAPI 3.1", body = Object, content_type = "application/json"))
 )]
 #[get("/openapi.json")]
-async fn document() -> HttpResponse {
+async fn get_openapi_document() -> HttpResponse {
     HttpResponse::Ok()
         .content_type("application/json")
         .body(DOCUMENT.as_str())

@@ -281,7 +281,7 @@ invitation_request!(
         pub sample_user_id: Option<Uuid>,
         /// How many recipients to list.
         #[deserr(default)]
-        #[schema(value_type = Option<u32>, minimum = 0, maximum = 500, default = 50)]
+        #[schema(value_type = u32, required = false, minimum = 0, maximum = 500, default = 50)]
         pub limit: PreviewLimit,
     }
 );
@@ -377,9 +377,14 @@ pub struct ResultsQuery {
     /// `next_cursor` of the page before.
     #[deserr(default)]
     pub cursor: Option<String>,
+    /// Also count all recipients.
+    #[deserr(default)]
+    #[param(value_type = Option<bool>)]
+    pub count: bool,
 }
 
 impl QueryTypes for ResultsQuery {
+    const FLAGS: &'static [&'static str] = &["count"];
     const NUMBERS: &'static [&'static str] = &["limit"];
 }
 
@@ -391,12 +396,16 @@ pub struct Message {
     pub state: MessageState,
     /// How often it was handed to a mail server, or tried to be.
     pub attempts: i32,
+    #[schema(required)]
     pub last_attempt_at: Option<DateTime<Utc>>,
     /// The server's last reply code (RFC 5321 §4.2).
+    #[schema(required)]
     pub smtp_code: Option<i16>,
     /// The server's last enhanced status (RFC 3463).
+    #[schema(required)]
     pub enhanced_status: Option<String>,
     /// Why it is in this state, in the server's words or ours.
+    #[schema(required)]
     pub reason: Option<String>,
 }
 
@@ -405,6 +414,7 @@ pub struct Message {
 pub struct Invitation {
     pub id: Uuid,
     /// `null` once the user is deleted.
+    #[schema(required)]
     pub user_id: Option<Uuid>,
     pub batch_id: Uuid,
     pub method: Method,
@@ -414,8 +424,10 @@ pub struct Invitation {
     pub created_at: DateTime<Utc>,
     pub expires_at: DateTime<Utc>,
     /// Until when the PIN works; `null` for other methods, and before the PIN was handed to a mail server.
+    #[schema(required)]
     pub pin_expires_at: Option<DateTime<Utc>>,
     pub resend_count: i32,
+    #[schema(required)]
     pub last_sent_at: Option<DateTime<Utc>>,
     pub delivery: DeliveryState,
     pub messages: Vec<Message>,

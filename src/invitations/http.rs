@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{
     domain::{
-        Invitation, ListQuery, Method, PreviewRequest, ResultsQuery, SendRequest,
+        Invitation, ListQuery, Method, PreviewRequest, ResultsQuery, Selection, SendRequest,
         State as InvitationState,
     },
     preview::{self, Asked, Preview, PreviewError, Sample},
@@ -20,7 +20,7 @@ use super::{
     send::{self, BatchResult, Sent},
 };
 use crate::{
-    access::{Caller, Permission},
+    access::Caller,
     error::{ApiError, Fault},
     http::{
         State,
@@ -38,13 +38,13 @@ pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
     config
         .service(preview_invitations)
         .service(send_invitations)
-        .service(list)
-        .service(show)
-        .service(show_pin)
-        .service(show_qr_png)
-        .service(show_qr_svg)
-        .service(show_batch)
-        .service(list_results);
+        .service(list_invitations)
+        .service(get_invitation)
+        .service(get_invitation_pin)
+        .service(get_invitation_qr_png)
+        .service(get_invitation_qr_svg)
+        .service(get_batch)
+        .service(list_batch_results);
 }
 
 /// What a client is told of a selection that was not taken.
@@ -70,6 +70,25 @@ pub fn from_selection(error: SelectionError) -> ApiError {
         ),
         SelectionError::Db(error) => error.into(),
     }
+}
+
+/// Refuses a selection that selects nobody, or everybody by mistake.
+fn check(selection: &Selection) -> Result<(), ApiError> {
+    if selection.is_empty() {
+        return Err(from_selection(SelectionError::Empty));
+    }
+    let q = selection
+        .filter
+        .as_ref()
+        .and_then(|filter| filter.q.as_ref());
+    if q.is_some_and(|q| q.as_str().is_empty()) {
+        return Err(ApiError::invalid(vec![Fault::new(
+            "/filter/q",
+            "empty",
+            "must not be blank: leave it out to select without it",
+        )]));
+    }
+    Ok(())
 }
 
 impl From<PreviewError> for ApiError {
@@ -124,19 +143,15 @@ fn shape(request: &HttpRequest) -> Shape {
 #[post("/invitations/preview")]
 async fn preview_invitations(
     state: web::Data<State>,
-    caller: Caller,
     request: HttpRequest,
     body: Body<PreviewRequest, SELECTION>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.require(Permission::Manage)?;
     let shape = shape(&request);
     let mut body = body.value;
     let sample_user_id = body.sample_user_id.take();
     let limit = body.limit.0 as usize;
     let (selection, overrides) = body.into_parts();
-    if selection.is_empty() {
-        return Err(from_selection(SelectionError::Empty));
-    }
+    check(&selection)?;
     let asked = Asked {
         selection,
         overrides,
@@ -204,7 +219,6 @@ async fn send_invitations(
     request: HttpRequest,
     body: Body<SendRequest, SELECTION>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.require(Permission::Manage)?;
     let scope = Scope::of(
         &request,
         &caller,
@@ -213,9 +227,7 @@ async fn send_invitations(
         &state.keys,
     )?;
     let (bytes, (selection, overrides)) = (body.bytes, body.value.into_parts());
-    if selection.is_empty() {
-        return Err(from_selection(SelectionError::Empty));
-    }
+    check(&selection)?;
     let shared = state.clone();
     let answer = state
         .db
@@ -256,13 +268,11 @@ async fn send_invitations(
     responses((status = 200, description = "One page", body = Page<Invitation>))
 )]
 #[get("/invitations")]
-async fn list(
+async fn list_invitations(
     state: web::Data<State>,
-    caller: Caller,
     request: HttpRequest,
     Params(asked): Params<ListQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.require(Permission::Read)?;
     let filters = (
         asked.user_id,
         asked.batch_id,
@@ -275,7 +285,7 @@ async fn list(
     let (now, limit) = (state.clock.now(), asked.limit);
     let (rows, total) = state
         .db
-        .read(move |connection| {
+        .search(move |connection| {
             let rows = queries::list(connection, &asked, after, now)?;
             let total = asked
                 .count
@@ -307,13 +317,11 @@ fn open(state: &State, query: &str, cursor: Option<&str>) -> Result<Option<Posit
     responses((status = 200, description = "The invitation", body = Invitation))
 )]
 #[get("/invitations/{id}")]
-async fn show(
+async fn get_invitation(
     state: web::Data<State>,
-    caller: Caller,
     request: HttpRequest,
     Id(id): Id,
 ) -> Result<HttpResponse, ApiError> {
-    caller.require(Permission::Read)?;
     let now = state.clock.now();
     let invitation = state
         .db
@@ -343,12 +351,12 @@ struct LivePin {
     )
 )]
 #[get("/invitations/{id}/pin")]
-async fn show_pin(
+async fn get_invitation_pin(
     state: web::Data<State>,
     caller: Caller,
     Id(id): Id,
 ) -> Result<HttpResponse, ApiError> {
-    let live = live(&state, &caller, id, Method::has_pin).await?;
+    let live = live(&state, id, Method::has_pin).await?;
     let expires_at = live.valid_until.unwrap_or(live.expires_at);
     if expires_at <= state.clock.now() {
         return Err(not_applicable(
@@ -371,12 +379,12 @@ async fn show_pin(
     )
 )]
 #[get("/invitations/{id}/qr.png")]
-async fn show_qr_png(
+async fn get_invitation_qr_png(
     state: web::Data<State>,
     caller: Caller,
     Id(id): Id,
 ) -> Result<HttpResponse, ApiError> {
-    let link = live_link(&state, &caller, id).await?;
+    let link = live_link(&state, id).await?;
     let picture = web::block(move || qr::png(&link))
         .await
         .map_err(ApiError::internal)?
@@ -395,12 +403,12 @@ async fn show_qr_png(
     )
 )]
 #[get("/invitations/{id}/qr.svg")]
-async fn show_qr_svg(
+async fn get_invitation_qr_svg(
     state: web::Data<State>,
     caller: Caller,
     Id(id): Id,
 ) -> Result<HttpResponse, ApiError> {
-    let link = live_link(&state, &caller, id).await?;
+    let link = live_link(&state, id).await?;
     let picture = web::block(move || qr::svg(&link))
         .await
         .map_err(ApiError::internal)?
@@ -410,8 +418,8 @@ async fn show_qr_svg(
         .body(picture))
 }
 
-async fn live_link(state: &State, caller: &Caller, id: Uuid) -> Result<String, ApiError> {
-    let live = live(state, caller, id, |method| method == Method::Qr).await?;
+async fn live_link(state: &State, id: Uuid) -> Result<String, ApiError> {
+    let live = live(state, id, |method| method == Method::Qr).await?;
     let token = token::mint(key(state, &live)?, live.id, live.counter);
     Ok(state.writer.link(&token))
 }
@@ -423,11 +431,9 @@ fn not_applicable(detail: &'static str) -> ApiError {
 /// A pending invitation whose method has what is asked for.
 async fn live(
     state: &State,
-    caller: &Caller,
     id: Uuid,
     applies: fn(Method) -> bool,
 ) -> Result<Derivation, ApiError> {
-    caller.require(Permission::ReadSecrets)?;
     let now = state.clock.now();
     let derivation = state
         .db
@@ -468,13 +474,11 @@ fn secret(caller: &Caller, invitation: Uuid, what: &str) -> actix_web::HttpRespo
     responses((status = 200, description = "The batch", body = Batch))
 )]
 #[get("/batches/{id}")]
-async fn show_batch(
+async fn get_batch(
     state: web::Data<State>,
-    caller: Caller,
     request: HttpRequest,
     Id(id): Id,
 ) -> Result<HttpResponse, ApiError> {
-    caller.require(Permission::Read)?;
     let batch = state
         .db
         .read(move |connection| queries::batch(connection, id))
@@ -491,29 +495,29 @@ async fn show_batch(
     responses((status = 200, description = "One page", body = Page<BatchResult>))
 )]
 #[get("/batches/{id}/results")]
-async fn list_results(
+async fn list_batch_results(
     state: web::Data<State>,
-    caller: Caller,
     request: HttpRequest,
     Id(id): Id,
     Params(asked): Params<ResultsQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.require(Permission::Read)?;
     let query = format!("batch results {id}");
     let after = open(&state, &query, asked.cursor.as_deref())?
         .map(|position| (position.key == "skipped", position.id));
     let limit = asked.limit;
-    let rows = state
+    let (rows, recipients) = state
         .db
         .read(move |connection| {
-            if queries::batch(connection, id)?.is_none() {
+            let Some(batch) = queries::batch(connection, id)? else {
                 return Ok(None);
-            }
-            queries::results(connection, id, after, limit.probe()).map(Some)
+            };
+            let rows = queries::results(connection, id, after, limit.probe())?;
+            Ok(Some((rows, batch.counts.recipients)))
         })
         .await?
         .ok_or_else(|| ApiError::not_found("batch"))?;
-    let page = Page::of(rows, limit, None, |(skipped, id, _)| {
+    let total = asked.count.then_some(recipients);
+    let page = Page::of(rows, limit, total, |(skipped, id, _)| {
         let key = if *skipped { "skipped" } else { "created" };
         paging::seal(
             &state.keys,

@@ -42,6 +42,8 @@ pub struct Terms {
     pub delivery: Delivery,
     /// `None`: each recipient's own.
     pub lang: Option<Lang>,
+    /// Whether a language was asked for that there is none of.
+    pub lang_is_missing: bool,
 }
 
 impl Terms {
@@ -62,6 +64,11 @@ impl Terms {
                 .locale
                 .as_ref()
                 .map(|locale| Lang::negotiate(Some(locale.as_str()))),
+            lang_is_missing: overrides.locale.as_ref().is_some_and(|locale| {
+                let primary = locale.as_str().split('-').next().unwrap_or_default();
+                Lang::negotiate(Some(locale.as_str())) == Lang::DEFAULT
+                    && Lang::parse(primary) != Some(Lang::DEFAULT)
+            }),
         }
     }
 
@@ -104,7 +111,7 @@ pub struct Notice {
     pub detail: &'static str,
 }
 
-/// What the administrator should know about everybody's invitation.
+/// What will go otherwise than asked, the same for everybody who is invited.
 pub fn warnings(terms: &Terms) -> Vec<Notice> {
     let mut warnings = Vec::new();
     if terms.method == Method::Qr && terms.device_ownership != Ownership::Undefined {
@@ -113,13 +120,23 @@ pub fn warnings(terms: &Terms) -> Vec<Notice> {
             detail: "The device ownership option does not apply to devices that enroll with a QR code, unless they are supervised.",
         });
     }
+    if terms.lang_is_missing {
+        warnings.push(Notice {
+            code: "locale_not_available",
+            detail: "There are no messages in the language that was asked for; they are written in the service's own.",
+        });
+    }
     warnings
 }
 
-/// The reminder notice of PRODUCT §1 (5), when somebody of the request will get a confirmation.
+/// What the administrator is told about the whole request: the reminder notice of PRODUCT §1 (5), and
+/// what will go otherwise than asked.
 pub fn notices(terms: &Terms, invited: usize) -> Vec<Notice> {
-    let mut notices = Vec::new();
-    if terms.confirmation && invited > 0 {
+    if invited == 0 {
+        return Vec::new();
+    }
+    let mut notices = warnings(terms);
+    if terms.confirmation {
         notices.push(Notice {
             code: "confirmation_email",
             detail: "Confirmation e-mails are on: users in the setting's distribution receive one after they have enrolled.",

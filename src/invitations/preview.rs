@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
-use diesel::{dsl::exists, prelude::*};
+use diesel::{connection::SimpleConnection, dsl::exists, prelude::*};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -18,7 +18,7 @@ use super::{
     selection::{self, SelectionError},
 };
 use crate::{
-    db::DbError,
+    db::{CUSTOM_PLAN, DbError},
     error::Fault,
     mail::{
         catalogue::Lang,
@@ -43,12 +43,14 @@ string_enum! {
 pub struct PreviewRecipient {
     pub user_id: Uuid,
     pub display_name: String,
+    #[schema(required)]
     pub email: Option<String>,
     /// The language of the message.
     pub locale: &'static str,
     pub method: Method,
     pub outcome: Outcome,
     /// Why nothing would be sent.
+    #[schema(required)]
     pub reason: Option<SkipReason>,
     pub device_ownership: ownership::Shown,
     /// Whether an invitation that is pending would be replaced.
@@ -88,6 +90,7 @@ pub struct PreviewAttachment {
 pub struct PreviewMessage {
     pub user_id: Uuid,
     pub from: String,
+    #[schema(required)]
     pub reply_to: Option<String>,
     pub to: String,
     pub subject: String,
@@ -107,6 +110,7 @@ pub struct Preview {
     /// The first recipients, as many as `limit` says.
     pub recipients: Vec<PreviewRecipient>,
     /// `null` when nobody would get a message.
+    #[schema(required)]
     pub message: Option<PreviewMessage>,
     pub notices: Vec<Notice>,
 }
@@ -151,7 +155,8 @@ pub struct Asked {
     pub limit: usize,
 }
 
-/// Plans as `send` would and renders one message. Run it in one read-only transaction.
+/// Plans as `send` would and renders one message. Runs inside a transaction, which it makes read-only
+/// and of one moment: a user who is deleted meanwhile is still there to its end.
 ///
 /// # Errors
 /// [`PreviewError`].
@@ -161,6 +166,9 @@ pub fn preview(
     asked: &Asked,
     now: DateTime<Utc>,
 ) -> Result<(Preview, Option<Sample>), PreviewError> {
+    connection.batch_execute(&format!(
+        "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; {CUSTOM_PLAN}"
+    ))?;
     let terms = Terms::of(&Applied::default(), &asked.overrides);
     let mut summary = PreviewSummary::default();
     let mut sendable_count = 0;

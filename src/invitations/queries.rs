@@ -353,6 +353,7 @@ pub struct Batch {
     pub created_at: DateTime<Utc>,
     /// Who sent it: `api_key:<id>`.
     pub created_by: String,
+    #[schema(required)]
     pub canceled_at: Option<DateTime<Utc>>,
 }
 

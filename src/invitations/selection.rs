@@ -62,8 +62,8 @@ fn predicate(selection: &Selection, now: DateTime<Utc>) -> Option<Predicate> {
 
 /// Reads the recipients in the order of their ids and hands each to `take`.
 ///
-/// `lock` holds the users until the end of the transaction, so that two sends take turns and nobody
-/// is deleted or disabled in between.
+/// `lock` holds the users until the end of the transaction, so that nobody is deleted or disabled
+/// before the invitations are there.
 ///
 /// # Errors
 /// An empty selection, unknown ids with their pointers, too many recipients, or the database.

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use chrono::{DateTime, Utc};
 use diesel::{
+    connection::SimpleConnection,
     prelude::*,
     sql_types::{Array, Text, Timestamptz},
 };
@@ -18,13 +19,16 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    db::DbError,
+    db::{CUSTOM_PLAN, DbError},
     mail::catalogue::Lang,
     schema::{batch_skips, batches, invitations, messages},
     secrets::keys::Key,
     settings::Applied,
     string_enum,
 };
+
+/// The lock under which sends take turns: "send" in ASCII.
+const SEND_LOCK: i64 = 0x7365_6e64;
 
 /// How many results an answer lists; `GET /batches/{id}/results` has them all.
 const LISTED: usize = 1_000;
@@ -41,10 +45,13 @@ string_enum! {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = BatchResult)]
 pub struct BatchResult {
+    #[schema(required)]
     pub user_id: Option<Uuid>,
     pub outcome: Outcome,
+    #[schema(required)]
     pub invitation_id: Option<Uuid>,
     /// Why the user was skipped.
+    #[schema(required)]
     pub reason: Option<SkipReason>,
 }
 
@@ -80,6 +87,11 @@ pub fn send(
     selection: &Selection,
     overrides: &Overrides,
 ) -> Result<Sent, SelectionError> {
+    // Sends take turns, over all instances: a filter such as "not invited yet" is only true of what is
+    // committed, so a second send must look after the first one is done.
+    connection.batch_execute(&format!(
+        "{CUSTOM_PLAN}; SELECT pg_advisory_xact_lock({SEND_LOCK})"
+    ))?;
     let now = clock.now();
     let terms = Terms::of(&Applied::default(), overrides);
     let batch_id = clock.new_id();

@@ -1,20 +1,23 @@
 //! The outbox in the database: claim, keep, settle, give back.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use diesel::{
+    connection::SimpleConnection,
     prelude::*,
-    sql_types::{Array, BigInt, Bool, Int2, Int4, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Int2, Int4, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use uuid::Uuid;
 
-use crate::db::DbError;
+use crate::db::{CUSTOM_PLAN, DbError};
 
 /// A message that this instance holds until `lease`, with all that it takes to send it.
 #[derive(Debug, Clone, QueryableByName)]
 pub struct Claimed {
     #[diesel(sql_type = SqlUuid)]
     pub id: Uuid,
-    /// Also the fencing token: whoever claims it later has a higher one.
+    /// Also the fencing token: a result counts only while the message has this number.
     #[diesel(sql_type = Int4)]
     pub attempts: i32,
     #[diesel(sql_type = Timestamptz)]
@@ -64,6 +67,8 @@ pub fn claim(
     now: DateTime<Utc>,
     lease_until: DateTime<Utc>,
 ) -> Result<Vec<Claimed>, DbError> {
+    // A generic plan cannot know how few these are, and would read the whole table.
+    connection.batch_execute(CUSTOM_PLAN)?;
     Ok(diesel::sql_query(
         "WITH due AS (
             SELECT id FROM messages
@@ -89,7 +94,16 @@ pub fn claim(
     .load(connection)?)
 }
 
-/// Keeps messages that are still being worked on.
+#[derive(QueryableByName)]
+struct Kept {
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
+    #[diesel(sql_type = Text)]
+    state: String,
+}
+
+/// Keeps messages that are still being worked on. Gives those that are still ours, each with the
+/// state that its invitation has now.
 ///
 /// # Errors
 /// When the database is away.
@@ -97,17 +111,19 @@ pub fn renew(
     connection: &mut PgConnection,
     held: &[(Uuid, i32)],
     lease_until: DateTime<Utc>,
-) -> Result<(), DbError> {
+) -> Result<HashMap<Uuid, String>, DbError> {
     let (ids, attempts): (Vec<Uuid>, Vec<i32>) = held.iter().copied().unzip();
-    diesel::sql_query(
-        "UPDATE messages m SET due_at = $3 FROM unnest($1, $2) AS h(id, attempts)
-         WHERE m.id = h.id AND m.attempts = h.attempts AND m.state = 'sending'",
+    let kept: Vec<Kept> = diesel::sql_query(
+        "UPDATE messages m SET due_at = $3
+         FROM unnest($1, $2) AS h(id, attempts), invitations i
+         WHERE m.id = h.id AND m.attempts = h.attempts AND m.state = 'sending' AND i.id = m.invitation_id
+         RETURNING m.id, i.state",
     )
     .bind::<Array<SqlUuid>, _>(ids)
     .bind::<Array<Int4>, _>(attempts)
     .bind::<Timestamptz, _>(lease_until)
-    .execute(connection)?;
-    Ok(())
+    .load(connection)?;
+    Ok(kept.into_iter().map(|kept| (kept.id, kept.state)).collect())
 }
 
 /// Gives back messages that were claimed and never tried: the try does not count.
@@ -151,15 +167,12 @@ pub struct Settled {
     pub handed_over_at: Option<DateTime<Utc>>,
 }
 
-/// Writes how tries ended, many at once. A result of somebody whose lease had ended is not taken.
+/// Writes how tries ended, many at once. A result of somebody whose lease had ended is not taken. A
+/// PIN whose life was over before anybody accepted its mail begins a new one: dead PINs are not sent.
 ///
 /// # Errors
 /// When the database is away.
 pub fn settle(connection: &mut PgConnection, results: &[Settled]) -> Result<(), DbError> {
-    // In the order of their ids, as everybody locks messages who locks several.
-    let mut results: Vec<&Settled> = results.iter().collect();
-    results.sort_unstable_by_key(|result| result.id);
-    let column = |read: fn(&Settled) -> Uuid| results.iter().map(|r| read(r)).collect::<Vec<_>>();
     diesel::sql_query(
         "WITH result AS (
             SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)
@@ -170,15 +183,19 @@ pub fn settle(connection: &mut PgConnection, results: &[Settled]) -> Result<(), 
                 enhanced_status = r.enhanced_status, reason = r.reason
             FROM result r
             WHERE m.id = r.id AND m.attempts = r.attempts AND m.state = 'sending'
-            RETURNING r.invitation_id, r.handed_over_at
+            RETURNING r.invitation_id, r.handed_over_at, r.state
         )
         UPDATE invitations i
-        SET pin_issued_at = coalesce(i.pin_issued_at, s.handed_over_at), last_sent_at = s.handed_over_at
+        SET pin_issued_at = CASE
+                WHEN i.pin_issued_at + i.pin_lifetime_days * interval '1 day' > s.handed_over_at THEN i.pin_issued_at
+                ELSE s.handed_over_at
+            END,
+            last_sent_at = CASE WHEN s.state = 'accepted' THEN s.handed_over_at ELSE i.last_sent_at END
         FROM settled s WHERE i.id = s.invitation_id AND s.handed_over_at IS NOT NULL",
     )
-    .bind::<Array<SqlUuid>, _>(column(|r| r.id))
+    .bind::<Array<SqlUuid>, _>(results.iter().map(|r| r.id).collect::<Vec<_>>())
     .bind::<Array<Int4>, _>(results.iter().map(|r| r.attempts).collect::<Vec<_>>())
-    .bind::<Array<SqlUuid>, _>(column(|r| r.invitation_id))
+    .bind::<Array<SqlUuid>, _>(results.iter().map(|r| r.invitation_id).collect::<Vec<_>>())
     .bind::<Array<Text>, _>(results.iter().map(|r| r.state).collect::<Vec<_>>())
     .bind::<Array<Timestamptz>, _>(results.iter().map(|r| r.due_at).collect::<Vec<_>>())
     .bind::<Array<Nullable<Int2>>, _>(results.iter().map(|r| r.smtp_code).collect::<Vec<_>>())
@@ -187,22 +204,4 @@ pub fn settle(connection: &mut PgConnection, results: &[Settled]) -> Result<(), 
     .bind::<Array<Nullable<Timestamptz>>, _>(results.iter().map(|r| r.handed_over_at).collect::<Vec<_>>())
     .execute(connection)?;
     Ok(())
-}
-
-#[derive(QueryableByName)]
-struct Any {
-    #[diesel(sql_type = Bool)]
-    any: bool,
-}
-
-/// Whether anything is still to be sent, now or later.
-///
-/// # Errors
-/// When the database is away.
-pub fn has_unsent(connection: &mut PgConnection) -> Result<bool, DbError> {
-    let row: Any = diesel::sql_query(
-        "SELECT EXISTS (SELECT FROM messages WHERE state IN ('queued', 'sending', 'deferred')) AS any",
-    )
-    .get_result(connection)?;
-    Ok(row.any)
 }

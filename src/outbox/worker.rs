@@ -1,16 +1,22 @@
 //! Delivery: claims what is due, makes each mail, hands it to the mail server and writes down how
 //! that ended. No connection to the database is held while a mail is on its way.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
-use futures_util::{StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, stream};
 use tokio::{
     sync::{Notify, watch},
     task::JoinSet,
     time::Instant,
 };
 use tracing::Instrument;
+use uuid::Uuid;
 
 use super::{
     backoff::next_try,
@@ -36,6 +42,10 @@ const LEASE: Duration = Duration::from_secs(45);
 const RENEW_EVERY: Duration = Duration::from_secs(15);
 /// How often the queue is looked at when nobody says that there is something.
 const POLL: Duration = Duration::from_secs(1);
+/// How old the knowledge may be that a message is ours and its invitation pending.
+const BELIEVED_FOR: Duration = Duration::from_secs(1);
+/// How long stopping may take: longer than most mail servers, shorter than most supervisors' patience.
+const STOP_WITHIN: Duration = Duration::from_secs(30);
 /// A result is written within 250 ms (PRODUCT §7); this leaves time for the writing.
 const SETTLE_WITHIN: Duration = Duration::from_millis(100);
 const SETTLE_AT_ONCE: usize = 100;
@@ -56,95 +66,161 @@ pub struct Worker {
     pub bell: Arc<Notify>,
 }
 
+/// What the running loop holds.
+struct Round {
+    /// Claimed and not yet tried.
+    waiting: VecDeque<Claimed>,
+    /// When it was last seen that those are ours and their invitations pending.
+    seen_at: Instant,
+    on_the_wire: JoinSet<Settled>,
+    /// Tried, or being tried, and not yet written down: id and attempts.
+    unsettled: HashMap<Uuid, i32>,
+    finished: Vec<Settled>,
+    look_at: Instant,
+    settle_at: Instant,
+    renew_at: Instant,
+    /// When stopping ends at the latest.
+    stop_by: Option<Instant>,
+}
+
+impl Round {
+    fn held(&self) -> Vec<(Uuid, i32)> {
+        let waiting = self
+            .waiting
+            .iter()
+            .map(|claimed| (claimed.id, claimed.attempts));
+        waiting
+            .chain(self.unsettled.iter().map(|(id, attempts)| (*id, *attempts)))
+            .collect()
+    }
+
+    /// When there is something to do even if nothing happens before.
+    fn wake_at(&self, connections: usize) -> Instant {
+        let mut at = self.renew_at;
+        if self.stop_by.is_none() && self.waiting.len() < connections {
+            at = at.min(self.look_at);
+        }
+        if !self.finished.is_empty() {
+            at = at.min(self.settle_at);
+        }
+        self.stop_by.map_or(at, |stop_by| at.min(stop_by))
+    }
+}
+
 impl Worker {
     /// Delivers until told to stop; then finishes what is on the wire, gives the rest back and
     /// writes the results.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
-        let mut waiting: VecDeque<Claimed> = VecDeque::new();
-        let mut on_the_wire: JoinSet<Settled> = JoinSet::new();
-        let mut held: Vec<(uuid::Uuid, i32)> = Vec::new();
-        let mut finished: Vec<Settled> = Vec::new();
-        let mut look_at = Instant::now();
-        let mut settle_at = Instant::now();
-        let mut renew_at = Instant::now() + RENEW_EVERY;
-
+        let now = Instant::now();
+        let mut round = Round {
+            waiting: VecDeque::new(),
+            seen_at: now,
+            on_the_wire: JoinSet::new(),
+            unsettled: HashMap::new(),
+            finished: Vec::new(),
+            look_at: now,
+            settle_at: now,
+            renew_at: now + RENEW_EVERY,
+            stop_by: None,
+        };
         loop {
-            let stopping = *stop.borrow();
-            let now = Instant::now();
-            if stopping && !waiting.is_empty() {
-                let unsent: Vec<_> = waiting
-                    .drain(..)
-                    .map(|claimed| (claimed.id, claimed.attempts))
-                    .collect();
-                held.retain(|one| !unsent.contains(one));
-                self.give_back(unsent).await;
-            }
-            if !stopping && now >= look_at && waiting.len() < self.connections {
-                let wanted = self.connections * AHEAD;
-                let claimed = self.claim(wanted).await;
-                look_at = if claimed.len() == wanted {
-                    now
-                } else {
-                    Instant::now() + POLL
-                };
-                held.extend(claimed.iter().map(|claimed| (claimed.id, claimed.attempts)));
-                waiting.extend(claimed);
-            }
-            while on_the_wire.len() < self.connections {
-                let Some(claimed) = waiting.pop_front() else {
-                    break;
-                };
-                let worker = self.clone();
-                on_the_wire.spawn(async move { worker.deliver(claimed).await });
-            }
-            let is_time =
-                now >= settle_at || finished.len() >= SETTLE_AT_ONCE || on_the_wire.is_empty();
-            if !finished.is_empty() && is_time {
-                settle_at = now + SETTLE_WITHIN;
-                if self.settle(finished.clone()).await {
-                    held.retain(|(id, _)| !finished.iter().any(|settled| settled.id == *id));
-                    finished.clear();
-                } else {
-                    // The results are kept; the database is asked again a little later.
-                    settle_at = Instant::now() + POLL;
+            if *stop.borrow() {
+                if round.stop_by.is_none() {
+                    round.stop_by = Some(Instant::now() + STOP_WITHIN);
+                    let unsent = round.waiting.drain(..);
+                    self.give_back(
+                        unsent
+                            .map(|claimed| (claimed.id, claimed.attempts))
+                            .collect(),
+                    )
+                    .await;
                 }
-            }
-            if stopping && on_the_wire.is_empty() && finished.is_empty() {
-                break;
-            }
-            if now >= renew_at {
-                renew_at = now + RENEW_EVERY;
-                self.renew(held.clone()).await;
-            }
-
-            let wake_at = if finished.is_empty() {
-                look_at.min(renew_at)
+                if round.on_the_wire.is_empty() && round.finished.is_empty() {
+                    break;
+                }
+                if round
+                    .stop_by
+                    .is_some_and(|stop_by| stop_by <= Instant::now())
+                {
+                    tracing::warn!(
+                        unsettled = round.unsettled.len(),
+                        "stopping without all results; those messages are tried again when their leases end"
+                    );
+                    break;
+                }
             } else {
-                settle_at.min(renew_at)
-            };
-            // With enough claimed, only a finished delivery is worth waking for.
-            let wake_at = if waiting.len() >= self.connections {
-                settle_at.max(now + SETTLE_WITHIN)
-            } else {
-                wake_at
-            };
+                self.fill(&mut round).await;
+            }
+            self.write_down(&mut round).await;
+            if Instant::now() >= round.renew_at {
+                self.renew(&mut round).await;
+            }
+            let wake_at = round.wake_at(self.connections);
             tokio::select! {
-                Some(result) = on_the_wire.join_next() => match result {
+                Some(result) = round.on_the_wire.join_next() => match result {
                     Ok(settled) => {
-                        if finished.is_empty() {
-                            settle_at = Instant::now() + SETTLE_WITHIN;
+                        if round.finished.is_empty() {
+                            round.settle_at = Instant::now() + SETTLE_WITHIN;
                         }
-                        finished.push(settled);
+                        round.finished.push(settled);
                     }
-                    // Its lease ends by itself and it is tried again.
-                    Err(error) => tracing::error!(%error, "a delivery panicked"),
+                    Err(error) => tracing::error!(%error, "a delivery was lost"),
                 },
-                () = self.bell.notified() => look_at = Instant::now(),
-                _ = stop.changed() => {}
+                () = self.bell.notified() => round.look_at = Instant::now(),
+                // Without a sender nobody can say stop any more.
+                changed = stop.changed(), if round.stop_by.is_none() => if changed.is_err() { break },
                 () = tokio::time::sleep_until(wake_at) => {}
             }
         }
         self.smtp.close().await;
+    }
+
+    /// Claims what is due and starts as many deliveries as there are connections.
+    async fn fill(&self, round: &mut Round) {
+        if Instant::now() >= round.look_at && round.waiting.len() < self.connections {
+            if round.waiting.is_empty() {
+                round.seen_at = Instant::now();
+            }
+            let wanted = self.connections * AHEAD;
+            let claimed = self.claim(wanted).await;
+            if claimed.len() < wanted {
+                round.look_at = Instant::now() + POLL;
+            }
+            round.waiting.extend(claimed);
+        }
+        let has_place = round.on_the_wire.len() < self.connections;
+        if has_place && !round.waiting.is_empty() && round.seen_at.elapsed() > BELIEVED_FOR {
+            self.renew(round).await;
+        }
+        while round.on_the_wire.len() < self.connections && round.seen_at.elapsed() <= BELIEVED_FOR
+        {
+            let Some(claimed) = round.waiting.pop_front() else {
+                break;
+            };
+            round.unsettled.insert(claimed.id, claimed.attempts);
+            let worker = self.clone();
+            round
+                .on_the_wire
+                .spawn(async move { worker.deliver(claimed).await });
+        }
+    }
+
+    /// Writes results when there are many, when it is time, or when nothing else is going on.
+    async fn write_down(&self, round: &mut Round) {
+        let is_time = Instant::now() >= round.settle_at
+            || round.finished.len() >= SETTLE_AT_ONCE
+            || round.on_the_wire.is_empty();
+        if round.finished.is_empty() || !is_time {
+            return;
+        }
+        if self.settle(round.finished.clone()).await {
+            for settled in round.finished.drain(..) {
+                round.unsettled.remove(&settled.id);
+            }
+        } else {
+            // The results are kept; the database is asked again a little later.
+            round.settle_at = Instant::now() + POLL;
+        }
     }
 
     /// One tick: everything that is due now is claimed, sent and settled. Gives how many that were.
@@ -197,21 +273,37 @@ impl Worker {
         written.is_ok()
     }
 
-    async fn renew(&self, held: Vec<(uuid::Uuid, i32)>) {
+    /// Renews the leases and looks again: what is no longer ours is dropped, and what has ended
+    /// meanwhile will not be sent.
+    async fn renew(&self, round: &mut Round) {
+        let held = round.held();
         if held.is_empty() {
+            round.renew_at = Instant::now() + RENEW_EVERY;
             return;
         }
-        let lease_until = self.lease_until();
-        let renewed: Result<(), DbError> = self
+        let (asked_at, lease_until) = (Instant::now(), self.lease_until());
+        let renewed: Result<HashMap<Uuid, String>, DbError> = self
             .db
             .transaction(move |connection| queries::renew(connection, &held, lease_until))
             .await;
-        if let Err(error) = renewed {
-            tracing::warn!(%error, "leases cannot be renewed");
+        match renewed {
+            Ok(mut kept) => {
+                round.waiting.retain_mut(|claimed| {
+                    kept.remove(&claimed.id)
+                        .map(|state| claimed.invitation_state = state)
+                        .is_some()
+                });
+                round.seen_at = asked_at;
+                round.renew_at = asked_at + RENEW_EVERY;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "leases cannot be renewed; nothing new is sent meanwhile");
+                round.renew_at = Instant::now() + POLL;
+            }
         }
     }
 
-    async fn give_back(&self, unsent: Vec<(uuid::Uuid, i32)>) {
+    async fn give_back(&self, unsent: Vec<(Uuid, i32)>) {
         let now = self.clock.now();
         let given: Result<(), DbError> = self
             .db
@@ -226,7 +318,37 @@ impl Worker {
         let span = tracing::info_span!(
             "message", message_id = %claimed.id, invitation_id = %claimed.invitation_id, batch_id = %claimed.batch_id
         );
-        self.try_once(claimed).instrument(span).await
+        let (id, attempts, invitation_id) = (claimed.id, claimed.attempts, claimed.invitation_id);
+        let now = self.clock.now();
+        let again_at = next_try(
+            id,
+            tries(attempts),
+            claimed.queued_at,
+            claimed.expires_at,
+            now,
+        );
+        AssertUnwindSafe(self.try_once(claimed))
+            .catch_unwind()
+            .instrument(span.clone())
+            .await
+            .unwrap_or_else(|_| {
+                span.in_scope(|| tracing::error!("a delivery panicked"));
+                Settled {
+                    id,
+                    attempts,
+                    invitation_id,
+                    state: if again_at.is_some() {
+                        "deferred"
+                    } else {
+                        "failed"
+                    },
+                    due_at: again_at.unwrap_or(now),
+                    smtp_code: None,
+                    enhanced_status: None,
+                    reason: Some("a fault of ours; the log has more".to_owned()),
+                    handed_over_at: None,
+                }
+            })
     }
 
     async fn try_once(&self, claimed: Claimed) -> Settled {
@@ -255,7 +377,7 @@ impl Worker {
         let letter = claimed.clone();
         // A QR code takes 2 ms of a core to encode: not on an async thread.
         let mail = tokio::task::spawn_blocking(move || worker.write(&letter, &to, now)).await;
-        let (envelope, bytes) = match mail {
+        let (envelope, bytes, secrets) = match mail {
             Ok(Ok(mail)) => mail,
             Ok(Err(reason)) => {
                 tracing::error!(reason, "a message cannot be made");
@@ -273,7 +395,7 @@ impl Worker {
                     smtp_code: i16::try_from(reply.code).ok(),
                     enhanced_status: reply.enhanced_status,
                     handed_over_at: Some(self.clock.now()),
-                    ..ended("accepted", &reply.text)
+                    ..ended("accepted", &secrets.hidden(&reply.text))
                 }
             }
             Delivery::GiveUp(failure) => {
@@ -282,20 +404,25 @@ impl Worker {
                     status = failure.enhanced_status,
                     "refused for good"
                 );
-                self.refused(ended("failed", &failure.reason), failure)
+                self.refused(ended("failed", &secrets.hidden(&failure.reason)), failure)
             }
             Delivery::Retry(failure) => {
                 let at = next_try(
                     claimed.id,
-                    u32::try_from(claimed.attempts).unwrap_or(1),
+                    tries(claimed.attempts),
                     claimed.queued_at,
                     claimed.expires_at,
                     self.clock.now(),
                 );
-                tracing::warn!(code = failure.code, reason = failure.reason, again_at = ?at, "not accepted for now");
+                // A server's words may hold the address; ours, when no server spoke, do not.
+                let reason = failure.code.is_none().then_some(failure.reason.as_str());
+                tracing::warn!(
+                    code = failure.code, status = failure.enhanced_status, reason, again_at = ?at,
+                    "not accepted for now"
+                );
                 let mut settled = ended(
                     if at.is_some() { "deferred" } else { "failed" },
-                    &failure.reason,
+                    &secrets.hidden(&failure.reason),
                 );
                 settled.due_at = at.unwrap_or(now);
                 self.refused(settled, failure)
@@ -318,7 +445,7 @@ impl Worker {
         claimed: &Claimed,
         to: &Addressee,
         now: DateTime<Utc>,
-    ) -> Result<(lettre::address::Envelope, Vec<u8>), String> {
+    ) -> Result<(lettre::address::Envelope, Vec<u8>, Secrets), String> {
         let method = Method::from_name(&claimed.method).ok_or("unknown method")?;
         let key = self
             .keys
@@ -330,12 +457,19 @@ impl Worker {
             u32::try_from(claimed.counter).map_err(|_| "bad counter")?,
             u8::try_from(claimed.pin_length).map_err(|_| "bad PIN length")?,
         );
+        let lifetime = u8::try_from(claimed.pin_lifetime_days).map_err(|_| "bad PIN lifetime")?;
         let until = valid_until(
             method,
             claimed.pin_issued_at.unwrap_or(now),
-            u8::try_from(claimed.pin_lifetime_days).map_err(|_| "bad PIN lifetime")?,
+            lifetime,
             claimed.expires_at,
         );
+        // A lost answer began the PIN's life, and it ended before the mail was accepted: it begins anew.
+        let until = if until <= now {
+            valid_until(method, now, lifetime, claimed.expires_at)
+        } else {
+            until
+        };
         let rendered = self
             .writer
             .invitation(to, method, &secrets, until, claimed.note.as_deref())
@@ -344,8 +478,13 @@ impl Worker {
             .writer
             .seal(to, claimed.id, now, &rendered)
             .map_err(|error| error.to_string())?;
-        Ok((mail.envelope().clone(), mail.formatted()))
+        Ok((mail.envelope().clone(), mail.formatted(), secrets))
     }
+}
+
+/// At least one, whatever is stored.
+fn tries(attempts: i32) -> u32 {
+    u32::try_from(attempts).unwrap_or(1).max(1)
 }
 
 /// Who a message is to, if the user is still there and has an address.

@@ -11,7 +11,7 @@ use super::{
     queries::{self, Taken},
 };
 use crate::{
-    access::{Caller, Permission},
+    access::Caller,
     db::DbError,
     error::{ApiError, Fault},
     etag,
@@ -32,12 +32,12 @@ use crate::{
 /// Adds the handlers.
 pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
     config
-        .service(list)
-        .service(create)
-        .service(show)
-        .service(change)
-        .service(remove)
-        .service(set_password);
+        .service(list_users)
+        .service(create_user)
+        .service(get_user)
+        .service(change_user)
+        .service(delete_user)
+        .service(set_user_password);
 }
 
 fn taken(fields: &[Taken]) -> ApiError {
@@ -72,13 +72,11 @@ fn stored_or_taken(error: DbError) -> ApiError {
     responses((status = 200, description = "One page", body = Page<User>))
 )]
 #[get("/users")]
-async fn list(
+async fn list_users(
     state: web::Data<State>,
-    caller: Caller,
     request: HttpRequest,
     Params(asked): Params<ListQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.require(Permission::Read)?;
     let sort = asked.sort.unwrap_or(Sort::DisplayName);
     let filter = asked.filter();
     let query = serde_json::to_string(&("users", &filter, sort)).map_err(ApiError::internal)?;
@@ -89,23 +87,26 @@ async fn list(
         .transpose()
         .map_err(|fault| ApiError::invalid(vec![fault]))?;
     let (now, limit, count) = (state.clock.now(), asked.limit, asked.count);
-    let (rows, total) = state
-        .db
-        .read(move |connection| {
-            let rows = queries::list(
-                connection,
-                &filter,
-                sort,
-                after.as_ref(),
-                limit.probe(),
-                now,
-            )?;
-            let total = count
-                .then(|| queries::count(connection, &filter, now))
-                .transpose()?;
-            Ok((rows, total))
-        })
-        .await?;
+    let is_filtered = !filter.is_empty();
+    let work = move |connection: &mut PgConnection| {
+        let rows = queries::list(
+            connection,
+            &filter,
+            sort,
+            after.as_ref(),
+            limit.probe(),
+            now,
+        )?;
+        let total = count
+            .then(|| queries::count(connection, &filter, now))
+            .transpose()?;
+        Ok((rows, total))
+    };
+    let (rows, total) = if is_filtered {
+        state.db.search(work).await?
+    } else {
+        state.db.read(work).await?
+    };
     let page = Page::of(rows, limit, total, |last| {
         paging::seal(&state.keys, &query, &queries::position(last, sort))
     });
@@ -135,13 +136,12 @@ struct CreatedUser {
     )
 )]
 #[post("/users")]
-async fn create(
+async fn create_user(
     state: web::Data<State>,
     caller: Caller,
     request: HttpRequest,
     body: Body<CreateUser>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.require(Permission::Manage)?;
     let scope = Scope::of(&request, &caller, "POST /users", &body.bytes, &state.keys)?;
     let (mut new, bytes) = (body.value, body.bytes);
     let profile = new
@@ -237,13 +237,11 @@ fn refuse_unknown_groups(given: &[Uuid], unknown: &[Uuid]) -> Result<(), ApiErro
     responses((status = 200, description = "The user", body = User))
 )]
 #[get("/users/{id}")]
-async fn show(
+async fn get_user(
     state: web::Data<State>,
-    caller: Caller,
     request: HttpRequest,
     Id(id): Id,
 ) -> Result<HttpResponse, ApiError> {
-    caller.require(Permission::Read)?;
     let now = state.clock.now();
     let user = state
         .db
@@ -270,14 +268,12 @@ async fn show(
     )
 )]
 #[patch("/users/{id}")]
-async fn change(
+async fn change_user(
     state: web::Data<State>,
-    caller: Caller,
     request: HttpRequest,
     Id(id): Id,
     body: Body<PatchUser>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.require(Permission::Manage)?;
     let wanted = tags(&request, header::IF_MATCH);
     let clock = state.clock.clone();
     let user = state
@@ -342,13 +338,11 @@ fn lock(
     )
 )]
 #[delete("/users/{id}")]
-async fn remove(
+async fn delete_user(
     state: web::Data<State>,
-    caller: Caller,
     request: HttpRequest,
     Id(id): Id,
 ) -> Result<HttpResponse, ApiError> {
-    caller.require(Permission::Manage)?;
     let wanted = tags(&request, header::IF_MATCH);
     let clock = state.clock.clone();
     state
@@ -369,27 +363,32 @@ async fn remove(
 /// Set a user's password
 #[utoipa::path(
     tag = "users", request_body = SetPassword,
-    params(("id" = Uuid, Path, description = "The user's id")),
-    responses((status = 204, description = "Set"))
+    params(
+        ("id" = Uuid, Path, description = "The user's id"),
+        ("If-Match" = Option<String>, Header, description = "Change only the version with this `ETag`"),
+    ),
+    responses(
+        (status = 204, description = "Set"),
+        (status = 412, description = "The user has changed since", body = crate::http::problem::Problem),
+    )
 )]
 #[put("/users/{id}/password")]
-async fn set_password(
+async fn set_user_password(
     state: web::Data<State>,
-    caller: Caller,
+    request: HttpRequest,
     Id(id): Id,
     body: Body<SetPassword>,
 ) -> Result<HttpResponse, ApiError> {
-    caller.require(Permission::Manage)?;
     let hash = state.hasher.hash(body.value.password).await?;
+    let wanted = tags(&request, header::IF_MATCH);
     let now = state.clock.now();
-    let known = state
+    state
         .db
-        .transaction(move |connection| queries::set_password(connection, id, &hash, now))
-        .await
-        .map_err(|error: DbError| ApiError::from(error))?;
-    if known {
-        Ok(HttpResponse::NoContent().finish())
-    } else {
-        Err(ApiError::not_found("user"))
-    }
+        .transaction(move |connection| {
+            lock(connection, id, wanted.as_ref(), now)?;
+            queries::set_password(connection, id, &hash, now)?;
+            Ok::<_, ApiError>(())
+        })
+        .await?;
+    Ok(HttpResponse::NoContent().finish())
 }

@@ -1,6 +1,6 @@
 //! Users' own passwords: Argon2id, off the async threads, never more than two at a time.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use argon2::{Algorithm, Argon2, Params, Version, password_hash::PasswordHasher};
 use secrecy::{ExposeSecret, SecretString};
@@ -13,6 +13,9 @@ use crate::{clock, error::ApiError};
 const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
+
+/// How long a request waits for its turn.
+const WAIT_FOR_PLACE: Duration = Duration::from_secs(10);
 
 /// Hashes passwords, a bounded number at once: each takes 20 ms of a core and 19 MiB.
 #[derive(Clone)]
@@ -32,9 +35,15 @@ impl Hasher {
     /// The PHC string of a password.
     ///
     /// # Errors
-    /// 500 when the operating system has no randomness for the salt.
+    /// 503 when there is no place in time; 500 when the operating system has no randomness for the salt.
     pub async fn hash(&self, password: Password) -> Result<SecretString, ApiError> {
-        let _place = self.places.acquire().await.map_err(ApiError::internal)?;
+        let _place = tokio::time::timeout(WAIT_FOR_PLACE, self.places.acquire())
+            .await
+            .map_err(|_| ApiError {
+                detail: "Too many passwords are being set at once. Nothing was changed; try again shortly.".into(),
+                ..ApiError::unavailable(5, "all places for hashing are taken")
+            })?
+            .map_err(ApiError::internal)?;
         tokio::task::spawn_blocking(move || {
             let params =
                 Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|error| error.to_string())?;

@@ -545,7 +545,7 @@ pub fn join_groups(
         .collect())
 }
 
-/// Stores a password's hash. `false`: no such user.
+/// Stores a password's hash.
 ///
 /// # Errors
 /// When the database is away.
@@ -554,14 +554,14 @@ pub fn set_password(
     id: Uuid,
     hash: &SecretString,
     now: DateTime<Utc>,
-) -> Result<bool, DbError> {
-    let changed = diesel::update(users::table.find(id))
+) -> Result<(), DbError> {
+    diesel::update(users::table.find(id))
         .set((
             users::password_hash.eq(hash.expose_secret()),
             users::updated_at.eq(now),
         ))
         .execute(connection)?;
-    Ok(changed == 1)
+    Ok(())
 }
 
 /// Deletes a user; invitations stay without the person.

@@ -36,7 +36,7 @@ async fn what_is_not_there_says_so() {
         (Method::DELETE, "/users", "GET, HEAD, POST"),
         (Method::GET, "/invitations/send", "POST"),
         (Method::POST, "/healthz", "GET, HEAD"),
-        (Method::PUT, "/users/x/password?x=1", ""),
+        (Method::PUT, "/users/x/password", ""),
     ] {
         let answer = Answer::of(app.request(method, path).send().await.unwrap()).await;
         if allow.is_empty() {
@@ -222,13 +222,9 @@ async fn only_configured_origins_may_call_from_a_browser() {
         ours.headers()["access-control-allow-origin"],
         "https://admin.example.com"
     );
-    let theirs = preflight("https://evil.example").await.unwrap();
-    assert!(
-        theirs
-            .headers()
-            .get("access-control-allow-origin")
-            .is_none()
-    );
+    let theirs = Answer::of(preflight("https://evil.example").await.unwrap()).await;
+    theirs.is_problem(400, "cors");
+    assert_eq!(theirs.header("access-control-allow-origin"), "");
     let answer = app
         .request(Method::GET, "/users")
         .header("origin", "https://admin.example.com")
@@ -279,10 +275,12 @@ async fn the_document_is_fresh_complete_and_served() {
     let document: Value = serde_json::from_str(&made).unwrap();
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
     assert_eq!(document["info"]["title"], "Enlist");
+    let mut ids = std::collections::BTreeSet::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             let place = format!("{method} {path}");
-            assert!(operation["operationId"].is_string(), "{place}");
+            let id = operation["operationId"].as_str().unwrap();
+            assert!(ids.insert(id.to_owned()), "{id} is there twice");
             for (status, response) in operation["responses"].as_object().unwrap() {
                 assert!(
                     !response["description"].as_str().unwrap().is_empty(),
@@ -373,4 +371,28 @@ async fn an_instance_without_its_database_says_503_and_recovers() {
         StatusCode::OK
     );
     app.stop().await;
+}
+
+/// A mistyped option must not be ignored, least of all by what sends.
+#[tokio::test]
+async fn a_query_where_none_is_taken_is_refused() {
+    let app = TestApp::start().await;
+    let ids = app.users(1).await;
+    let refused = app
+        .post("/invitations/send?dry_run=true&x", json!({"user_ids": ids}))
+        .await;
+    assert_eq!(
+        refused.is_problem(422, "validation_failed").pointers(),
+        ["/dry_run", "/x"]
+    );
+    app.get(&format!("/users/{}?fields=id", ids[0]))
+        .await
+        .is_problem(422, "validation_failed");
+    assert_eq!(app.db.number("SELECT count(*) FROM batches"), 0);
+}
+
+#[tokio::test]
+async fn what_the_framework_refuses_is_a_problem_too() {
+    let app = TestApp::start().await;
+    app.get("/docs/nope").await.is_problem(404, "not_found");
 }

@@ -500,14 +500,22 @@ async fn a_running_service_delivers_and_finishes_what_is_on_the_wire_when_stoppe
     app.leaves_unsent = true;
 }
 
-#[tokio::test]
-async fn two_instances_share_the_queue_and_double_nothing() {
-    let app = TestApp::start().await;
-    let ids = app.users(100).await;
+/// Three workers claim from one queue, a few messages at a time.
+#[tokio::test(flavor = "multi_thread")]
+async fn instances_share_the_queue_and_double_nothing() {
+    let mut app = TestApp::start().await;
+    app.leaves_unsent = true;
+    let ids = app.users(120).await;
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let running: Vec<_> = (0..3)
+        .map(|_| tokio::spawn(app.worker.clone().run(stopped.clone())))
+        .collect();
     app.invite(json!({"user_ids": ids})).await;
-    let other = app.worker.clone();
-    let (one, two) = tokio::join!(app.worker.deliver_due(), other.deliver_due());
-    assert_eq!(one.unwrap() + two.unwrap(), 100);
+    app.sink.wait_for(120, Duration::from_secs(20)).await;
+    stop.send_replace(true);
+    for one in running {
+        one.await.unwrap();
+    }
     let mut to: Vec<String> = app
         .sink
         .messages()
@@ -516,7 +524,142 @@ async fn two_instances_share_the_queue_and_double_nothing() {
         .collect();
     to.sort();
     to.dedup();
-    assert_eq!((to.len(), app.sink.messages().len()), (100, 100));
+    assert_eq!((to.len(), app.sink.messages().len()), (120, 120));
+    assert_eq!(
+        app.db
+            .number("SELECT count(*) FROM messages WHERE state = 'accepted' AND attempts = 1"),
+        120
+    );
+}
+
+/// What was claimed ahead is looked at again before it is sent.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_revoked_while_it_waits_for_a_slow_server_is_not_sent() {
+    let mut app = TestApp::start().await;
+    app.leaves_unsent = true;
+    let ids = app.users(20).await;
+    app.sink.delay(Stage::Final, Duration::from_millis(1_500));
+    app.invite(json!({"user_ids": ids})).await;
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let running = tokio::spawn(app.worker.clone().run(stopped));
+    app.sink
+        .wait_until(
+            "four mails are on the wire",
+            Duration::from_secs(5),
+            |sink| sink.count("DATA") == 4,
+        )
+        .await;
+    app.db
+        .execute("UPDATE invitations SET state = 'revoked', ended_at = now()");
+    let since = std::time::Instant::now();
+    while app
+        .db
+        .number("SELECT count(*) FROM messages WHERE state = 'suppressed' AND reason = 'revoked'")
+        < 16
+    {
+        assert!(
+            since.elapsed() < Duration::from_secs(10),
+            "they were sent all the same"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    stop.send_replace(true);
+    running.await.unwrap();
+    assert_eq!(app.sink.messages().len(), 4, "only what was on the wire");
+}
+
+/// A dead database does not keep the service alive for ever once it was told to stop.
+#[tokio::test(flavor = "multi_thread")]
+async fn stopping_without_the_database_ends() {
+    let mut app = TestApp::start().await;
+    app.leaves_unsent = true;
+    let ids = app.users(1).await;
+    app.sink.delay(Stage::Final, Duration::from_millis(500));
+    app.invite(json!({"user_ids": ids})).await;
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let running = tokio::spawn(app.worker.clone().run(stopped));
+    app.sink
+        .wait_until("it is on the wire", Duration::from_secs(5), |sink| {
+            sink.count("DATA") == 1
+        })
+        .await;
+    app.db.execute("ALTER TABLE messages RENAME TO gone");
+    stop.send_replace(true);
+    tokio::time::timeout(Duration::from_secs(40), running)
+        .await
+        .expect("it ends")
+        .unwrap();
+    app.db.execute("ALTER TABLE gone RENAME TO messages");
+}
+
+/// Some servers quote the link that they object to.
+#[tokio::test]
+async fn a_servers_words_give_no_secret_away() {
+    let app = TestApp::start().await;
+    let ids = app.users(1).await;
+    let sent = app.invite(json!({"user_ids": ids})).await;
+    let id = sent["results"][0]["invitation_id"].as_str().unwrap();
+    let pin = app.get(&format!("/invitations/{id}/pin")).await.json["pin"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    app.sink.next_replies(
+        Stage::Final,
+        [format!("554 5.7.1 We do not like {pin}").as_str()],
+    );
+    app.worker.deliver_due().await.unwrap();
+    let reason = invitation(&app, &sent, 0).await["messages"][0]["reason"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(reason.ends_with("We do not like ***"), "{reason}");
+}
+
+/// The PIN that a lost answer began, and that has expired since, begins a new life.
+#[tokio::test]
+async fn a_dead_pin_is_not_mailed() {
+    let app = TestApp::start().await;
+    let ids = app.users(1).await;
+    app.sink.drop_after_data(1, false);
+    let sent = app.invite(json!({"user_ids": ids})).await;
+    app.worker.deliver_due().await.unwrap();
+    assert_eq!(
+        invitation(&app, &sent, 0).await["last_sent_at"],
+        Value::Null,
+        "no server has accepted it"
+    );
+    app.clock.advance(chrono::Duration::hours(25));
+    app.worker.deliver_due().await.unwrap();
+    let shown = invitation(&app, &sent, 0).await;
+    assert_eq!(shown["pin_expires_at"], "2026-11-25T09:00:00Z");
+    assert_eq!(shown["last_sent_at"], "2026-11-24T09:00:00Z");
+    let text = part(
+        &parse_mail(&app.sink.messages()[0].data).unwrap(),
+        "text/plain",
+    );
+    assert!(text.contains("25 November 2026"), "{text}");
+}
+
+/// However much was sent before, a claim reads what is due and nothing else.
+#[tokio::test]
+async fn a_claim_reads_only_what_is_due() {
+    let app = TestApp::start().await;
+    let ids = app.users(1).await;
+    app.invite(json!({"user_ids": ids, "delivery": "none"}))
+        .await;
+    app.db.execute(
+        "CREATE EXTENSION pg_stat_statements;
+         INSERT INTO messages SELECT gen_random_uuid(), 'invitation', i.id, i.batch_id, 'accepted', 1, now(), now()
+         FROM invitations i, generate_series(1, 30000);
+         ANALYZE",
+    );
+    app.invite(json!({"user_ids": ids})).await;
+    app.db.execute("SELECT pg_stat_statements_reset()");
+    assert_eq!(app.worker.deliver_due().await.unwrap(), 1);
+    let blocks = app.db.number(
+        "SELECT sum(shared_blks_hit + shared_blks_read) FROM pg_stat_statements WHERE query LIKE '%FOR UPDATE SKIP LOCKED%'",
+    );
+    assert!(blocks < 200, "{blocks} blocks were read");
 }
 
 #[tokio::test]

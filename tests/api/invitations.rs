@@ -733,3 +733,77 @@ async fn a_send_takes_a_fixed_number_of_statements() {
     );
     app.db.execute("UPDATE messages SET state = 'suppressed'");
 }
+
+/// A filter such as "not invited yet" is about what is committed: of several sends at once, the first
+/// invites everybody and the others nobody.
+#[tokio::test]
+async fn racing_sends_by_filter_invite_everybody_once() {
+    let app = TestApp::start().await;
+    app.db.execute(
+        "INSERT INTO users (id, username, email, first_name, last_name, display_name, enabled, source, attributes, created_at, updated_at)
+         SELECT gen_random_uuid(), 'u' || n, 'u' || n || '@example.com', '', '', 'U', true, 'local', '{}', now(), now()
+         FROM generate_series(1, 500) n",
+    );
+    let body = json!({"filter": {"invite_status": "not_invited"}, "delivery": "none"});
+    let sends = (0..4).map(|_| app.post("/invitations/send", body.clone()));
+    let answers = futures_util::future::join_all(sends).await;
+    let mut invited: Vec<_> = answers
+        .iter()
+        .map(|answer| answer.json["accepted_count"].as_i64().unwrap())
+        .collect();
+    invited.sort_unstable();
+    assert_eq!(invited, [0, 0, 0, 500]);
+    assert_eq!(
+        app.db
+            .number("SELECT count(*) FROM invitations WHERE state = 'superseded'"),
+        0
+    );
+}
+
+#[tokio::test]
+async fn a_blank_filter_is_not_everybody() {
+    let app = TestApp::start().await;
+    app.users(3).await;
+    for path in ["/invitations/send", "/invitations/preview"] {
+        for blank in ["", " "] {
+            let refused = app.post(path, json!({"filter": {"q": blank}})).await;
+            assert_eq!(
+                refused.is_problem(422, "validation_failed").pointers(),
+                ["/filter/q"]
+            );
+        }
+    }
+    // A lone accent folds to nothing, and nothing is what it finds.
+    let found = app
+        .post("/invitations/preview", json!({"filter": {"q": "\u{301}"}}))
+        .await;
+    assert_eq!(found.json["recipient_count"], 0, "{}", found.text);
+    assert_eq!(app.get("/users?q=%CC%81").await.json["data"], json!([]));
+    assert_eq!(
+        app.get("/users?q=").await.json["data"]
+            .as_array()
+            .unwrap()
+            .len(),
+        3,
+        "a blank search box"
+    );
+}
+
+#[tokio::test]
+async fn what_will_go_otherwise_than_asked_is_told() {
+    let app = TestApp::start().await;
+    let ids = app.users(1).await;
+    let body = json!({"user_ids": ids, "method": "qr", "device_ownership": "user_owned", "locale": "tlh", "delivery": "none"});
+    let codes = |notices: &Value| {
+        let notices = notices.as_array().unwrap().clone();
+        notices
+            .iter()
+            .map(|n| n["code"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let expected = ["ownership_not_applicable", "locale_not_available"];
+    let preview = app.post("/invitations/preview", body.clone()).await.json;
+    assert_eq!(codes(&preview["recipients"][0]["warnings"]), expected);
+    assert_eq!(codes(&preview["notices"]), expected);
+    assert_eq!(codes(&app.invite(body).await["notices"]), expected);
+}

@@ -467,3 +467,60 @@ async fn a_user_can_be_invited_when_created() {
     assert_eq!(app.worker.deliver_due().await.unwrap(), 1);
     assert_eq!(app.sink.messages()[0].rcpt, ["ada@example.com"]);
 }
+
+#[tokio::test]
+async fn a_condition_is_never_lost() {
+    let app = TestApp::start().await;
+    let id = app.user(json!({"email": "ada@example.com"})).await;
+    let path = format!("/users/{id}");
+    let tag = app.get(&path).await.header("etag").to_owned();
+    let patch = async |tags: &[&[u8]]| {
+        let mut request = app.request(Method::PATCH, &path).json(&json!({}));
+        for tag in tags {
+            let value = reqwest::header::HeaderValue::from_bytes(tag).unwrap();
+            request = request.header("if-match", value);
+        }
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(patch(&["\"é\"".as_bytes()]).await, 412);
+    assert_eq!(
+        patch(&[b"\"other\"", tag.as_bytes()]).await,
+        200,
+        "any line may match"
+    );
+    assert_eq!(patch(&[b"\"other\""]).await, 412);
+    let password = app
+        .request(Method::PUT, &format!("{path}/password"))
+        .header("if-match", "\"other\"")
+        .json(&json!({"password": "analytical engine"}));
+    Answer::of(password.send().await.unwrap())
+        .await
+        .is_problem(412, "precondition_failed");
+    assert_eq!(app.get(&path).await.json["has_password"], false);
+}
+
+/// Whoever waits for a lock is told to come back; nothing is wrong with the service.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_others_hold_is_a_503() {
+    use diesel::{Connection, connection::SimpleConnection};
+    let app = TestApp::start().await;
+    let id = app.user(json!({"email": "ada@example.com"})).await;
+    let mut other = app.db.connect();
+    other
+        .transaction(|connection| {
+            connection.batch_execute(&format!("SELECT FROM users WHERE id = '{id}' FOR UPDATE"))?;
+            let answer = tokio::task::block_in_place(|| {
+                tokio::runtime::Handle::current().block_on(app.send(
+                    Method::PATCH,
+                    &format!("/users/{id}"),
+                    json!({"locale": "fr"}),
+                ))
+            });
+            assert_ne!(
+                answer.is_problem(503, "unavailable").header("retry-after"),
+                ""
+            );
+            diesel::QueryResult::Ok(())
+        })
+        .unwrap();
+}
