@@ -1,10 +1,17 @@
-# `make test` runs every test, its own throw-away Postgres included.
-.PHONY: test check
+# `make dev` brings Enlist up on this machine, `make test` runs every test. Both install what is
+# missing where they can (Debian and its kin), or say in one line what to type.
+.PHONY: dev test check setup
 
-test:
+dev: setup
+	cargo run --quiet -- dev
+
+test: setup
 	tests/postgres.sh cargo test
 
 # What CI runs before the tests.
-check:
+check: setup
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
+
+setup:
+	@./setup.sh

@@ -19,15 +19,29 @@ use crate::{
 #[derive(Debug, Clone, Args)]
 pub struct DatabaseArgs {
     /// Postgres, as a libpq URL (several hosts work): postgres://user:password@host/database
+    /// [default: the embedded one under the data dir]
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<SecretString>,
+    /// Where files of our own are kept
+    #[arg(long, env = "ENLIST_DATA_DIR", default_value = ".enlist")]
+    pub data_dir: PathBuf,
+    /// Where the binaries of the embedded Postgres are [default: looked for]
+    #[arg(long, env = "ENLIST_POSTGRES_BIN")]
+    pub postgres_bin: Option<PathBuf>,
 }
 
 impl DatabaseArgs {
-    /// The URL.
+    /// Whether the embedded database is to be used.
+    pub fn is_embedded(&self) -> bool {
+        self.database_url
+            .as_ref()
+            .is_none_or(|url| url.expose_secret().is_empty())
+    }
+
+    /// The URL, checked.
     ///
     /// # Errors
-    /// When it is missing.
+    /// When it is missing or is none.
     pub fn url(&self) -> Result<&str, ConfigErrors> {
         let refused = |problem| ConfigErrors(vec![ConfigError::new("DATABASE_URL", problem)]);
         let url = self
@@ -56,6 +70,76 @@ impl DatabaseArgs {
             ));
         }
         Ok(url)
+    }
+}
+
+/// What `dev` takes: everything else is arranged.
+#[derive(Debug, Clone, Args)]
+pub struct DevArgs {
+    #[command(flatten)]
+    pub logging: LogArgs,
+    /// Where its files are kept: database, mails, keys
+    #[arg(long, env = "ENLIST_DATA_DIR", default_value = ".enlist")]
+    pub data_dir: PathBuf,
+    /// Where the binaries of the embedded Postgres are [default: looked for]
+    #[arg(long, env = "ENLIST_POSTGRES_BIN")]
+    pub postgres_bin: Option<PathBuf>,
+    /// Address and port to listen on, of this machine only
+    #[arg(long, env = "ENLIST_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: String,
+    /// The organisation's name, in every mail
+    #[arg(long, env = "ENLIST_ORG_NAME", default_value = "Example Ltd")]
+    pub org_name: String,
+    /// Throw away what is there and begin anew
+    #[arg(long)]
+    pub fresh: bool,
+}
+
+impl DevArgs {
+    /// The whole configuration, for a mail server and a database of our own.
+    ///
+    /// # Errors
+    /// All settings that are wrong.
+    pub fn check(
+        &self,
+        database_url: &str,
+        smtp_url: &str,
+        secret_keys: SecretString,
+    ) -> Result<Config, ConfigErrors> {
+        let config = ServeArgs {
+            database: DatabaseArgs {
+                database_url: Some(database_url.into()),
+                data_dir: self.data_dir.clone(),
+                postgres_bin: None,
+            },
+            logging: self.logging.clone(),
+            role: InstanceRole::All,
+            no_migrate: false,
+            listen: self.listen.clone(),
+            public_url: None,
+            smtp_url: Some(smtp_url.into()),
+            mail_from: None,
+            mail_reply_to: None,
+            secret_keys: Some(secret_keys),
+            org_name: self.org_name.clone(),
+            logo: None,
+            support: Some("help@example.com".to_owned()),
+            limit_client: "50".to_owned(),
+            limit_key: "200".to_owned(),
+            limit_secrets: "1".to_owned(),
+            cors_origins: String::new(),
+            mail_connections: "8".to_owned(),
+            mail_rate: None,
+        }
+        .check()?;
+        if config.listen.ip().is_loopback() {
+            Ok(config)
+        } else {
+            Err(ConfigErrors(vec![ConfigError::new(
+                "ENLIST_LISTEN",
+                "must be an address of this machine alone, such as 127.0.0.1:8080: `enlist dev` shows PINs",
+            )]))
+        }
     }
 }
 
@@ -104,9 +188,6 @@ pub struct ServeArgs {
     /// Do not apply pending migrations before serving
     #[arg(long)]
     pub no_migrate: bool,
-    /// Where files of our own are kept
-    #[arg(long, env = "ENLIST_DATA_DIR", default_value = ".enlist")]
-    pub data_dir: PathBuf,
     /// Address and port to listen on
     #[arg(long, env = "ENLIST_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: String,

@@ -337,13 +337,20 @@ enum Attempt<T, E> {
     Done(Result<T, E>),
 }
 
+/// One connection, outside of any pool.
+///
+/// # Errors
+/// When the database cannot be reached; the text holds no password.
+pub fn connect(url: &str) -> Result<PgConnection, String> {
+    PgConnection::establish(&with_limits(url)).map_err(|error| redacted(&error.to_string(), url))
+}
+
 /// Applies what is pending, one instance at a time. Gives the versions that were applied.
 ///
 /// # Errors
 /// When the database is away or a migration fails; a failed one leaves nothing behind.
 pub fn migrate(url: &str) -> Result<Vec<String>, Box<dyn StdError + Send + Sync>> {
-    let mut connection = PgConnection::establish(&with_limits(url))
-        .map_err(|error| redacted(&error.to_string(), url))?;
+    let mut connection = connect(url)?;
     connection.batch_execute(&format!(
         "SET timezone = 'UTC'; SET client_min_messages = warning; SELECT pg_advisory_lock({MIGRATION_LOCK})"
     ))?;

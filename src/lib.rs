@@ -6,7 +6,7 @@
 //! - [`http`]: routes, middleware, the OpenAPI document. [`access`]: who calls.
 //! - [`users`], [`settings`], [`invitations`]: the features. [`secrets`]: PINs and tokens.
 //! - [`mail`]: a message and the wire. [`outbox`]: the queue between the two.
-//! - [`db`], [`schema`]: Postgres.
+//! - [`db`], [`schema`]: Postgres. [`embedded`]: what one machine alone needs.
 //!
 //! # The direction of imports
 //! `main → startup → http → features' http, workers → use cases → queries, smtp → pure files →
@@ -17,6 +17,7 @@ pub mod access;
 pub mod clock;
 pub mod config;
 pub mod db;
+pub mod embedded;
 pub mod error;
 pub mod etag;
 pub mod http;

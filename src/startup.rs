@@ -16,6 +16,7 @@ use crate::{
     clock::Clock,
     config::{Config, InstanceRole},
     db::{self, Db, DbError},
+    embedded::mailbox::Mailbox,
     http::{self, State, openapi, routes::Routes},
     idempotency,
     invitations::{self, letter::Writer},
@@ -46,6 +47,18 @@ impl App {
     /// # Errors
     /// Whatever stops the start, in words for the operator.
     pub async fn build(config: Config, clock: Clock) -> anyhow::Result<Self> {
+        Self::build_with(config, clock, None).await
+    }
+
+    /// The same, with a mailbox page: then only this machine's own names are answered to.
+    ///
+    /// # Errors
+    /// As [`App::build`].
+    pub async fn build_with(
+        config: Config,
+        clock: Clock,
+        mailbox: Option<Mailbox>,
+    ) -> anyhow::Result<Self> {
         let url = config.database_url.expose_secret().to_owned();
         if config.migrate {
             let url = url.clone();
@@ -99,17 +112,23 @@ impl App {
             keys,
             hasher: Hasher::default(),
             writer,
-            routes: routes(config.role),
+            routes: match mailbox {
+                Some(_) => routes(config.role).with_page("/dev/mailbox"),
+                None => routes(config.role),
+            },
             bell,
+            local_only: mailbox.is_some(),
         });
+        let mailbox = mailbox.map(web::Data::new);
         let origins = config.cors_origins;
-        let server = HttpServer::new(move || http::app(state.clone(), origins.clone()))
-            .workers(cores)
-            .shutdown_timeout(SHUTDOWN_TIMEOUT)
-            .client_request_timeout(Duration::from_secs(10))
-            .disable_signals()
-            .listen(listener)?
-            .run();
+        let server =
+            HttpServer::new(move || http::app(state.clone(), origins.clone(), mailbox.clone()))
+                .workers(cores)
+                .shutdown_timeout(SHUTDOWN_TIMEOUT)
+                .client_request_timeout(Duration::from_secs(10))
+                .disable_signals()
+                .listen(listener)?
+                .run();
         Ok(Self {
             server,
             port,

@@ -33,7 +33,7 @@ use chrono::{DateTime, Utc};
 use deserr::Deserr;
 use futures_util::{Stream, StreamExt, stream};
 use mailparse::{DispositionType, MailAddr, MailHeaderMap, ParsedMail};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, broadcast},
@@ -136,8 +136,7 @@ struct Gist {
 
 #[derive(Clone)]
 enum News {
-    /// A mail arrived: its summary as JSON.
-    Arrived(Arc<str>),
+    Arrived(Arc<Summary>),
     /// The list is to be read again.
     Reload,
 }
@@ -192,8 +191,7 @@ impl Mailbox {
             });
             let oldest = index.shed();
             // Told while the index is held: the news come in the order of the ids.
-            let json = serde_json::to_string(&*summary).map_err(io::Error::other)?;
-            self.tell(News::Arrived(json.into()));
+            self.tell(News::Arrived(summary));
             Ok((id, oldest))
         });
         match kept {
@@ -454,8 +452,13 @@ struct Attachment {
     /// The picture that a phone scans.
     is_qr: bool,
     size: usize,
-    /// In base64.
-    data: String,
+    /// In base64, once it is shown.
+    #[serde(serialize_with = "base64_text")]
+    data: Vec<u8>,
+}
+
+fn base64_text<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&BASE64_STANDARD.encode(bytes))
 }
 
 /// A mail taken apart. What cannot be read is empty: the source is always there.
@@ -559,7 +562,11 @@ impl Mail {
                 continue;
             };
             let name = format!("cid:{id}");
-            let data = format!("data:{};base64,{}", picture.content_type, picture.data);
+            let data = format!(
+                "data:{};base64,{}",
+                picture.content_type,
+                BASE64_STANDARD.encode(&picture.data)
+            );
             if html.len() + html.matches(&name).count() * data.len() <= LARGEST_HTML {
                 html = html.replace(&name, &data);
             }
@@ -625,7 +632,7 @@ fn attachment(part: &ParsedMail<'_>) -> Option<Attachment> {
                 .as_ref()
                 .is_some_and(|name| name.starts_with("qr.")),
         size: bytes.len(),
-        data: BASE64_STANDARD.encode(&bytes),
+        data: bytes,
         filename,
         content_type,
         content_id,
@@ -710,8 +717,7 @@ fn check_caller(request: &ServiceRequest) -> Result<(), ApiError> {
                 .is_some_and(|origin| origin.eq_ignore_ascii_case(host))
         }),
     };
-    let is_page =
-        request.method() == Method::GET && request.path().trim_end_matches('/') == PATH;
+    let is_page = request.method() == Method::GET && request.path().trim_end_matches('/') == PATH;
     if is_own || is_page {
         Ok(())
     } else {
@@ -979,7 +985,8 @@ impl Listener {
         };
         match news {
             Ok(News::Arrived(summary)) => {
-                Some(format!("event: message\ndata: {summary}\n\n").into())
+                let json = serde_json::to_string(&*summary).ok()?;
+                Some(format!("event: message\ndata: {json}\n\n").into())
             }
             Ok(News::Reload) | Err(broadcast::error::RecvError::Lagged(_)) => {
                 Some(Bytes::from_static(b"event: reload\ndata: {}\n\n"))
@@ -1065,7 +1072,12 @@ mod tests {
 
     #[test]
     fn what_is_no_mail_is_still_something_to_show() {
-        for bytes in [&b""[..], b"\xff\xfe", b"no headers at all", b"To: \"broken\r\n\r\nx"] {
+        for bytes in [
+            &b""[..],
+            b"\xff\xfe",
+            b"no headers at all",
+            b"To: \"broken\r\n\r\nx",
+        ] {
             let (gist, _) = Mail::read(bytes).gist(&Envelope::default());
             assert!(!gist.has_qr && !gist.has_pin);
         }
@@ -1076,5 +1088,23 @@ mod tests {
         assert_eq!(shell_word(".enlist/auth-header"), ".enlist/auth-header");
         assert_eq!(shell_word("it's <b>"), r"'it'\''s <b>'");
         assert_eq!(html_text("a & <b>"), "a &amp; &lt;b>");
+    }
+
+    #[tokio::test]
+    async fn a_quiet_stream_has_a_heartbeat() {
+        let folder = std::env::temp_dir().join(format!("enlist-{}", Clock::system().new_id()));
+        let mailbox = Mailbox::open(&folder, Clock::system()).unwrap();
+        let mut listener = mailbox.listen().unwrap();
+        listener.heartbeat = tokio::time::interval(Duration::from_millis(5));
+        for _ in 0..3 {
+            assert_eq!(listener.next().await.unwrap(), ":\n\n");
+        }
+        // Whoever falls behind reads the list again.
+        for _ in 0..=BACKLOG {
+            mailbox.add(&Envelope::default(), b"").unwrap();
+        }
+        listener.heartbeat = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
+        assert!(listener.next().await.unwrap().starts_with(b"event: reload"));
+        fs::remove_dir_all(&folder).unwrap();
     }
 }

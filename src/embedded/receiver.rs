@@ -212,9 +212,7 @@ impl Session {
                 "250 2.0.0 Ok".to_owned()
             }
             "QUIT" => return ("221 2.0.0 Goodbye".to_owned(), Then::Close),
-            "MAIL" | "RCPT" | "DATA" if !self.greeted => {
-                self.mistake("503 5.5.1 Say EHLO first")
-            }
+            "MAIL" | "RCPT" | "DATA" if !self.greeted => self.mistake("503 5.5.1 Say EHLO first"),
             "MAIL" => self.mail(rest),
             "RCPT" => self.rcpt(rest),
             "DATA" => match &self.open {

@@ -20,6 +20,7 @@ use tracing::Instrument;
 use super::{State, extract, routes::Match};
 use crate::{
     access::{Caller, Permission},
+    embedded::mailbox::is_local_host,
     error::ApiError,
 };
 
@@ -149,6 +150,17 @@ async fn admit(request: &ServiceRequest) -> Result<Option<Caller>, ApiError> {
     let state = request
         .app_data::<web::Data<State>>()
         .ok_or_else(|| ApiError::internal("no state"))?;
+    let host = request.headers().get(header::HOST);
+    let is_local = host
+        .and_then(|host| host.to_str().ok())
+        .is_some_and(is_local_host);
+    if state.local_only && !is_local {
+        return Err(ApiError::new(
+            421,
+            "misdirected_request",
+            "`enlist dev` shows PINs and answers only as localhost, 127.0.0.1 or [::1].",
+        ));
+    }
     match state.routes.find(request.method(), request.path()) {
         Match::Unknown => Err(ApiError::not_found("path")),
         Match::OtherMethods(allow) => Err(ApiError {

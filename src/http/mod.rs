@@ -27,6 +27,7 @@ use crate::{
     access::Access,
     clock::Clock,
     db::Db,
+    embedded::mailbox::{self, Mailbox},
     invitations::{self, letter::Writer},
     secrets::keys::KeyRing,
     users::{self, password::Hasher},
@@ -44,6 +45,8 @@ pub struct State {
     pub routes: Routes,
     /// Rung when something was queued.
     pub bell: Arc<Notify>,
+    /// `enlist dev` shows PINs to whoever asks: it answers to its own machine's names only.
+    pub local_only: bool,
 }
 
 /// All routes of the API.
@@ -57,6 +60,7 @@ pub fn api(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
 pub fn app(
     state: web::Data<State>,
     cors_origins: Vec<String>,
+    mailbox: Option<web::Data<Mailbox>>,
 ) -> App<
     impl ServiceFactory<
         ServiceRequest,
@@ -92,6 +96,12 @@ pub fn app(
         .app_data(state)
         .configure(api)
         .into_app()
+        .configure(|config| {
+            if let Some(mailbox) = mailbox {
+                config.app_data(mailbox);
+                mailbox::routes(config);
+            }
+        })
         .service(web::redirect("/docs", "/docs/"))
         .service(
             SwaggerUi::new("/docs/{_:.*}")

@@ -72,6 +72,24 @@ impl Routes {
         Self(routes)
     }
 
+    /// Adds a page for `enlist dev`, which looks after its own methods and callers.
+    pub fn with_page(mut self, prefix: &'static str) -> Self {
+        let known = |method| Known {
+            method,
+            is_public: true,
+            takes_query: true,
+        };
+        self.0.insert(
+            0,
+            Route {
+                path: ResourceDef::prefix(prefix),
+                parameters: 0,
+                methods: vec![known(Method::GET), known(Method::DELETE)],
+            },
+        );
+        self
+    }
+
     /// Finds the route of a request.
     pub fn find(&self, method: &Method, path: &str) -> Match {
         let Some(route) = self.0.iter().find(|route| route.path.is_match(path)) else {

@@ -6,6 +6,7 @@ mod support;
 mod access;
 mod contract;
 mod delivery;
+mod dev;
 mod invitations;
 mod migrations;
 mod smtp;

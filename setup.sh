@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Sees to what Enlist is built and tried with: a C linker, libpq's headers, Postgres' binaries, Rust.
+set -euo pipefail
+
+missing=()
+command -v cc >/dev/null || missing+=(gcc libc6-dev)
+{ command -v pg_config >/dev/null && [ -e "$(pg_config --includedir)/libpq-fe.h" ]; } ||
+    [ -e /usr/include/postgresql/libpq-fe.h ] || missing+=(libpq-dev)
+[ -n "${ENLIST_POSTGRES_BIN:-}" ] || [ -n "$(ls -d /usr/lib/postgresql/*/bin/postgres 2>/dev/null)" ] ||
+    { command -v postgres >/dev/null && command -v initdb >/dev/null; } || missing+=(postgresql)
+
+if [ ${#missing[@]} -gt 0 ]; then
+    install="apt-get install -y --no-install-recommends ${missing[*]}"
+    if ! command -v apt-get >/dev/null; then
+        echo "Missing here: ${missing[*]} (Debian's names); install them with your system's package manager." >&2
+        exit 1
+    elif [ "$(id -u)" = 0 ]; then
+        echo "Installing ${missing[*]} …"
+        export DEBIAN_FRONTEND=noninteractive
+        apt-get update -q >/dev/null
+        $install >/dev/null
+    elif command -v sudo >/dev/null && [ -t 0 ]; then
+        read -r -p "Install ${missing[*]} with sudo? [Y/n] " answer
+        case "$answer" in
+            [nN]*) echo "Then type: sudo $install" >&2; exit 1 ;;
+        esac
+        sudo apt-get update -q >/dev/null
+        sudo env DEBIAN_FRONTEND=noninteractive $install >/dev/null
+    else
+        echo "Missing here: ${missing[*]}; as root, type: $install" >&2
+        exit 1
+    fi
+fi
+
+if ! command -v cargo >/dev/null; then
+    echo "Rust is missing: install version 1.95 or newer with rustup, then try again." >&2
+    exit 1
+fi

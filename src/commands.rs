@@ -1,0 +1,230 @@
+//! What each command does.
+
+use std::io::Write;
+
+use anyhow::Context;
+use diesel::{Connection, PgConnection};
+use enlist::{
+    access::{Role, keys},
+    clock::Clock,
+    config::{Config, DatabaseArgs, DevArgs, LogArgs, ServeArgs},
+    db,
+    embedded::{
+        dev,
+        mailbox::Mailbox,
+        postgres::{self, Options, Postgres},
+        receiver::Receiver,
+        samples,
+    },
+    http,
+    startup::App,
+    telemetry,
+};
+use secrecy::ExposeSecret;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Everything on one machine, for trying it.
+pub fn dev(args: DevArgs) -> anyhow::Result<()> {
+    start_logging(&args.logging)?;
+    let postgres = Postgres::start(
+        &args.data_dir,
+        Options {
+            bin_dir: args.postgres_bin.clone(),
+            fresh: args.fresh,
+            ..Options::default()
+        },
+    )?;
+    let clock = Clock::system();
+    db::migrate(postgres.url())
+        .map_err(|error| anyhow::anyhow!("cannot migrate the database: {error}"))?;
+    let mut connection = PgConnection::establish(postgres.url())?;
+    let added = samples::add(&mut connection, &clock)?;
+    dev::auth_header(&mut connection, &args.data_dir, &clock)?;
+    let keys = dev::secret_keys(&args.data_dir)?;
+    let mailbox = Mailbox::open(&args.data_dir, clock.clone())
+        .with_context(|| format!("ENLIST_DATA_DIR: {}", args.data_dir.display()))?;
+    if args.fresh {
+        mailbox.clear()?;
+    }
+    drop(connection);
+    runtime()?.block_on(async move {
+        let receiver = Receiver::start(mailbox.clone()).await?;
+        let config = args.check(postgres.url(), &receiver.url(), keys)?;
+        let app = App::build_with(config, clock, Some(mailbox.clone())).await?;
+        greet(&args, app.port(), added);
+        let result = until_stopped(app, Some(postgres), move || mailbox.close()).await;
+        receiver.stop().await;
+        result
+    })
+}
+
+/// What a newcomer needs to know, in a few lines.
+fn greet(args: &DevArgs, port: u16, added: usize) {
+    let header = args.data_dir.join("auth-header");
+    let header = header.display();
+    let users = match added {
+        0 => "what was there before".to_owned(),
+        added => format!("{added} sample users"),
+    };
+    println!(
+        "Enlist is running on http://localhost:{port} with {users}. Its data is in {}.
+
+  Mailbox   http://localhost:{port}/dev/mailbox
+  API       http://localhost:{port}/docs
+
+Try, in another shell:
+
+  curl -H @{header} 'localhost:{port}/users?q=ada'
+  curl -H @{header} -H 'Content-Type: application/json' localhost:{port}/invitations/preview -d '{{\"filter\": {{\"q\": \"ada\"}}}}'
+  curl -H @{header} -H 'Content-Type: application/json' localhost:{port}/invitations/send -d '{{\"filter\": {{\"q\": \"ada\"}}}}'
+
+Ctrl-C stops it; the next start goes on where this one ended.",
+        args.data_dir.display(),
+    );
+}
+
+/// The service: API and delivery workers.
+pub fn serve(mut args: ServeArgs) -> anyhow::Result<()> {
+    start_logging(&args.logging)?;
+    let postgres = if args.database.is_embedded() {
+        let postgres = embedded(&args.database)?;
+        args.database.database_url = Some(postgres.url().into());
+        if args.secret_keys.is_none() {
+            args.secret_keys = Some(dev::secret_keys(&args.database.data_dir)?);
+        }
+        Some(postgres)
+    } else {
+        None
+    };
+    let config: Config = args.check()?;
+    runtime()?.block_on(async move {
+        let app = App::build(config, Clock::system()).await?;
+        tracing::info!(
+            port = app.port(),
+            version = env!("CARGO_PKG_VERSION"),
+            "listening"
+        );
+        let result = until_stopped(app, postgres, || ()).await;
+        tracing::info!("stopped");
+        result
+    })
+}
+
+/// Serves until SIGTERM or SIGINT, or until the embedded Postgres is gone for good. A second signal
+/// ends it at once.
+async fn until_stopped(
+    app: App,
+    mut postgres: Option<Postgres>,
+    on_stop: impl FnOnce() + Send + 'static,
+) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let stopper = app.stopper();
+    let watcher = tokio::spawn(async move {
+        let lost = async {
+            match &mut postgres {
+                Some(postgres) => postgres.gave_up().await,
+                None => std::future::pending().await,
+            }
+        };
+        let failure = tokio::select! {
+            () = signaled(&mut terminate, &mut interrupt) => None,
+            error = lost => Some(error),
+        };
+        tracing::info!("stopping: finishing what is under way; once more to stop at once");
+        on_stop();
+        tokio::select! {
+            () = stopper.stop() => {}
+            () = signaled(&mut terminate, &mut interrupt) => std::process::exit(130),
+        }
+        (failure, postgres)
+    });
+    let served = app.run().await;
+    let (failure, postgres) = watcher.await?;
+    // Postgres goes last: what was under way needed it.
+    tokio::task::spawn_blocking(move || drop(postgres)).await?;
+    match failure {
+        Some(error) => Err(error.into()),
+        None => served,
+    }
+}
+
+/// Waits for SIGTERM or SIGINT.
+async fn signaled(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// Applies pending migrations.
+pub fn migrate(database: &DatabaseArgs) -> anyhow::Result<()> {
+    with_database(database, |url| {
+        let applied = db::migrate(url).map_err(|error| {
+            anyhow::anyhow!("DATABASE_URL: cannot migrate the database: {error}")
+        })?;
+        match applied.len() {
+            0 => println!("The database is up to date."),
+            number => println!("{number} migrations applied: {}.", applied.join(", ")),
+        }
+        Ok(())
+    })
+}
+
+/// Prints the OpenAPI document.
+pub fn openapi() -> anyhow::Result<()> {
+    Ok(std::io::stdout().write_all(http::openapi::json()?.as_bytes())?)
+}
+
+/// Makes an API key and prints just the key.
+pub fn create_api_key(database: &DatabaseArgs, name: &str, role: &str) -> anyhow::Result<()> {
+    let role = Role::from_name(role).context("unknown role")?;
+    let name =
+        enlist::wire::line(name, 200).map_err(|flaw| anyhow::anyhow!("--name {}", flaw.detail))?;
+    with_database(database, |url| {
+        let mut connection =
+            db::connect(url).map_err(|error| anyhow::anyhow!("DATABASE_URL: {error}"))?;
+        let clock = Clock::system();
+        let key = keys::create(&mut connection, clock.new_id(), &name, role, clock.now())
+            .context("the key cannot be stored; is the schema there (enlist migrate)?")?;
+        println!("{}", key.expose_secret());
+        Ok(())
+    })
+}
+
+/// Runs `work` on the database that is configured: without one on the embedded database, the running
+/// one if there is one, else one that is started for this.
+fn with_database(
+    database: &DatabaseArgs,
+    work: impl FnOnce(&str) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    if !database.is_embedded() {
+        return work(database.url()?);
+    }
+    match postgres::url_of_running(&database.data_dir) {
+        Some(url) => work(&url),
+        None => {
+            let postgres = embedded(database)?;
+            work(postgres.url())
+        }
+    }
+}
+
+fn embedded(database: &DatabaseArgs) -> anyhow::Result<Postgres> {
+    let options = Options {
+        bin_dir: database.postgres_bin.clone(),
+        ..Options::default()
+    };
+    Ok(Postgres::start(&database.data_dir, options)?)
+}
+
+fn start_logging(logging: &LogArgs) -> anyhow::Result<()> {
+    telemetry::init(&logging.log, logging.log_format)
+        .map_err(|problem| anyhow::anyhow!("ENLIST_LOG {problem}"))
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+}

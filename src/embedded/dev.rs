@@ -1,0 +1,98 @@
+//! The files of `enlist dev` and of the embedded database: keys that are made once, for their owner only.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, ErrorKind, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use diesel::PgConnection;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::{
+    access::{Role, keys},
+    clock::{self, Clock},
+    db::DbError,
+};
+
+/// Why a file of keys cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyFileError {
+    #[error("ENLIST_DATA_DIR: {path}: {error}")]
+    File { path: String, error: io::Error },
+    #[error("no randomness: {0}")]
+    Randomness(#[from] getrandom::Error),
+    #[error(transparent)]
+    Db(#[from] DbError),
+}
+
+/// The secret keys of the embedded database, in `<data dir>/secret-keys`: made once, mode 0600.
+///
+/// # Errors
+/// When the file can be neither read nor made.
+pub fn secret_keys(data_dir: &Path) -> Result<SecretString, KeyFileError> {
+    let path = data_dir.join("secret-keys");
+    let failed = |error| KeyFileError::File {
+        path: path.display().to_string(),
+        error,
+    };
+    match fs::read_to_string(&path) {
+        Ok(keys) => return Ok(keys.trim().into()),
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+    }
+    let key = format!("k1:{}\n", STANDARD.encode(clock::random_bytes::<32>()?));
+    write_private(&path, &key).map_err(failed)?;
+    Ok(key.trim().into())
+}
+
+/// An admin's key in `<data dir>/auth-header`, for `curl -H @…`: the one that is there if it still
+/// works, else a new one.
+///
+/// # Errors
+/// When the file cannot be written or the database is away.
+pub fn auth_header(
+    connection: &mut PgConnection,
+    data_dir: &Path,
+    clock: &Clock,
+) -> Result<(), KeyFileError> {
+    let path = data_dir.join("auth-header");
+    let known = fs::read_to_string(&path).ok();
+    let hash = known
+        .as_deref()
+        .and_then(|header| header.trim().strip_prefix("Authorization: Bearer "))
+        .and_then(keys::hash_of);
+    if let Some(hash) = hash
+        && keys::find(connection, &hash)?.is_some()
+    {
+        return Ok(());
+    }
+    let key = keys::create(
+        connection,
+        clock.new_id(),
+        "enlist dev",
+        Role::Admin,
+        clock.now(),
+    )?;
+    let header = format!("Authorization: Bearer {}\n", key.expose_secret());
+    write_private(&path, &header).map_err(|error| KeyFileError::File {
+        path: path.display().to_string(),
+        error,
+    })
+}
+
+/// Writes a file that only its owner can read, whole or not at all.
+fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    let draft = path.with_extension("tmp");
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&draft)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(draft, path)
+}

@@ -1,0 +1,346 @@
+//! The binary as a newcomer runs it: `enlist dev`, with its own Postgres and mailbox.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::support::app::Answer;
+
+/// A data directory of its own, which also Postgres' own user can reach.
+struct Place(PathBuf);
+
+impl Place {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("enlist-dev-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A running `enlist dev`.
+struct Dev {
+    child: Child,
+    base: String,
+    greeting: String,
+    header: String,
+}
+
+fn command(place: &Place) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_enlist"));
+    command
+        .current_dir(&place.0)
+        .args(["dev", "--listen", "127.0.0.1:0"])
+        .env_remove("DATABASE_URL")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+impl Dev {
+    fn start(place: &Place) -> Self {
+        let mut child = command(place).stderr(Stdio::null()).spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut greeting = String::new();
+        while !greeting.contains("Ctrl-C") {
+            let mut line = String::new();
+            assert!(
+                out.read_line(&mut line).unwrap() > 0,
+                "it ended: {greeting}"
+            );
+            greeting.push_str(&line);
+        }
+        let base = greeting
+            .split_whitespace()
+            .find(|word| word.starts_with("http://"))
+            .unwrap()
+            .to_owned();
+        let header = fs::read_to_string(place.0.join(".enlist/auth-header")).unwrap();
+        Self {
+            child,
+            base,
+            greeting,
+            header: header.trim().split_once(": ").unwrap().1.to_owned(),
+        }
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        let request = reqwest::Client::new()
+            .request(method, format!("{}{path}", self.base))
+            .header("authorization", &self.header);
+        let request = match body {
+            Some(body) => request.json(&body),
+            None => request,
+        };
+        Answer::of(request.send().await.unwrap()).await
+    }
+
+    async fn users(&self) -> Value {
+        self.ask(Method::GET, "/users?count=true&limit=200", None)
+            .await
+            .json
+    }
+
+    /// The mailbox once it has this many mails.
+    async fn mails(&self, count: usize) -> Vec<Value> {
+        let since = Instant::now();
+        loop {
+            let found = self
+                .ask(Method::GET, "/dev/mailbox/messages", None)
+                .await
+                .json;
+            let found = found["data"].as_array().unwrap().clone();
+            if found.len() >= count {
+                return found;
+            }
+            assert!(since.elapsed() < Duration::from_secs(10), "{found:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args([signal, &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
+    fn wait(&mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test]
+async fn the_first_minute() {
+    let place = Place::new("first");
+    let mut dev = Dev::start(&place);
+    assert!(dev.greeting.contains("25 sample users") && dev.greeting.contains("/dev/mailbox"));
+    let mode = fs::metadata(place.0.join(".enlist/auth-header"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+
+    let users = dev.users().await;
+    let users = users["data"].as_array().unwrap();
+    assert_eq!(users.len(), 25);
+    assert_eq!(
+        users.iter().filter(|user| user["email"].is_null()).count(),
+        1
+    );
+    assert_eq!(
+        users.iter().filter(|user| user["enabled"] == false).count(),
+        1
+    );
+    assert!(
+        users
+            .iter()
+            .all(|user| user["groups"].as_array().unwrap().len() == 1)
+    );
+
+    let sent = dev
+        .ask(
+            Method::POST,
+            "/invitations/send",
+            Some(json!({"filter": {}})),
+        )
+        .await;
+    assert_eq!(sent.json["accepted_count"], 23, "{}", sent.text);
+    let mails = dev.mails(23).await;
+    assert!(mails.iter().all(|mail| mail["has_pin"] == true));
+    let qr = json!({"filter": {"q": "lovelace"}, "method": "qr"});
+    dev.ask(Method::POST, "/invitations/send", Some(qr)).await;
+    assert_eq!(dev.mails(24).await[0]["has_qr"], true, "newest first");
+
+    // The key and the data outlive a stop, and Ctrl-C is a clean one.
+    dev.signal("-INT");
+    assert!(dev.wait().success());
+    let again = Dev::start(&place);
+    assert_eq!(again.header, dev.header);
+    assert!(again.greeting.contains("what was there before"));
+    assert_eq!(again.mails(24).await.len(), 24);
+    assert_eq!(again.users().await["total"], 25);
+}
+
+#[tokio::test]
+async fn only_this_machines_own_names_are_answered_to() {
+    let place = Place::new("names");
+    let dev = Dev::start(&place);
+    for path in [
+        "/users",
+        "/dev/mailbox",
+        "/dev/mailbox/messages",
+        "/healthz",
+    ] {
+        let request = reqwest::Client::new()
+            .get(format!("{}{path}", dev.base))
+            .header("authorization", &dev.header)
+            .header("host", "rebound.example");
+        Answer::of(request.send().await.unwrap())
+            .await
+            .is_problem(421, "misdirected_request");
+    }
+    let page = dev.ask(Method::GET, "/dev/mailbox", None).await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(
+        page.header("content-security-policy")
+            .contains("default-src 'none'")
+    );
+    let open = command(&place)
+        .args(["--listen", "0.0.0.0:0"])
+        .output()
+        .unwrap();
+    assert!(!open.status.success());
+}
+
+/// Killed at any moment: nothing that was answered for is gone.
+#[tokio::test]
+async fn after_a_kill_everything_that_was_answered_for_is_there() {
+    let place = Place::new("kill");
+    let mut created = 0;
+    for round in 0..3 {
+        let mut dev = Dev::start(&place);
+        assert_eq!(dev.users().await["total"], 25 + created, "round {round}");
+        for number in 0..20 {
+            let user = json!({"username": format!("{round}-{number}"), "invite": true});
+            let answer = dev.ask(Method::POST, "/users", Some(user)).await;
+            assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text);
+            created += 1;
+        }
+        dev.signal("-KILL");
+        dev.wait();
+    }
+    let dev = Dev::start(&place);
+    assert_eq!(dev.users().await["total"], 25 + created);
+}
+
+#[tokio::test]
+async fn what_hinders_a_start_is_one_clear_line() {
+    let place = Place::new("hindered");
+    let dev = Dev::start(&place);
+    let told = |command: &mut Command| {
+        let output = command.output().unwrap();
+        assert!(!output.status.success());
+        let told = String::from_utf8(output.stderr).unwrap();
+        let lines: Vec<_> = told
+            .lines()
+            .filter(|line| line.starts_with("enlist: "))
+            .map(str::to_owned)
+            .collect();
+        assert_eq!(lines.len(), 1, "{told}");
+        lines[0].clone()
+    };
+    let in_use = told(&mut command(&place));
+    assert!(
+        in_use.contains("in use") && in_use.contains(&dev.child.id().to_string()),
+        "{in_use}"
+    );
+    let other = Place::new("hindered-too");
+    let port = dev.base.rsplit(':').next().unwrap();
+    let taken = told(
+        Command::new(env!("CARGO_BIN_EXE_enlist"))
+            .current_dir(&other.0)
+            .args(["dev", "--listen", &format!("127.0.0.1:{port}")]),
+    );
+    assert!(
+        taken.contains("ENLIST_LISTEN") && taken.contains(port),
+        "{taken}"
+    );
+    let none = told(command(&other).env("ENLIST_POSTGRES_BIN", "/nowhere"));
+    assert!(
+        none.contains("no Postgres binaries") && none.contains("apt-get install postgresql"),
+        "{none}"
+    );
+    fs::write(other.0.join("file"), "").unwrap();
+    let file = told(command(&other).env("ENLIST_DATA_DIR", other.0.join("file")));
+    assert!(file.contains("ENLIST_DATA_DIR"), "{file}");
+}
+
+/// `serve` and the other commands use the embedded database when none is given.
+#[tokio::test]
+async fn serve_without_a_database_uses_its_own() {
+    let place = Place::new("serve");
+    let run = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_enlist"))
+            .current_dir(&place.0)
+            .env_remove("DATABASE_URL")
+            .args(args)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(run(&["migrate"]).contains("3 migrations applied"));
+    let key = run(&["api-keys", "create", "--name", "me", "--role", "admin"]);
+    assert!(key.starts_with("enl_"));
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let mut serve = Command::new(env!("CARGO_BIN_EXE_enlist"))
+        .current_dir(&place.0)
+        .env_remove("DATABASE_URL")
+        .args([
+            "serve",
+            "--smtp-url",
+            "smtp://127.0.0.1:9",
+            "--listen",
+            &format!("127.0.0.1:{port}"),
+        ])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let client = reqwest::Client::new();
+    let since = Instant::now();
+    let status = loop {
+        let request = client
+            .get(format!("http://127.0.0.1:{port}/users"))
+            .bearer_auth(key.trim());
+        match request.send().await {
+            Ok(answer) => break answer.status(),
+            Err(_) => assert!(since.elapsed() < Duration::from_secs(20)),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!(status, StatusCode::OK);
+    // Beside a running service the commands use its database.
+    assert!(run(&["migrate"]).contains("up to date"));
+    assert!(
+        Command::new("kill")
+            .arg(serve.id().to_string())
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert!(serve.wait().unwrap().success());
+}
