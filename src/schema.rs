@@ -101,6 +101,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    secret_keys (id) {
+        id -> Text,
+        fingerprint -> Text,
+    }
+}
+
+diesel::table! {
     user_activity (user_id) {
         user_id -> Uuid,
         last_invited_at -> Timestamptz,
@@ -148,6 +155,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     idempotency_keys,
     invitations,
     messages,
+    secret_keys,
     user_activity,
     users,
 );

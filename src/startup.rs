@@ -84,6 +84,9 @@ impl App {
             .public_url
             .unwrap_or_else(|| format!("http://{}:{port}", host(config.listen.ip())));
         let hello = ClientId::Domain(config.from.email.domain().to_owned());
+        if !config.smtp.is_loopback() {
+            warn_of_local_names(&public_url, &hello);
+        }
         let writer = Arc::new(Writer::new(
             config.branding,
             config.from,
@@ -223,6 +226,25 @@ fn routes(role: InstanceRole) -> Routes {
     Routes::of(&document)
 }
 
+/// Mails that really go out should not lead to, or come from, this machine alone.
+fn warn_of_local_names(public_url: &str, sender: &ClientId) {
+    let host = url::Url::parse(public_url)
+        .ok()
+        .and_then(|url| url.host_str().map(str::to_owned))
+        .unwrap_or_default();
+    if host == "localhost" || host.starts_with("127.") || host == "[::1]" {
+        tracing::warn!(
+            public_url,
+            "ENLIST_PUBLIC_URL is this machine alone: the links in mails will not work elsewhere"
+        );
+    }
+    if sender.to_string() == "localhost" {
+        tracing::warn!(
+            "ENLIST_MAIL_FROM is not set: mails come from enlist@localhost, which real mail servers refuse"
+        );
+    }
+}
+
 /// How a link names the address that is listened on: "any" is no place to go to.
 fn host(ip: std::net::IpAddr) -> String {
     match ip {
@@ -235,23 +257,39 @@ fn host(ip: std::net::IpAddr) -> String {
 /// Refuses a start that would make mails or PINs fail later, one by one.
 async fn check_keys(db: &Db, keys: &KeyRing, clock: &Clock) -> anyhow::Result<()> {
     let now = clock.now();
-    let used = match db
-        .read(move |connection| invitations::queries::keys_in_use(connection, now))
-        .await
-    {
-        Ok(used) => used,
+    let identities: Vec<_> = keys
+        .iter()
+        .map(|key| (key.id().to_owned(), key.identity()))
+        .collect();
+    let looked_up = db
+        .transaction(move |connection| {
+            let used = invitations::queries::keys_in_use(connection, now)?;
+            let wrong = invitations::queries::identify_keys(connection, &identities, &used)?;
+            Ok::<_, DbError>((used, wrong))
+        })
+        .await;
+    let (used, wrong) = match looked_up {
+        Ok(found) => found,
         Err(DbError::Unavailable(reason)) => {
             bail!("DATABASE_URL: the database cannot be reached: {reason}")
         }
-        Err(error) => bail!("the database cannot be read ({error}); is its schema migrated?"),
+        Err(error) => {
+            bail!("the database cannot be read ({error}); if it is empty, run `enlist migrate`")
+        }
     };
-    match used.iter().find(|id| keys.get(id).is_none()) {
-        Some(id) => bail!(
+    if let Some(id) = used.iter().find(|id| keys.get(id).is_none()) {
+        bail!(
             "ENLIST_SECRET_KEYS: the key `{id}` is missing, and pending invitations were made with it; \
              keep it in the list until they have ended"
-        ),
-        None => Ok(()),
+        );
     }
+    if let Some(id) = wrong.first() {
+        bail!(
+            "ENLIST_SECRET_KEYS: the key `{id}` is not the one that pending invitations were made with; \
+             give a new key an id of its own, in front of the old one"
+        );
+    }
+    Ok(())
 }
 
 async fn tidy(db: Db, clock: Clock) {

@@ -13,6 +13,13 @@ CREATE TABLE api_keys (
 );
 CREATE UNIQUE INDEX api_keys_key_hash_key ON api_keys (key_hash);
 
+-- What tells whether a secret key is the one that was used under its id before: a MAC of a constant,
+-- which says nothing about the key.
+CREATE TABLE secret_keys (
+    id          text PRIMARY KEY,
+    fingerprint text NOT NULL
+);
+
 -- The first answer to a request that carried an Idempotency-Key, written in that request's own
 -- transaction: there is no answer without its effect, nor an effect without its answer.
 CREATE TABLE idempotency_keys (

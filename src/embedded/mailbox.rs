@@ -39,7 +39,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, broadcast},
     time::{Instant, Interval, MissedTickBehavior, interval_at},
 };
-use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
+use unicode_normalization::char::{decompose_compatible, is_combining_mark};
 use uuid::Uuid;
 
 use crate::{
@@ -660,10 +660,19 @@ fn snippet(text: &str) -> String {
 
 /// Without case and accents: `Zoë` is found by `zoe`.
 fn fold(text: &str) -> String {
-    text.nfkd()
-        .filter(|c| !is_combining_mark(*c))
-        .flat_map(char::to_lowercase)
-        .collect()
+    let mut folded = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_ascii() {
+            folded.push(c.to_ascii_lowercase());
+        } else {
+            decompose_compatible(c, |part| {
+                if !is_combining_mark(part) {
+                    folded.extend(part.to_lowercase());
+                }
+            });
+        }
+    }
+    folded
 }
 
 // ---------------------------------------------------------------------------------------------

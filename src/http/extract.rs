@@ -216,7 +216,13 @@ impl FromRequest for Id {
             .match_info()
             .get("id")
             .and_then(|id| Uuid::try_parse(id).ok());
-        std::future::ready(id.map(Self).ok_or_else(|| ApiError::not_found("thing")))
+        let what = match request.path().split('/').nth(1) {
+            Some("users") => "user",
+            Some("invitations") => "invitation",
+            Some("batches") => "batch",
+            _ => "thing",
+        };
+        std::future::ready(id.map(Self).ok_or_else(|| ApiError::not_found(what)))
     }
 }
 

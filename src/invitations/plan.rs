@@ -131,7 +131,13 @@ pub fn warnings(terms: &Terms) -> Vec<Notice> {
 
 /// What the administrator is told about the whole request: the reminder notice of PRODUCT §1 (5), and
 /// what will go otherwise than asked.
-pub fn notices(terms: &Terms, invited: usize) -> Vec<Notice> {
+pub fn notices(terms: &Terms, recipients: usize, invited: usize) -> Vec<Notice> {
+    if recipients == 0 {
+        return vec![Notice {
+            code: "nobody_matched",
+            detail: "Nobody is selected: no user matches.",
+        }];
+    }
     if invited == 0 {
         return Vec::new();
     }
@@ -263,9 +269,9 @@ mod tests {
     #[test]
     fn the_confirmation_notice_needs_somebody_who_is_invited() {
         let mut terms = terms(Method::Pin, Delivery::Email);
-        assert!(notices(&terms, 3).is_empty());
+        assert!(notices(&terms, 3, 3).is_empty());
         terms.confirmation = true;
-        assert!(notices(&terms, 0).is_empty());
-        assert_eq!(notices(&terms, 3)[0].code, "confirmation_email");
+        assert!(notices(&terms, 3, 0).is_empty());
+        assert_eq!(notices(&terms, 3, 3)[0].code, "confirmation_email");
     }
 }

@@ -235,7 +235,7 @@ pub fn preview(
         summary,
         recipients: describe(connection, &terms, listed, now)?,
         message: sample.as_ref().map(|sample| shown(writer, sample)),
-        notices: plan::notices(&terms, sendable_count),
+        notices: plan::notices(&terms, recipient_count, sendable_count),
     };
     Ok((preview, sample))
 }

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     db::{DbError, stored},
-    schema::{batches, invitations, messages},
+    schema::{batches, invitations, messages, secret_keys},
     string_enum,
 };
 
@@ -316,6 +316,40 @@ pub fn keys_in_use(
         .distinct()
         .order(invitations::key_id)
         .load(connection)?)
+}
+
+/// Writes down which key stands behind each id. Gives the ids behind which another key stood, and
+/// still does for pending invitations.
+///
+/// # Errors
+/// When the database is away.
+pub fn identify_keys(
+    connection: &mut PgConnection,
+    keys: &[(String, String)],
+    in_use: &[String],
+) -> Result<Vec<String>, DbError> {
+    let mut wrong = Vec::new();
+    for (id, fingerprint) in keys {
+        let known: Option<String> = secret_keys::table
+            .find(id)
+            .select(secret_keys::fingerprint)
+            .first(connection)
+            .optional()?;
+        if known.is_some_and(|known| known != *fingerprint) && in_use.contains(id) {
+            wrong.push(id.clone());
+            continue;
+        }
+        diesel::insert_into(secret_keys::table)
+            .values((
+                secret_keys::id.eq(id),
+                secret_keys::fingerprint.eq(fingerprint),
+            ))
+            .on_conflict(secret_keys::id)
+            .do_update()
+            .set(secret_keys::fingerprint.eq(fingerprint))
+            .execute(connection)?;
+    }
+    Ok(wrong)
 }
 
 string_enum! {

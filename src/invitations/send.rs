@@ -162,7 +162,7 @@ pub fn send(
         accepted_count: invited.len(),
         skipped_count: skipped.len(),
         results,
-        notices: plan::notices(&terms, invited.len()),
+        notices: plan::notices(&terms, recipient_count, invited.len()),
     })
 }
 

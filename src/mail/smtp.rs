@@ -249,7 +249,8 @@ impl SmtpUrl {
         encrypted || self.is_loopback()
     }
 
-    fn is_loopback(&self) -> bool {
+    /// Whether the server is this machine.
+    pub fn is_loopback(&self) -> bool {
         match &self.host {
             // RFC 6761, section 6.3: the name is the loopback address by definition.
             Host::Domain(name) => name == "localhost",

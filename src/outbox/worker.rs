@@ -417,7 +417,10 @@ impl Worker {
                 // A server's words may hold the address; ours, when no server spoke, do not.
                 let reason = failure.code.is_none().then_some(failure.reason.as_str());
                 tracing::warn!(
-                    code = failure.code, status = failure.enhanced_status, reason, again_at = ?at,
+                    code = failure.code,
+                    status = failure.enhanced_status,
+                    reason,
+                    again_at = at.map(|at| at.to_rfc3339()),
                     "not accepted for now"
                 );
                 let mut settled = ended(

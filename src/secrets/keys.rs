@@ -16,6 +16,8 @@ pub enum Purpose {
     Cursor,
     /// The fingerprint of a body that came with an `Idempotency-Key`.
     Fingerprint,
+    /// What tells this key from another one under the same id.
+    Identity,
 }
 
 impl Purpose {
@@ -25,6 +27,7 @@ impl Purpose {
             Self::Token => b"enlist/token/v1\0",
             Self::Cursor => b"enlist/cursor/v1\0",
             Self::Fingerprint => b"enlist/fingerprint/v1\0",
+            Self::Identity => b"enlist/identity/v1\0",
         }
     }
 }
@@ -39,6 +42,11 @@ impl Key {
     /// Kept with every invitation, so that it is derived with the same key for as long as it lives.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// Tells this key from another one under the same id, and says nothing about it.
+    pub fn identity(&self) -> String {
+        STANDARD.encode(&self.mac(Purpose::Identity, &[])[..16])
     }
 
     /// HMAC-SHA-256 (RFC 2104) over the purpose and the parts. The parts must be of fixed length,

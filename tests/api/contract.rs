@@ -275,6 +275,12 @@ async fn the_document_is_fresh_complete_and_served() {
     let document: Value = serde_json::from_str(&made).unwrap();
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
     assert_eq!(document["info"]["title"], "Enlist");
+    let methods = &document["components"]["schemas"]["Method"]["enum"];
+    assert_eq!(
+        methods,
+        &json!(["pin", "password", "pin_and_password", "qr"]),
+        "as on the wire"
+    );
     let mut ids = std::collections::BTreeSet::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {

@@ -689,6 +689,12 @@ async fn a_start_without_a_pending_invitations_key_is_refused_with_its_id() {
         refused.contains("ENLIST_SECRET_KEYS") && refused.contains("`old`"),
         "{refused}"
     );
+    let other = build("old:AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=");
+    let refused = other.await.unwrap_err().to_string();
+    assert!(
+        refused.contains("`old` is not the one"),
+        "another key under the same id: {refused}"
+    );
     build(&format!(
         "{new},old:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
     ))

@@ -191,8 +191,8 @@ async fn a_preview_shows_the_sample_that_was_asked_for() {
     assert_eq!(
         preview(json!({"filter": {"q": "nobody at all"}}))
             .await
-            .json["recipient_count"],
-        0
+            .json["notices"][0]["code"],
+        "nobody_matched"
     );
 }
 
