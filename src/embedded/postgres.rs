@@ -297,10 +297,32 @@ impl Cluster {
         self.home.join("postgres.log")
     }
 
-    /// Ends what is left of an earlier run, starts Postgres and waits until it answers.
+    /// Starts Postgres and waits until it answers. Tries again when another one had the directory after
+    /// all: one that an instance started the moment it was killed is not seen there at first.
     fn start(&self, stop: &Receiver<Infallible>) -> Result<Child, EmbeddedError> {
+        let mut tries_left = 5;
+        loop {
+            match self.try_start(stop) {
+                Err(EmbeddedError::NotStarted { log, .. })
+                    if tries_left > 0 && log.contains("postmaster.pid") =>
+                {
+                    tries_left -= 1;
+                    if is_told_to_stop(stop, LOOK_EVERY) {
+                        return Err(EmbeddedError::Unwatched);
+                    }
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Ends what is left of an earlier run, starts Postgres and waits until it answers.
+    fn try_start(&self, stop: &Receiver<Infallible>) -> Result<Child, EmbeddedError> {
         end_leftovers(&self.data)?;
-        forget_stale_pid(&self.data)?;
+        if forget_stale_pid(&self.data)? {
+            // It names the same process. It may not be there.
+            let _ = fs::remove_file(self.socket.join(".s.PGSQL.5432.lock"));
+        }
         self.trim_log();
         let log_path = self.log_path();
         let log = open(&log_path, self.account, OpenOptions::new().append(true))?;
@@ -856,7 +878,12 @@ fn leftovers(data: &Path) -> Vec<Pid> {
 }
 
 fn is_postgres(pid: Pid) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "postgres")
+    // One that was killed and that nobody has waited for yet (a container without an init) has its
+    // name still, and runs no more: `Z` in proc(5), behind the name in parentheses.
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(name, rest)| {
+        name.ends_with("(postgres") && !rest.trim_start().starts_with(['Z', 'X'])
+    })
 }
 
 /// Ends them. After `kill -9` of us Postgres is about to end by itself; after `kill -9` of the
@@ -896,10 +923,10 @@ fn end_leftovers(data: &Path) -> Result<(), EmbeddedError> {
 
 /// Removes a `postmaster.pid` whose process is another one today (after a reboot, or in a container
 /// that was made anew): Postgres would take it for a postmaster and refuse to start. If that process
-/// might be one after all, Postgres decides.
-fn forget_stale_pid(data: &Path) -> Result<(), EmbeddedError> {
+/// might be one after all, Postgres decides. Gives whether it was another one.
+fn forget_stale_pid(data: &Path) -> Result<bool, EmbeddedError> {
     let Some(pid) = PidFile::read(data).and_then(|file| file.pid()) else {
-        return Ok(());
+        return Ok(false);
     };
     // No leftover, so a Postgres whose directory can be seen works elsewhere.
     let is_another = !is_postgres(pid) || fs::metadata(format!("/proc/{pid}/cwd")).is_ok();
@@ -907,7 +934,7 @@ fn forget_stale_pid(data: &Path) -> Result<(), EmbeddedError> {
         let path = data.join("postmaster.pid");
         fs::remove_file(&path).map_err(cannot("remove", &path))?;
     }
-    Ok(())
+    Ok(is_another)
 }
 
 /// Ends a Postgres of ours: in order, at once, by force.

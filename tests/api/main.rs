@@ -8,6 +8,7 @@ mod contract;
 mod delivery;
 mod dev;
 mod invitations;
+mod mailbox;
 mod migrations;
 mod smtp;
 mod users;
