@@ -254,7 +254,7 @@ fn data_is_kept_and_only_one_may_use_it_at_a_time() {
     };
     let fresh = Postgres::start(&scratch.data(), options).unwrap();
     create_table(fresh.url());
-    assert_eq!(stored(fresh.url()), []);
+    assert!(stored(fresh.url()).is_empty());
 }
 
 #[test]
@@ -376,7 +376,7 @@ fn what_an_earlier_start_left_does_no_harm() {
     );
     fs::write(scratch.file("data/postmaster.pid"), stale).unwrap();
     let postgres = scratch.start();
-    assert_eq!(stored(postgres.url()), []);
+    assert!(stored(postgres.url()).is_empty());
     assert_ne!(
         scratch.postmaster().as_raw_pid().cast_unsigned(),
         std::process::id()
@@ -409,7 +409,7 @@ fn a_path_too_long_for_a_socket_or_closed_to_others_will_do() {
     // Wherever it is, it is found again, even if it could be here now.
     fs::set_permissions(&scratch.dir, fs::Permissions::from_mode(0o755)).unwrap();
     let postgres = scratch.start();
-    assert_eq!(stored(postgres.url()), []);
+    assert!(stored(postgres.url()).is_empty());
 }
 
 /// Programs that are not Postgres, to see what is said when they fail.

@@ -7,6 +7,7 @@ mod access;
 mod contract;
 mod delivery;
 mod dev;
+mod embedded;
 mod invitations;
 mod mailbox;
 mod migrations;
