@@ -6,6 +6,10 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -112,20 +116,44 @@ impl Dev {
         }
     }
 
-    fn signal(&self, signal: &str) {
-        let pid = self.child.id().to_string();
+    /// As many users and invitations as were answered for, or more: an answer may be lost on its way.
+    async fn holds_at_least(&self, answered: usize) {
+        let users = self.users().await["total"].as_u64().unwrap();
         assert!(
-            Command::new("kill")
-                .args([signal, &pid])
-                .status()
-                .unwrap()
-                .success()
+            users >= 25 + answered as u64,
+            "{users} users, {answered} answered for"
         );
+        let invitations = self
+            .ask(Method::GET, "/invitations?count=true&limit=1", None)
+            .await;
+        let total = invitations.json["total"].as_u64().unwrap();
+        assert!(
+            total >= answered as u64,
+            "{total} invitations, {answered} answered for"
+        );
+    }
+
+    /// Waits until requests can be answered.
+    async fn comes_back(&self) {
+        let since = Instant::now();
+        while self.ask(Method::GET, "/readyz", None).await.status != StatusCode::OK {
+            assert!(since.elapsed() < Duration::from_secs(20));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    fn signal(&self, signal: &str) {
+        kill(signal, &self.child.id().to_string());
     }
 
     fn wait(&mut self) -> ExitStatus {
         self.child.wait().unwrap()
     }
+}
+
+fn kill(signal: &str, pid: &str) {
+    let status = Command::new("kill").args([signal, pid]).status();
+    assert!(status.unwrap().success());
 }
 
 impl Drop for Dev {
@@ -218,25 +246,70 @@ async fn only_this_machines_own_names_are_answered_to() {
     assert!(!open.status.success());
 }
 
-/// Killed at any moment: nothing that was answered for is gone.
+/// `kill -9` under load, of the service, of Postgres, of both in turn: every start recovers, and nothing
+/// that was answered for is gone. `ENLIST_KILL_ROUNDS=10` does it more often.
 #[tokio::test]
 async fn after_a_kill_everything_that_was_answered_for_is_there() {
+    let rounds = std::env::var("ENLIST_KILL_ROUNDS").map_or(3, |rounds| rounds.parse().unwrap());
     let place = Place::new("kill");
-    let mut created = 0;
-    for round in 0..3 {
+    let answered = Arc::new(AtomicUsize::new(0));
+    for round in 0..rounds {
         let mut dev = Dev::start(&place);
-        assert_eq!(dev.users().await["total"], 25 + created, "round {round}");
-        for number in 0..20 {
-            let user = json!({"username": format!("{round}-{number}"), "invite": true});
-            let answer = dev.ask(Method::POST, "/users", Some(user)).await;
-            assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text);
-            created += 1;
+        dev.holds_at_least(answered.load(Relaxed)).await;
+        let load: Vec<_> = (0..6)
+            .map(|client| tokio::spawn(invite_until_gone(&dev, round, client, &answered)))
+            .collect();
+        tokio::time::sleep(Duration::from_millis(300 + 170 * (round % 5))).await;
+        let postmaster = fs::read_to_string(
+            fs::canonicalize(place.0.join(".enlist/postgres/data/postmaster.pid")).unwrap(),
+        )
+        .unwrap();
+        if round % 3 != 0 {
+            kill("-KILL", postmaster.lines().next().unwrap());
+        }
+        if round % 3 == 1 {
+            // The service goes on, and starts Postgres again by itself.
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            dev.comes_back().await;
         }
         dev.signal("-KILL");
         dev.wait();
+        for client in load {
+            client.await.unwrap();
+        }
     }
-    let dev = Dev::start(&place);
-    assert_eq!(dev.users().await["total"], 25 + created);
+    assert!(answered.load(Relaxed) > 0);
+    let mut dev = Dev::start(&place);
+    dev.holds_at_least(answered.load(Relaxed)).await;
+    dev.signal("-TERM");
+    assert!(dev.wait().success());
+}
+
+/// Creates and invites users, one after another, until the service is gone; counts those answered for.
+fn invite_until_gone(
+    dev: &Dev,
+    round: u64,
+    client: usize,
+    answered: &Arc<AtomicUsize>,
+) -> impl Future<Output = ()> + use<> {
+    let http = reqwest::Client::new();
+    let (url, header) = (format!("{}/users", dev.base), dev.header.clone());
+    let answered = Arc::clone(answered);
+    async move {
+        for number in 0.. {
+            let user =
+                json!({"email": format!("{round}-{client}-{number}@example.com"), "invite": true});
+            let sent = http.post(&url).header("authorization", &header).json(&user);
+            match sent.send().await {
+                Ok(answer) if answer.status() == StatusCode::CREATED => {
+                    answered.fetch_add(1, Relaxed);
+                }
+                // Without its database it says so, and may have it back in a moment.
+                Ok(answer) => assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE),
+                Err(_) => return,
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,154 @@
+#!/usr/bin/env python3
+"""Makes the README's pictures: `enlist dev` in a folder of its own, real mails, Chromium.
+
+usage: docs/pictures.py [--all] [FOLDER]   (default: docs)
+
+With --all also dark, at phone width, and the QR mail: to look at, not to keep. Needs chromium and its
+driver (Debian: apt-get install chromium chromium-driver), and what `make dev` needs.
+"""
+
+import base64
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--lang=en",
+             "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars"]
+
+
+def ask(url, body=None, headers=None, method=None):
+    request = urllib.request.Request(url, data=None if body is None else json.dumps(body).encode(), method=method,
+                                     headers={"Content-Type": "application/json", **(headers or {})})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+class Browser:
+    """Chromium, driven by the WebDriver protocol."""
+
+    def __init__(self):
+        self.driver = subprocess.Popen(["chromedriver", "--port=0"], stdout=subprocess.PIPE, text=True)
+        while not (port := re.search(r"started successfully on port (\d+)", self.driver.stdout.readline())):
+            if self.driver.poll() is not None:
+                sys.exit("chromedriver did not start; is it installed (Debian: chromium-driver)?")
+        self.url = f"http://127.0.0.1:{port[1]}/session"
+
+    def picture(self, url, path, width, height, *, dark=False, ready="return true"):
+        """A screenshot of a page, once the script `ready` finds it there."""
+        options = {
+            "args": ARGUMENTS + (["--blink-settings=preferredColorScheme=0"] if dark else []),
+            # A window cannot be as narrow as a phone, and loses some height to its frame.
+            "mobileEmulation": {"deviceMetrics": {"width": width, "height": height, "mobile": width < 500,
+                                                  "pixelRatio": 2 if width < 500 else 1}},
+        }
+        session = ask(self.url, {"capabilities": {"alwaysMatch": {"goog:chromeOptions": options}}})["value"]
+        here = f"{self.url}/{session['sessionId']}"
+        try:
+            ask(f"{here}/url", {"url": url})
+            for _ in range(100):
+                if ask(f"{here}/execute/sync", {"script": ready, "args": []})["value"]:
+                    break
+                time.sleep(0.1)
+            else:
+                sys.exit(f"{url} is not ready")
+            # What arrives last still fades in.
+            time.sleep(0.5)
+            with open(path, "wb") as file:
+                file.write(base64.b64decode(ask(f"{here}/screenshot")["value"]))
+        finally:
+            ask(here, method="DELETE")
+        print(path)
+
+    def stop(self):
+        self.driver.terminate()
+        self.driver.wait(10)
+
+
+class Enlist:
+    def __init__(self, place):
+        subprocess.run(["cargo", "build", "--quiet"], cwd=ROOT, check=True)
+        env = {**os.environ, "ENLIST_ORG_NAME": "Example & Söhne", "ENLIST_LISTEN": "127.0.0.1:0",
+               "ENLIST_DATA_DIR": os.path.join(place, "data"), "TZ": "UTC"}
+        env.pop("DATABASE_URL", None)
+        self.process = subprocess.Popen([os.path.join(ROOT, "target/debug/enlist"), "dev"], env=env,
+                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        greeting = ""
+        while "Ctrl-C" not in greeting:
+            line = self.process.stdout.readline()
+            if not line:
+                sys.exit("enlist dev did not start; try it by hand")
+            greeting += line
+        self.url = re.search(r"http://localhost:\d+", greeting)[0]
+        with open(os.path.join(place, "data", "auth-header")) as header:
+            self.key = header.read().strip().split(": ", 1)[1]
+
+    def ask(self, path, body=None):
+        return ask(self.url + path, body, {"Authorization": self.key})
+
+    def mails(self, count):
+        for _ in range(200):
+            found = self.ask("/dev/mailbox/messages")["data"]
+            if len(found) >= count:
+                return found
+            time.sleep(0.05)
+        sys.exit(f"only {len(found)} of {count} mails came")
+
+    def stop(self):
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(60)
+
+
+def main():
+    everything = "--all" in sys.argv
+    folder = os.path.abspath(next((word for word in sys.argv[1:] if not word.startswith("-")), os.path.join(ROOT, "docs")))
+    os.makedirs(folder, exist_ok=True)
+    place = tempfile.mkdtemp()
+    # Run by root, Postgres runs as its own user and has to get in.
+    os.chmod(place, 0o755)
+    enlist = Enlist(place)
+    browser = Browser()
+    try:
+        note = "Please do it before Friday.\nThank you!"
+        enlist.ask("/invitations/send", {"filter": {}, "device_ownership": "company_owned", "note": note})
+        sent = len(enlist.mails(23))
+        enlist.ask("/invitations/send", {"filter": {"q": "lovelace"}, "method": "qr", "note": note})
+        qr = enlist.mails(sent + 1)[0]
+        pin = next(mail for mail in enlist.mails(1) if mail["has_pin"] and "Grace" in mail["to"][0]["name"])
+        for mail, kind, height in [(pin, "pin", 1120), (qr, "qr", 1330)]:
+            page = os.path.join(place, f"{kind}.html")
+            with open(page, "w") as file:
+                file.write(enlist.ask(f"/dev/mailbox/messages/{mail['id']}")["html"])
+            inbox = f"{enlist.url}/dev/mailbox#{mail['id']}"
+            # The list has every mail, and the one that was asked for is open.
+            ready = f"return document.querySelectorAll('#mails a').length > {sent} && !document.getElementById('article').hidden"
+
+            def both(name, width, height, **how):
+                browser.picture(f"file://{page}", os.path.join(folder, f"mail-{kind}{name}.png"), width, height, **how)
+
+            if everything or kind == "pin":
+                both("", 760, height)
+                name = "mailbox.png" if kind == "pin" else "mailbox-qr.png"
+                browser.picture(inbox, os.path.join(folder, name), 1280, 860, ready=ready)
+            if everything:
+                both("-dark", 760, height, dark=True)
+                both("-phone", 390, height + 200)
+                both("-phone-dark", 390, height + 200, dark=True)
+                box = os.path.join(folder, f"mailbox-{kind}")
+                browser.picture(inbox, f"{box}-dark.png", 1280, 860, dark=True, ready=ready)
+                browser.picture(inbox, f"{box}-phone.png", 390, 844, ready=ready)
+                browser.picture(inbox, f"{box}-phone-dark.png", 390, 844, dark=True, ready=ready)
+                browser.picture(inbox.split("#")[0], f"{box}-phone-list.png", 390, 844, ready=ready.split(" && ")[0])
+    finally:
+        browser.stop()
+        enlist.stop()
+        subprocess.run(["rm", "-rf", place], check=False)
+
+
+main()
