@@ -194,10 +194,10 @@ pub fn create_api_key(database: &DatabaseArgs, name: &str, role: &str) -> anyhow
 
 /// Runs `work` on the database that is configured: without one on the embedded database, the running
 /// one if there is one, else one that is started for this.
-fn with_database(
+pub fn with_database<T>(
     database: &DatabaseArgs,
-    work: impl FnOnce(&str) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
+    work: impl FnOnce(&str) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
     if !database.is_embedded() {
         return work(database.url()?);
     }
@@ -223,7 +223,7 @@ fn start_logging(logging: &LogArgs) -> anyhow::Result<()> {
         .map_err(|problem| anyhow::anyhow!("ENLIST_LOG {problem}"))
 }
 
-fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod commands;
+mod import_command;
 
 use std::process::ExitCode;
 
@@ -28,11 +29,22 @@ enum Command {
     Migrate(DatabaseArgs),
     /// Print the OpenAPI document
     Openapi,
+    /// Manage users
+    Users {
+        #[command(subcommand)]
+        command: Users,
+    },
     /// Manage API keys
     ApiKeys {
         #[command(subcommand)]
         command: ApiKeys,
     },
+}
+
+#[derive(Subcommand)]
+enum Users {
+    /// Import users from a file, as POST /users/import does
+    Import(import_command::ImportArgs),
 }
 
 #[derive(Subcommand)]
@@ -63,6 +75,9 @@ fn main() -> ExitCode {
         Command::Serve(args) => commands::serve(*args),
         Command::Migrate(database) => commands::migrate(&database),
         Command::Openapi => commands::openapi(),
+        Command::Users {
+            command: Users::Import(args),
+        } => import_command::run(args),
         Command::ApiKeys {
             command:
                 ApiKeys::Create {

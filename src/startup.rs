@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use lettre::transport::smtp::extension::ClientId;
 use secrecy::ExposeSecret;
 use tokio::{
-    sync::{Notify, watch},
+    sync::{Notify, Semaphore, watch},
     task::JoinHandle,
 };
 
@@ -28,6 +28,8 @@ use crate::{
 
 /// How long requests that are under way may still take after the service was told to stop, in seconds.
 const SHUTDOWN_TIMEOUT: u64 = 30;
+/// Imports that may be under way at once.
+const IMPORTS: usize = 2;
 /// Answers whose day is over are forgotten this often.
 const TIDY_EVERY: Duration = Duration::from_secs(600);
 
@@ -120,6 +122,7 @@ impl App {
                 None => routes(config.role),
             },
             bell,
+            imports: Semaphore::new(IMPORTS),
             local_only: mailbox.is_some(),
         });
         let mailbox = mailbox.map(web::Data::new);
@@ -255,7 +258,10 @@ fn host(ip: std::net::IpAddr) -> String {
 }
 
 /// Refuses a start that would make mails or PINs fail later, one by one.
-async fn check_keys(db: &Db, keys: &KeyRing, clock: &Clock) -> anyhow::Result<()> {
+///
+/// # Errors
+/// Which key is missing or another one; that the database cannot be asked.
+pub async fn check_keys(db: &Db, keys: &KeyRing, clock: &Clock) -> anyhow::Result<()> {
     let now = clock.now();
     let identities: Vec<_> = keys
         .iter()

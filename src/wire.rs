@@ -145,7 +145,7 @@ pub fn parse<T: Deserr<Faults>>(value: serde_json::Value) -> Result<T, Vec<Fault
 }
 
 /// A fault that does not know its place yet: what the `parse` functions of the domain types give.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Flaw {
     /// What is wrong, for programs.
     pub code: &'static str,

@@ -19,7 +19,7 @@ use actix_web::{
     middleware::from_fn,
     web,
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use utoipa_actix_web::AppExt;
 use utoipa_swagger_ui::SwaggerUi;
 
@@ -45,12 +45,16 @@ pub struct State {
     pub routes: Routes,
     /// Rung when something was queued.
     pub bell: Arc<Notify>,
+    /// Places for imports: each keeps a file on disk, and some of it in memory.
+    pub imports: Semaphore,
     /// `enlist dev` shows PINs to whoever asks: it answers to its own machine's names only.
     pub local_only: bool,
 }
 
 /// All routes of the API.
 pub fn api(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
+    // Before `/users/{id}`: the first match decides.
+    users::transfer_http::routes(config);
     users::http::routes(config);
     invitations::http::routes(config);
     system::routes(config);

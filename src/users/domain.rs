@@ -89,7 +89,7 @@ fn parse_email(text: &str) -> Result<String, Flaw> {
 }
 
 /// A password: 8 to 128 characters, any characters, no composition rules (NIST SP 800-63B §3.1.1).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Password(SecretString);
 
 impl Password {
@@ -128,7 +128,35 @@ pub struct Attributes(pub Map<String, serde_json::Value>);
 #[derive(Debug)]
 pub struct AttributesPatch(Map<String, serde_json::Value>);
 
-const MOST_ATTRIBUTES: usize = 50;
+/// As many attributes as a user may have.
+pub const MOST_ATTRIBUTES: usize = 50;
+
+/// Whether this can be an attribute.
+///
+/// # Errors
+/// `wrong_type`, `too_long` or `control_character`.
+pub fn check_attribute(value: &serde_json::Value) -> Result<(), Flaw> {
+    match value {
+        serde_json::Value::String(text) if text.contains('\0') => {
+            Err(Flaw::new("control_character", "must not hold NUL"))
+        }
+        serde_json::Value::String(text) => check_length(text, 1_000),
+        serde_json::Value::Number(_) | serde_json::Value::Bool(_) => Ok(()),
+        _ => Err(Flaw::new(
+            "wrong_type",
+            "expected a string, a number or a boolean",
+        )),
+    }
+}
+
+/// The name of an attribute: one line of 1 to 100 characters.
+///
+/// # Errors
+/// As [`line`], with words that fit.
+pub fn attribute_name(name: &str) -> Result<String, Flaw> {
+    line(name, 100)
+        .map_err(|flaw| Flaw::new(flaw.code, format!("the attribute's name {}", flaw.detail)))
+}
 
 fn attributes<V: IntoValue>(
     value: Value<V>,
@@ -149,30 +177,14 @@ fn attributes<V: IntoValue>(
     let mut named = Map::new();
     for (name, value) in members {
         let place = location.push_key(&name);
-        let checked = line(&name, 100);
-        if let Err(flaw) = &checked {
-            faults.0.extend(
-                Faults::at(
-                    place,
-                    flaw.code,
-                    format!("the attribute's name {}", flaw.detail),
-                )
-                .0,
-            );
-        }
-        let flaw = match &value {
-            serde_json::Value::String(text) => check_length(text, 1_000).err().or_else(|| {
-                text.contains('\0')
-                    .then(|| Flaw::new("control_character", "must not hold NUL"))
-            }),
-            serde_json::Value::Number(_) | serde_json::Value::Bool(_) => None,
-            serde_json::Value::Null if null_is_fine => None,
-            _ => Some(Flaw::new(
-                "wrong_type",
-                "expected a string, a number or a boolean",
-            )),
-        };
-        if let Some(flaw) = flaw {
+        let checked = attribute_name(&name);
+        let flaws = [
+            checked.as_ref().err().cloned(),
+            (!value.is_null() || !null_is_fine)
+                .then(|| check_attribute(&value).err())
+                .flatten(),
+        ];
+        for flaw in flaws.into_iter().flatten() {
             faults.0.extend(Faults::at(place, flaw.code, flaw.detail).0);
         }
         if let Ok(name) = checked {
@@ -387,7 +399,7 @@ impl ListQuery {
 }
 
 /// The body of `POST /users`.
-#[derive(Debug, Deserr, ToSchema)]
+#[derive(Debug, Default, Clone, Deserr, ToSchema)]
 #[deserr(error = Faults, deny_unknown_fields)]
 pub struct CreateUser {
     /// What the user signs in with; the e-mail address unless given.
@@ -549,6 +561,27 @@ impl CreateUser {
             enabled: self.enabled.unwrap_or(true),
             attributes: self.attributes.take().unwrap_or_default().0,
         })
+    }
+}
+
+impl From<CreateUser> for PatchUser {
+    /// What is given is set, what is not stays.
+    fn from(given: CreateUser) -> Self {
+        fn set<T>(value: Option<T>) -> Patch<T> {
+            value.map_or(Patch::Keep, Patch::Set)
+        }
+        Self {
+            username: set(given.username),
+            email: set(given.email),
+            first_name: set(given.first_name),
+            last_name: set(given.last_name),
+            display_name: set(given.display_name),
+            locale: set(given.locale),
+            time_zone: set(given.time_zone),
+            managed_apple_account: set(given.managed_apple_account),
+            enabled: set(given.enabled),
+            attributes: set(given.attributes.map(|given| AttributesPatch(given.0))),
+        }
     }
 }
 

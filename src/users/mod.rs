@@ -1,6 +1,11 @@
 //! The people who are invited.
 
+pub mod csv;
 pub mod domain;
+pub mod export;
 pub mod http;
+pub mod import;
+pub mod import_queries;
 pub mod password;
 pub mod queries;
+pub mod transfer_http;

@@ -340,6 +340,22 @@ pub fn matching_ids(filter: &UserFilter, now: DateTime<Utc>) -> Query<'static, u
     filtered!(joined().select(users::id).into_boxed::<Pg>(), filter, now)
 }
 
+/// The names of all attributes that matching users have, sorted.
+///
+/// # Errors
+/// When the database is away.
+pub fn attribute_names(
+    connection: &mut PgConnection,
+    filter: &UserFilter,
+    now: DateTime<Utc>,
+) -> Result<Vec<String>, DbError> {
+    let names = diesel::dsl::sql::<Text>("jsonb_object_keys(users.attributes)");
+    let query = joined().select(names).distinct().into_boxed::<Pg>();
+    let mut names: Vec<String> = filtered!(query, filter, now).load(connection)?;
+    names.sort_unstable();
+    Ok(names)
+}
+
 /// One user.
 ///
 /// # Errors

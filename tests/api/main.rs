@@ -12,4 +12,5 @@ mod invitations;
 mod mailbox;
 mod migrations;
 mod smtp;
+mod transfer;
 mod users;

@@ -1,0 +1,200 @@
+//! `enlist users import`: the same import as over HTTP, from the shell.
+
+use std::{
+    fs::File,
+    io::{self, IsTerminal},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use clap::{Args, builder::PossibleValuesParser};
+use enlist::{
+    clock::Clock,
+    config::DatabaseArgs,
+    db::{self, Db},
+    embedded::dev,
+    secrets::keys::KeyRing,
+    startup,
+    users::{
+        import::{self, Format, ImportError, OnConflict, Options, Report, Tools, Upload},
+        password::Hasher,
+    },
+};
+use indicatif::{ProgressBar, ProgressStyle};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::commands::{runtime, with_database};
+
+/// What the command takes.
+#[derive(Debug, Clone, Args)]
+pub struct ImportArgs {
+    #[command(flatten)]
+    database: DatabaseArgs,
+    /// The file, or - for standard input
+    file: PathBuf,
+    /// The file is a list of e-mail addresses, not CSV
+    #[arg(long)]
+    addresses: bool,
+    /// What to do with records of users who are there already
+    #[arg(long, default_value = "fail", value_parser = PossibleValuesParser::new(OnConflict::NAMES))]
+    on_conflict: String,
+    /// Check everything, store nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Store all records or, if one is bad, none
+    #[arg(long)]
+    atomic: bool,
+    /// Invite the users that it creates; a running service sends the mails
+    #[arg(long)]
+    invite: bool,
+    /// What PINs and QR codes derive from, for --invite: the keys of the service
+    #[arg(long, env = "ENLIST_SECRET_KEYS", hide_env_values = true)]
+    secret_keys: Option<SecretString>,
+}
+
+/// Imports, shows how far it is, and tells what came of it. Fails if a record did.
+pub fn run(args: ImportArgs) -> anyhow::Result<()> {
+    let file = open(&args.file).with_context(|| format!("{}", args.file.display()))?;
+    let format = if args.addresses {
+        Format::Addresses
+    } else {
+        Format::Csv
+    };
+    let keys = args.invite.then(|| keys(&args)).transpose()?;
+    let report = with_database(&args.database, |url| {
+        db::migrate(url).map_err(|error| {
+            anyhow::anyhow!("DATABASE_URL: cannot migrate the database: {error}")
+        })?;
+        runtime()?.block_on(import(url, Upload::new(file, format), &args, keys))
+    })?;
+    tell(&report, args.dry_run);
+    if report.failed > 0 {
+        bail!(
+            "{} records could not be taken{}",
+            report.failed,
+            if args.atomic {
+                "; nothing was stored"
+            } else {
+                ""
+            }
+        );
+    }
+    Ok(())
+}
+
+/// The file; standard input is kept in one that has no name, since it is read twice.
+fn open(path: &Path) -> io::Result<File> {
+    if path == Path::new("-") {
+        let mut file = tempfile::tempfile()?;
+        io::copy(&mut io::stdin().lock(), &mut file)?;
+        return Ok(file);
+    }
+    let file = File::open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::other("is not a file; use - for standard input"))
+    }
+}
+
+fn keys(args: &ImportArgs) -> anyhow::Result<Arc<KeyRing>> {
+    let keys = match &args.secret_keys {
+        Some(keys) => keys.clone(),
+        None if args.database.is_embedded() => dev::secret_keys(&args.database.data_dir)?,
+        None => bail!("ENLIST_SECRET_KEYS is not set; --invite needs the keys of the service"),
+    };
+    let ring = KeyRing::parse(keys.expose_secret())
+        .map_err(|problem| anyhow::anyhow!("ENLIST_SECRET_KEYS: {problem}"))?;
+    Ok(Arc::new(ring))
+}
+
+async fn import(
+    url: &str,
+    upload: Upload,
+    args: &ImportArgs,
+    keys: Option<Arc<KeyRing>>,
+) -> anyhow::Result<Report> {
+    let (db, clock) = (Db::new(url, 2), Clock::system());
+    if let Some(keys) = &keys {
+        startup::check_keys(&db, keys, &clock).await?;
+    }
+    let rows = upload.look().map_err(explained)?.rows;
+    let options = Options {
+        on_conflict: OnConflict::from_name(&args.on_conflict).context("unknown --on-conflict")?,
+        dry_run: args.dry_run,
+        atomic: args.atomic,
+        invite: keys,
+        created_by: "command_line".into(),
+    };
+    let tools = Tools {
+        db,
+        clock,
+        hasher: Hasher::default(),
+    };
+    let done = Arc::new(AtomicUsize::new(0));
+    let shown = tokio::spawn(show(Arc::clone(&done), rows));
+    let report = import::import(upload, options, tools, done).await;
+    shown.abort();
+    // Whatever it drew last is gone before anything else is said.
+    let _ = shown.await;
+    report.map_err(explained)
+}
+
+/// A bar on a terminal, else a line now and then.
+async fn show(done: Arc<AtomicUsize>, rows: usize) {
+    if io::stderr().is_terminal() {
+        let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {eta}");
+        let bar = Clearing(
+            ProgressBar::new(rows as u64)
+                .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())),
+        );
+        loop {
+            bar.0.set_position(done.load(Ordering::Relaxed) as u64);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+    loop {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        eprintln!("{} of {rows} records", done.load(Ordering::Relaxed));
+    }
+}
+
+/// Takes its bar off the screen at the end.
+struct Clearing(ProgressBar);
+
+impl Drop for Clearing {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// What is wrong, in lines for a person.
+fn explained(error: ImportError) -> anyhow::Error {
+    match error {
+        ImportError::Header(faults) => {
+            let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            anyhow::anyhow!("{}", faults.join("; "))
+        }
+        ImportError::Api(error) => anyhow::anyhow!("{}", error.detail),
+        error => error.into(),
+    }
+}
+
+fn tell(report: &Report, dry_run: bool) {
+    for fault in &report.errors {
+        eprintln!("{fault}");
+    }
+    println!(
+        "{}{} created, {} updated, {} skipped, {} failed.",
+        if dry_run { "Would be: " } else { "" },
+        report.created,
+        report.updated,
+        report.skipped,
+        report.failed
+    );
+}

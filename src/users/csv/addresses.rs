@@ -1,0 +1,192 @@
+//! A pasted list of addresses: apart by commas, semicolons, spaces or lines, with names or without.
+
+use std::io::{self, BufRead};
+
+use super::{Line, LineFault, Row};
+use crate::{
+    users::domain::{CreateUser, DisplayName, Email},
+    wire::Flaw,
+};
+
+/// More bytes than a name and an address have.
+const LONGEST: usize = 2_000;
+
+/// Reads addresses one by one.
+pub struct Addresses<R> {
+    source: R,
+    line: u32,
+    is_first: bool,
+    /// What is left of a piece without a name: addresses apart by spaces.
+    waiting: std::vec::IntoIter<Line>,
+}
+
+impl<R: BufRead> Addresses<R> {
+    /// Begins a list.
+    pub fn open(source: R) -> Self {
+        Self {
+            source,
+            line: 1,
+            is_first: true,
+            waiting: Vec::new().into_iter(),
+        }
+    }
+
+    /// The next address.
+    ///
+    /// # Errors
+    /// When the source cannot be read.
+    pub fn advance(&mut self) -> io::Result<Option<Line>> {
+        loop {
+            if let Some(line) = self.waiting.next() {
+                return Ok(Some(line));
+            }
+            let number = self.line;
+            let Some(piece) = self.piece()? else {
+                return Ok(None);
+            };
+            self.waiting = read(number, &piece).into_iter();
+        }
+    }
+
+    /// Up to the next separator that is in no quotes.
+    fn piece(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let mut piece = Vec::new();
+        let mut is_quoted = false;
+        let mut is_any = false;
+        loop {
+            let buffer = self.source.fill_buf()?;
+            if buffer.is_empty() {
+                return Ok(is_any.then_some(piece));
+            }
+            is_any = true;
+            let end = buffer.iter().position(|byte| match byte {
+                b'\n' | b'\r' => true,
+                b'"' => {
+                    is_quoted = !is_quoted;
+                    false
+                }
+                b',' | b';' => !is_quoted,
+                _ => false,
+            });
+            let taken = end.unwrap_or(buffer.len());
+            // One byte more than allowed is enough to know.
+            let room = (LONGEST + 1).saturating_sub(piece.len());
+            piece.extend_from_slice(&buffer[..taken.min(room)]);
+            let separator = end.map(|end| buffer[end]);
+            self.source.consume(taken + usize::from(end.is_some()));
+            if let Some(separator) = separator {
+                self.line += u32::from(separator == b'\n');
+                if std::mem::take(&mut self.is_first) && piece.starts_with("\u{FEFF}".as_bytes()) {
+                    piece.drain(..3);
+                }
+                return Ok(Some(piece));
+            }
+        }
+    }
+}
+
+/// What a piece holds: `Ada Lovelace <ada@example.com>`, or addresses apart by spaces.
+fn read(number: u32, piece: &[u8]) -> Vec<Line> {
+    let refused = |flaw| Line::Faulty(vec![LineFault::of_cell(number, "email", flaw)]);
+    let Ok(text) = std::str::from_utf8(piece) else {
+        return vec![refused(Flaw::new("not_utf8", "is not UTF-8"))];
+    };
+    if piece.len() > LONGEST {
+        return vec![refused(Flaw::new("too_long", "is longer than an address"))];
+    }
+    let text = text.trim_start_matches('\u{FEFF}').trim();
+    let of = |name: &str, address: &str| match Email::parse(address) {
+        Ok(email) => Line::User(Box::new(Row {
+            line: number,
+            user: CreateUser {
+                email: Some(email),
+                // A name that is none is no reason to leave the address out.
+                display_name: DisplayName::parse(name).ok(),
+                ..CreateUser::default()
+            },
+            groups: Vec::new(),
+            password: None,
+        })),
+        Err(flaw) => refused(flaw),
+    };
+    match text.split_once('<') {
+        Some((name, rest)) => {
+            let address = rest.split_once('>').map_or(rest, |(address, _)| address);
+            vec![of(name.trim().trim_matches('"'), address)]
+        }
+        None => text
+            .split_whitespace()
+            .map(|address| of("", address))
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn all(bytes: &[u8]) -> Vec<Line> {
+        // A tiny buffer, so that pieces go over its edge.
+        let mut addresses = Addresses::open(io::BufReader::with_capacity(7, bytes));
+        std::iter::from_fn(|| addresses.advance().unwrap()).collect()
+    }
+
+    #[test]
+    fn people_paste_all_sorts_of_lists() {
+        let text = "\u{FEFF}ada@example.com, bob@example.com;cy@example.com\r\n\n\
+            dee@example.com eve@example.com\tfay@example.com\n\
+            Gus Gray <gus@example.com>; \"Hall, Ida\" <ida@example.com>,";
+        let found: Vec<_> = all(text.as_bytes())
+            .into_iter()
+            .map(|line| match line {
+                Line::User(row) => (
+                    row.line,
+                    row.email().unwrap().split('@').next().unwrap().to_owned(),
+                    row.user.display_name.map(DisplayName::into_string),
+                ),
+                Line::Faulty(faults) => panic!("{faults:?}"),
+            })
+            .collect();
+        let expected = [
+            (1, "ada", None),
+            (1, "bob", None),
+            (1, "cy", None),
+            (3, "dee", None),
+            (3, "eve", None),
+            (3, "fay", None),
+            (4, "gus", Some("Gus Gray")),
+            (4, "ida", Some("Hall, Ida")),
+        ]
+        .map(|(line, name, shown)| (line, name.to_owned(), shown.map(str::to_owned)));
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn what_is_no_address_is_told() {
+        let text = [
+            b"ada@example.com\nnobody\n".as_slice(),
+            &[b'x'; 9_000],
+            b"\n\xFF\n",
+        ]
+        .concat();
+        let faults: Vec<_> = all(&text)
+            .into_iter()
+            .filter_map(|line| match line {
+                Line::Faulty(faults) => Some((faults[0].line, faults[0].code)),
+                Line::User(_) => None,
+            })
+            .collect();
+        assert_eq!(
+            faults,
+            [(2, "invalid_email"), (3, "too_long"), (4, "not_utf8")]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes: Vec<u8>) {
+            all(&bytes);
+        }
+    }
+}

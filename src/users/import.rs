@@ -1,0 +1,764 @@
+//! Importing users from a file: read in bounded memory, checked line by line, stored chunk by chunk.
+//!
+//! The file is here in full before the first row is stored, so that no connection waits for a client
+//! and a cut upload imports nothing.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    fs::File,
+    hash::{BuildHasher, RandomState},
+    io::{self, BufReader, Seek, SeekFrom},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use diesel::PgConnection;
+use secrecy::SecretString;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{
+    csv::{Line, LineFault, Row, addresses::Addresses, columns::UserRecords},
+    domain::{PatchUser, Profile},
+    import_queries::{self as queries, Holders, Stored},
+    password::Hasher,
+};
+use crate::{
+    clock::Clock,
+    db::{Db, DbError},
+    error::ApiError,
+    invitations::{
+        domain::{Ids, Overrides, Selection},
+        selection::SelectionError,
+        send,
+    },
+    secrets::keys::KeyRing,
+    string_enum,
+    wire::Flaw,
+};
+
+/// As many users as a file may hold.
+pub const MOST_ROWS: usize = 100_000;
+/// Users stored in one go: few enough to be held in memory and to commit in a blink, enough that the
+/// statements' own cost does not count.
+const CHUNK: usize = 1_000;
+/// Faults that an answer lists; all are counted.
+const LISTED: usize = 1_000;
+/// How often a chunk is tried that somebody else's change crossed.
+const TRIES: u32 = 3;
+
+string_enum! {
+    /// What to do with a record whose username or e-mail address a user has already.
+    OnConflict {
+        /// Report it as a fault.
+        Fail = "fail",
+        /// Leave the user as it is.
+        Skip = "skip",
+        /// Change what the record says.
+        Update = "update",
+    }
+}
+
+/// How a file is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    Csv,
+    /// A list of addresses.
+    Addresses,
+}
+
+/// What is wanted of an import.
+#[derive(Clone)]
+pub struct Options {
+    pub on_conflict: OnConflict,
+    /// Store nothing, only say what would come of it.
+    pub dry_run: bool,
+    /// All or nothing.
+    pub atomic: bool,
+    /// Invite whom it creates, with secrets derived by these keys.
+    pub invite: Option<Arc<KeyRing>>,
+    /// Who does it, as batches keep it.
+    pub created_by: String,
+}
+
+/// What an import works with.
+#[derive(Clone)]
+pub struct Tools {
+    pub db: Db,
+    pub clock: Clock,
+    pub hasher: Hasher,
+}
+
+/// What came of an import.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub struct Report {
+    /// Users who were not there before.
+    pub created: usize,
+    /// Users who were changed.
+    pub updated: usize,
+    /// Records that left a user as it was.
+    pub skipped: usize,
+    /// Records that could not be taken.
+    pub failed: usize,
+    /// What was wrong with them: the first 1,000 faults, in the order of the file.
+    pub errors: Vec<LineFault>,
+    /// The batches of the invitations that were sent, with `invite=true`.
+    pub batch_ids: Vec<Uuid>,
+}
+
+impl Report {
+    fn add(&mut self, other: Self) {
+        self.created += other.created;
+        self.updated += other.updated;
+        self.skipped += other.skipped;
+        self.failed += other.failed;
+        self.list(other.errors);
+        self.batch_ids.extend(other.batch_ids);
+    }
+
+    fn list(&mut self, faults: Vec<LineFault>) {
+        let room = LISTED.saturating_sub(self.errors.len());
+        self.errors.extend(faults.into_iter().take(room));
+    }
+
+    fn refuse(&mut self, faults: Vec<LineFault>) {
+        self.failed += 1;
+        self.list(faults);
+    }
+}
+
+/// Why nothing, or not everything, was imported.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    #[error("the header is wrong")]
+    Header(Vec<LineFault>),
+    #[error("the file has more than {MOST_ROWS} records")]
+    TooManyRows,
+    #[error("the file cannot be read: {0}")]
+    File(#[from] io::Error),
+    #[error(transparent)]
+    Db(#[from] DbError),
+    #[error("{0}")]
+    Api(ApiError),
+}
+
+impl From<ApiError> for ImportError {
+    fn from(error: ApiError) -> Self {
+        Self::Api(error)
+    }
+}
+
+impl From<diesel::result::Error> for ImportError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Db(error.into())
+    }
+}
+
+impl From<SelectionError> for ImportError {
+    fn from(error: SelectionError) -> Self {
+        match error {
+            SelectionError::Db(error) => Self::Db(error),
+            // The selection is ours: users of this very transaction.
+            error => Self::Api(ApiError::internal(error)),
+        }
+    }
+}
+
+/// A file that is here in full.
+pub struct Upload {
+    file: File,
+    format: Format,
+}
+
+/// What a first look at a file found.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    pub rows: usize,
+    has_passwords: bool,
+}
+
+impl Upload {
+    /// Takes a file, which nobody else may move about in meanwhile.
+    pub fn new(file: File, format: Format) -> Self {
+        Self { file, format }
+    }
+
+    /// Reads the header and counts the records.
+    ///
+    /// # Errors
+    /// A bad header, or too many records.
+    pub fn look(&self) -> Result<Shape, ImportError> {
+        let mut rows = 0;
+        let mut records = self.records()?;
+        while records.pass()? {
+            rows += 1;
+            if rows > MOST_ROWS {
+                return Err(ImportError::TooManyRows);
+            }
+        }
+        Ok(Shape {
+            rows,
+            has_passwords: records.has_passwords(),
+        })
+    }
+
+    fn records(&self) -> Result<Records, ImportError> {
+        let mut file = self.file.try_clone()?;
+        file.seek(SeekFrom::Start(0))?;
+        Ok(match self.format {
+            Format::Csv => Records::Csv(
+                UserRecords::open(file)?
+                    .map_err(ImportError::Header)?
+                    .into(),
+            ),
+            Format::Addresses => Records::Addresses(Addresses::open(BufReader::new(file))),
+        })
+    }
+}
+
+enum Records {
+    Csv(Box<UserRecords<File>>),
+    Addresses(Addresses<BufReader<File>>),
+}
+
+impl Records {
+    fn advance(&mut self) -> io::Result<Option<Line>> {
+        match self {
+            Self::Csv(records) => records.advance(),
+            Self::Addresses(records) => records.advance(),
+        }
+    }
+
+    fn pass(&mut self) -> io::Result<bool> {
+        match self {
+            Self::Csv(records) => records.pass(),
+            Self::Addresses(records) => Ok(records.advance()?.is_some()),
+        }
+    }
+
+    fn has_passwords(&self) -> bool {
+        match self {
+            Self::Csv(records) => records.has_passwords(),
+            Self::Addresses(_) => false,
+        }
+    }
+}
+
+/// Some users of a file, each known once in it, and what was wrong with the records between them.
+#[derive(Default)]
+struct Chunk {
+    rows: Vec<Row>,
+    refused: Report,
+    /// Records read, good and bad.
+    read: usize,
+}
+
+/// Reads a file chunk by chunk.
+struct Chunks {
+    records: Records,
+    seen: Seen,
+}
+
+impl Chunks {
+    fn of(upload: &Upload) -> Result<Self, ImportError> {
+        Ok(Self {
+            records: upload.records()?,
+            seen: Seen::default(),
+        })
+    }
+
+    /// The next chunk; `None` after the last one.
+    fn advance(&mut self) -> Result<Option<Chunk>, ImportError> {
+        let mut chunk = Chunk::default();
+        while chunk.read < CHUNK {
+            let Some(line) = self.records.advance()? else {
+                break;
+            };
+            chunk.read += 1;
+            match line {
+                Line::Faulty(faults) => chunk.refused.refuse(faults),
+                Line::User(row) => match self.seen.repeats(&row) {
+                    Some(fault) => chunk.refused.refuse(vec![fault]),
+                    None => chunk.rows.push(*row),
+                },
+            }
+        }
+        Ok(if chunk.read > 0 { Some(chunk) } else { None })
+    }
+}
+
+/// The names, addresses and users that a file had so far, each with its line. Of the texts only
+/// 128-bit hashes are held: some ten megabytes for the largest file.
+#[derive(Default)]
+struct Seen {
+    first: RandomState,
+    second: RandomState,
+    lines: HashMap<u128, u32>,
+}
+
+impl Seen {
+    fn key(&self, kind: &str, text: &str) -> u128 {
+        let whole = (kind, text.to_lowercase());
+        u128::from(self.first.hash_one(&whole)) << 64 | u128::from(self.second.hash_one(&whole))
+    }
+
+    /// The fault of a record that has another one's name or address; else it is known from now on.
+    fn repeats(&mut self, row: &Row) -> Option<LineFault> {
+        let username = self.key("username", row.username());
+        let email = row.email().map(|email| self.key("email", email));
+        let known = [(Some(username), "username"), (email, "email")]
+            .into_iter()
+            .find_map(|(key, column)| Some((*self.lines.get(&key?)?, column)));
+        if let Some((line, column)) = known {
+            return Some(LineFault::of_cell(
+                row.line,
+                column,
+                Flaw::new("repeated_in_file", format!("line {line} has the same")),
+            ));
+        }
+        self.lines.insert(username, row.line);
+        if let Some(email) = email {
+            self.lines.insert(email, row.line);
+        }
+        None
+    }
+}
+
+/// A row whose password, if it has one, is hashed.
+struct Ready {
+    row: Row,
+    password_hash: Option<SecretString>,
+}
+
+/// What storing a chunk did; it counts once it is committed.
+#[derive(Default)]
+struct Done {
+    report: Report,
+    created: Vec<Uuid>,
+    changed: Vec<(Uuid, u32)>,
+}
+
+/// Imports a file. `progress` counts the records that are done with.
+///
+/// # Errors
+/// A bad header or too many rows: then nothing was done. When the database goes away, whole chunks
+/// are there, or with `atomic` nothing; a repeat with the same file ends in the same state.
+pub async fn import(
+    upload: Upload,
+    options: Options,
+    tools: Tools,
+    progress: Arc<AtomicUsize>,
+) -> Result<Report, ImportError> {
+    let (upload, shape) = blocking(move || {
+        let shape = upload.look()?;
+        Ok((upload, shape))
+    })
+    .await?;
+    if options.atomic || options.dry_run {
+        let hashes = if shape.has_passwords && !options.dry_run {
+            hash_all(&upload, &tools.hasher).await?
+        } else {
+            VecDeque::new()
+        };
+        import_as_one(upload, options, tools, hashes, progress).await
+    } else {
+        import_in_chunks(upload, options, tools, progress).await
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ImportError> + Send + 'static,
+) -> Result<T, ImportError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(ApiError::internal)?
+}
+
+/// Each chunk in a transaction of its own.
+async fn import_in_chunks(
+    upload: Upload,
+    options: Options,
+    tools: Tools,
+    progress: Arc<AtomicUsize>,
+) -> Result<Report, ImportError> {
+    let options = Arc::new(options);
+    let mut report = Report::default();
+    let mut chunks = Chunks::of(&upload)?;
+    let mut changed: HashMap<Uuid, u32> = HashMap::new();
+    loop {
+        let (next, chunk) = blocking(move || {
+            let chunk = chunks.advance()?;
+            Ok((chunks, chunk))
+        })
+        .await?;
+        chunks = next;
+        let Some(chunk) = chunk else {
+            return Ok(report);
+        };
+        let mut ready = Vec::with_capacity(chunk.rows.len());
+        for mut row in chunk.rows {
+            let password_hash = match row.password.take() {
+                Some(password) => Some(tools.hasher.hash(password).await?),
+                None => None,
+            };
+            ready.push(Ready { row, password_hash });
+        }
+        let ready = Arc::new(ready);
+        let known = Arc::new(changed);
+        let mut tries_left = TRIES;
+        let done = loop {
+            let (ready, known, options, tools_now) = (
+                Arc::clone(&ready),
+                Arc::clone(&known),
+                Arc::clone(&options),
+                tools.clone(),
+            );
+            let stored = tools
+                .db
+                .transaction(move |connection| {
+                    let mut done = store(connection, &tools_now.clock, &options, &ready, &known)?;
+                    invite(connection, &options, &tools_now.clock, &mut done)?;
+                    Ok::<_, ImportError>(done)
+                })
+                .await;
+            match stored {
+                Err(ImportError::Db(error)) if tries_left > 0 && is_crossed(&error) => {
+                    tries_left -= 1;
+                }
+                stored => break stored?,
+            }
+        };
+        changed = Arc::try_unwrap(known).unwrap_or_else(|shared| (*shared).clone());
+        changed.extend(done.changed);
+        report.add(chunk.refused);
+        report.add(done.report);
+        report.errors.sort_by_key(|fault| fault.line);
+        progress.fetch_add(chunk.read, Ordering::Relaxed);
+    }
+}
+
+/// Whether somebody else's change came between: a repeat sees it and goes another way.
+fn is_crossed(error: &DbError) -> bool {
+    error.constraint().is_some() || error.is_busy()
+}
+
+/// Hashes every password of a file beforehand, so that no transaction waits for it.
+async fn hash_all(upload: &Upload, hasher: &Hasher) -> Result<VecDeque<SecretString>, ImportError> {
+    let mut hashes = VecDeque::new();
+    let mut chunks = Chunks::of(upload)?;
+    loop {
+        let (next, chunk) = blocking(move || {
+            let chunk = chunks.advance()?;
+            Ok((chunks, chunk))
+        })
+        .await?;
+        chunks = next;
+        let Some(chunk) = chunk else {
+            return Ok(hashes);
+        };
+        for password in chunk.rows.into_iter().filter_map(|row| row.password) {
+            hashes.push_back(hasher.hash(password).await?);
+        }
+    }
+}
+
+/// How a transaction over a whole file ends.
+enum End {
+    /// Nothing is kept, and that is as it should be.
+    TakenBack(Report),
+    Failed(ImportError),
+}
+
+impl<E: Into<ImportError>> From<E> for End {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// The whole file in one transaction, which is taken back for a dry run and after any fault.
+async fn import_as_one(
+    upload: Upload,
+    options: Options,
+    tools: Tools,
+    mut hashes: VecDeque<SecretString>,
+    progress: Arc<AtomicUsize>,
+) -> Result<Report, ImportError> {
+    let db = tools.db.clone();
+    let ended = db
+        .transaction(move |connection| {
+            let mut all = Done::default();
+            let mut changed: HashMap<Uuid, u32> = HashMap::new();
+            let mut chunks = Chunks::of(&upload)?;
+            while let Some(chunk) = chunks.advance()? {
+                let ready: Vec<Ready> = chunk
+                    .rows
+                    .into_iter()
+                    .map(|mut row| Ready {
+                        password_hash: row.password.take().and_then(|_| hashes.pop_front()),
+                        row,
+                    })
+                    .collect();
+                let done = store(connection, &tools.clock, &options, &ready, &changed)?;
+                changed.extend(done.changed);
+                all.created.extend(done.created);
+                all.report.add(chunk.refused);
+                all.report.add(done.report);
+                all.report.errors.sort_by_key(|fault| fault.line);
+                progress.fetch_add(chunk.read, Ordering::Relaxed);
+            }
+            if options.dry_run {
+                return Err(End::TakenBack(all.report));
+            }
+            if all.report.failed > 0 {
+                let Report { failed, errors, .. } = all.report;
+                return Err(End::TakenBack(Report {
+                    failed,
+                    errors,
+                    ..Report::default()
+                }));
+            }
+            invite(connection, &options, &tools.clock, &mut all)?;
+            Ok(all.report)
+        })
+        .await;
+    match ended {
+        Ok(report) | Err(End::TakenBack(report)) => Ok(report),
+        Err(End::Failed(error)) => Err(error),
+    }
+}
+
+/// Invites whom the transaction created, if that is wanted.
+fn invite(
+    connection: &mut PgConnection,
+    options: &Options,
+    clock: &Clock,
+    done: &mut Done,
+) -> Result<(), ImportError> {
+    let Some(keys) = options.invite.as_ref().filter(|_| !done.created.is_empty()) else {
+        return Ok(());
+    };
+    let selection = Selection {
+        user_ids: Some(Ids(std::mem::take(&mut done.created))),
+        ..Selection::default()
+    };
+    let sent = send::send(
+        connection,
+        clock,
+        keys.signing(),
+        &options.created_by,
+        &selection,
+        &Overrides::default(),
+    )?;
+    done.report.batch_ids.push(sent.batch_id);
+    Ok(())
+}
+
+/// What is to become of one row.
+enum Fate {
+    Create(Stored),
+    Change(Stored),
+    /// The user stays as it is; it may still join groups.
+    Leave(Uuid),
+    Refuse(Vec<LineFault>),
+}
+
+/// Stores rows. `changed` are the users that the file had before.
+fn store(
+    connection: &mut PgConnection,
+    clock: &Clock,
+    options: &Options,
+    ready: &[Ready],
+    changed: &HashMap<Uuid, u32>,
+) -> Result<Done, DbError> {
+    let usernames: Vec<&str> = ready.iter().map(|ready| ready.row.username()).collect();
+    let emails: Vec<Option<&str>> = ready.iter().map(|ready| ready.row.email()).collect();
+    let holders = queries::holders(connection, &usernames, &emails)?;
+    let mut done = Done::default();
+    let mut profiles = if options.on_conflict == OnConflict::Update {
+        let mut ids: Vec<Uuid> = holders
+            .iter()
+            .filter_map(|holder| holder.of_username.or(holder.of_email))
+            .collect();
+        ids.sort_unstable();
+        ids.dedup();
+        queries::lock_profiles(connection, &ids)?
+    } else {
+        HashMap::new()
+    };
+    let mut here: HashMap<Uuid, u32> = HashMap::new();
+    let fates: Vec<Fate> = ready
+        .iter()
+        .zip(holders)
+        .map(|(ready, holders)| {
+            decide(
+                ready,
+                holders,
+                options.on_conflict,
+                &mut profiles,
+                |id| {
+                    let line = changed.get(&id).or(here.get(&id)).copied();
+                    here.insert(id, ready.row.line);
+                    line
+                },
+                clock,
+            )
+        })
+        .collect();
+
+    let now = clock.now();
+    let (mut creations, mut changes) = (Vec::new(), Vec::new());
+    // Who joins which groups, and the row that says so.
+    let mut members: Vec<(Uuid, &Ready)> = Vec::new();
+    let mut left = Vec::new();
+    let mut disabled = Vec::new();
+    for (fate, ready) in fates.into_iter().zip(ready) {
+        match fate {
+            Fate::Create(user) => {
+                members.push((user.id, ready));
+                creations.push(user);
+            }
+            Fate::Change(user) => {
+                members.push((user.id, ready));
+                if !user.profile.enabled {
+                    disabled.push(user.id);
+                }
+                changes.push(user);
+            }
+            Fate::Leave(id) => {
+                if options.on_conflict == OnConflict::Update {
+                    members.push((id, ready));
+                }
+                left.push(id);
+            }
+            Fate::Refuse(faults) => done.report.refuse(faults),
+        }
+    }
+    let created = queries::insert(connection, &creations, now)?;
+    queries::update(connection, &changes, now)?;
+    send::end_pending(connection, disabled.into_iter(), "revoked", now)?;
+
+    // Somebody was quicker with the name or the address.
+    let lost: HashSet<Uuid> = creations
+        .iter()
+        .map(|user| user.id)
+        .filter(|id| !created.contains(id))
+        .collect();
+    for (_, ready) in members.iter().filter(|(id, _)| lost.contains(id)) {
+        match options.on_conflict {
+            OnConflict::Skip => done.report.skipped += 1,
+            OnConflict::Fail | OnConflict::Update => {
+                done.report.refuse(vec![taken(&ready.row, "username")]);
+            }
+        }
+    }
+    let memberships: Vec<(Uuid, &str)> = members
+        .iter()
+        .filter(|(id, _)| !lost.contains(id))
+        .flat_map(|(id, ready)| ready.row.groups.iter().map(|name| (*id, name.as_str())))
+        .collect();
+    let joined = queries::join_groups(connection, clock, &memberships)?;
+
+    done.report.created = created.len();
+    done.report.updated = changes.len() + left.iter().filter(|id| joined.contains(id)).count();
+    done.report.skipped += left.iter().filter(|id| !joined.contains(id)).count();
+    done.created = creations
+        .iter()
+        .map(|user| user.id)
+        .filter(|id| created.contains(id))
+        .collect();
+    done.changed = here.into_iter().collect();
+    Ok(done)
+}
+
+fn taken(row: &Row, column: &str) -> LineFault {
+    LineFault::of_cell(
+        row.line,
+        column,
+        Flaw::new("already_exists", "another user has it already"),
+    )
+}
+
+/// Decides about one row. `before` says on which line the file had the user already.
+fn decide(
+    ready: &Ready,
+    holders: Holders,
+    on_conflict: OnConflict,
+    profiles: &mut HashMap<Uuid, Profile>,
+    mut before: impl FnMut(Uuid) -> Option<u32>,
+    clock: &Clock,
+) -> Fate {
+    let row = &ready.row;
+    let Some(id) = holders.of_username.or(holders.of_email) else {
+        return match row.user.clone().profile() {
+            Ok(profile) => Fate::Create(Stored {
+                id: clock.new_id(),
+                profile,
+                password_hash: ready.password_hash.clone(),
+            }),
+            Err(faults) => Fate::Refuse(
+                faults
+                    .0
+                    .into_iter()
+                    .map(|fault| {
+                        LineFault::of_record(row.line, Flaw::new(fault.code, fault.detail))
+                    })
+                    .collect(),
+            ),
+        };
+    };
+    match on_conflict {
+        OnConflict::Skip => return Fate::Leave(id),
+        OnConflict::Fail => {
+            let columns = [
+                holders.of_username.map(|_| "username"),
+                holders.of_email.map(|_| "email"),
+            ];
+            let named: Vec<LineFault> = columns
+                .into_iter()
+                .flatten()
+                .map(|column| taken(row, column))
+                .collect();
+            return Fate::Refuse(named);
+        }
+        OnConflict::Update => {}
+    }
+    // The username says who it is; the address must not be somebody else's then.
+    if holders.of_email.is_some_and(|other| other != id) {
+        return Fate::Refuse(vec![taken(row, "email")]);
+    }
+    if let Some(line) = before(id) {
+        let flaw = Flaw::new(
+            "repeated_in_file",
+            format!("line {line} is about the same user"),
+        );
+        return Fate::Refuse(vec![LineFault::of_record(row.line, flaw)]);
+    }
+    // Deleted since it was found: as good as crossed by somebody, and rare.
+    let Some(profile) = profiles.remove(&id) else {
+        let flaw = Flaw::new(
+            "already_exists",
+            "the user was just deleted; import the line again",
+        );
+        return Fate::Refuse(vec![LineFault::of_record(row.line, flaw)]);
+    };
+    let mut changed = profile.clone();
+    if let Err(faults) = changed.apply(PatchUser::from(row.user.clone())) {
+        let faults = faults.0.into_iter();
+        return Fate::Refuse(
+            faults
+                .map(|fault| LineFault::of_record(row.line, Flaw::new(fault.code, fault.detail)))
+                .collect(),
+        );
+    }
+    if changed == profile && ready.password_hash.is_none() {
+        return Fate::Leave(id);
+    }
+    Fate::Change(Stored {
+        id,
+        profile: changed,
+        password_hash: ready.password_hash.clone(),
+    })
+}

@@ -1,0 +1,401 @@
+//! `/users/import` and `/users/export`.
+
+use std::{
+    fs::File,
+    io::Write,
+    sync::{Arc, atomic::AtomicUsize},
+    time::Duration,
+};
+
+use actix_web::{
+    HttpRequest, HttpResponse, get,
+    http::header::{self, ContentDisposition, DispositionParam, DispositionType},
+    post,
+    web::{self, Bytes, BytesMut},
+};
+use deserr::Deserr;
+use diesel::PgConnection;
+use futures_util::{StreamExt, stream};
+use sha2::{Digest, Sha256};
+use tokio::time::{Instant, timeout, timeout_at};
+use utoipa::IntoParams;
+
+use super::{
+    csv::LineFault,
+    domain::UserFilter,
+    export::{self, Export},
+    import::{self, Format, ImportError, MOST_ROWS, OnConflict, Options, Report, Tools, Upload},
+};
+use crate::{
+    access::Caller,
+    error::{ApiError, Fault},
+    http::{State, extract::Params, respond},
+    idempotency::{self, Answer, Scope},
+    wire::{Faults, QueryTypes},
+};
+
+/// The largest file, in bytes.
+const LARGEST: usize = 128 * 1024 * 1024;
+/// Written to disk in pieces of this size.
+const PIECE: usize = 1024 * 1024;
+/// A client that falls silent for so long is given up.
+const SILENCE: Duration = Duration::from_secs(30);
+/// However slowly it goes, a file is here by then.
+const UPLOAD_TIME: Duration = Duration::from_secs(30 * 60);
+
+/// Adds the handlers.
+pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
+    config
+        .service(get_import_template)
+        .service(import_users)
+        .service(export_users);
+}
+
+/// The query of `POST /users/import`.
+#[derive(Debug, Deserr, IntoParams)]
+#[deserr(error = Faults, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ImportQuery {
+    /// Check everything, store nothing.
+    #[param(value_type = Option<bool>)]
+    #[deserr(default)]
+    dry_run: bool,
+    /// What to do with a record whose username or e-mail address a user has already; `fail` unless given.
+    #[param(inline)]
+    #[deserr(default)]
+    on_conflict: Option<OnConflict>,
+    /// Store all records or, if one is bad, none.
+    #[param(value_type = Option<bool>)]
+    #[deserr(default)]
+    atomic: bool,
+    /// Invite the users that it creates.
+    #[param(value_type = Option<bool>)]
+    #[deserr(default)]
+    invite: bool,
+}
+
+impl QueryTypes for ImportQuery {
+    const FLAGS: &'static [&'static str] = &["dry_run", "atomic", "invite"];
+}
+
+impl QueryTypes for UserFilter {
+    const FLAGS: &'static [&'static str] = &["enabled"];
+}
+
+/// Import users
+///
+/// A CSV file (UTF-8; fields apart by `,`, `;` or tab; a header row with `username` or `email`), or as
+/// `text/plain` a list of e-mail addresses apart by commas, semicolons, spaces or lines, with names
+/// (`Ada <ada@example.com>`) or without. Up to 100,000 records. Columns that are no field of a user
+/// become attributes; `groups` are names apart by `;` and made when missing; empty cells say nothing.
+/// Good records go in and bad ones are reported, unless `atomic` is set.
+#[utoipa::path(
+    tag = "users",
+    params(
+        ImportQuery,
+        ("Idempotency-Key" = Option<String>, Header, description = "A repeat with the same key, file and options gets the first answer")
+    ),
+    request_body(content(
+        (String = "text/csv", example = "username,email,groups\r\nada,ada@example.com,Sales\r\n"),
+        (String = "text/plain", example = "ada@example.com, bob@example.com")
+    )),
+    responses(
+        (status = 200, description = "What came of it", body = Report),
+        (status = 413, description = "More than 128 MiB", body = crate::http::problem::Problem),
+    )
+)]
+#[post("/users/import")]
+async fn import_users(
+    state: web::Data<State>,
+    caller: Caller,
+    request: HttpRequest,
+    Params(asked): Params<ImportQuery>,
+    payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let format = format(&request)?;
+    let _place = state.imports.try_acquire().map_err(|_| ApiError {
+        detail: "Other imports are under way. Nothing was done; try again shortly.".into(),
+        ..ApiError::unavailable(5, "all places for imports are taken")
+    })?;
+    let (file, digest) = receive(payload, announced(&request)).await?;
+    // The options are part of what is asked.
+    let body = [digest.as_slice(), request.query_string().as_bytes()].concat();
+    let scope = if asked.dry_run {
+        None
+    } else {
+        Scope::of(&request, &caller, "POST /users/import", &body, &state.keys)?
+    };
+    let scope = scope.map(|scope| Arc::new((scope, body)));
+    if let Some(answer) = remembered(&state, scope.clone(), None).await? {
+        return Ok(respond::answer(&answer));
+    }
+    let options = Options {
+        on_conflict: asked.on_conflict.unwrap_or(OnConflict::Fail),
+        dry_run: asked.dry_run,
+        atomic: asked.atomic,
+        invite: asked.invite.then(|| Arc::clone(&state.keys)),
+        created_by: caller.label(),
+    };
+    let tools = Tools {
+        db: state.db.clone(),
+        clock: state.clock.clone(),
+        hasher: state.hasher.clone(),
+    };
+    let report = import::import(
+        Upload::new(file, format),
+        options,
+        tools,
+        Arc::new(AtomicUsize::new(0)),
+    )
+    .await?;
+    if !report.batch_ids.is_empty() {
+        state.bell.notify_one();
+    }
+    let answer = Answer {
+        status: 200,
+        location: None,
+        body: serde_json::to_string(&report).map_err(ApiError::internal)?,
+        replayed: false,
+    };
+    let answer = match scope {
+        Some(scope) => remembered(&state, Some(scope), Some(answer.clone()))
+            .await?
+            .unwrap_or(answer),
+        None => answer,
+    };
+    Ok(respond::answer(&answer))
+}
+
+/// The answer that was stored under the key; else stores this one, if there is one already. An import
+/// may take many transactions, so its answer is stored after them: a repeat whose answer was lost in
+/// between imports again, and finds the users there.
+async fn remembered(
+    state: &web::Data<State>,
+    scope: Option<Arc<(Scope, Vec<u8>)>>,
+    answer: Option<Answer>,
+) -> Result<Option<Answer>, ApiError> {
+    /// Why nothing is stored.
+    enum Nothing {
+        Known,
+        Failed(ApiError),
+    }
+    impl<E: Into<ApiError>> From<E> for Nothing {
+        fn from(error: E) -> Self {
+            Self::Failed(error.into())
+        }
+    }
+    let Some(scope) = scope else {
+        return Ok(None);
+    };
+    let shared = state.clone();
+    let found = state
+        .db
+        .transaction(move |connection: &mut PgConnection| {
+            let (scope, body) = &*scope;
+            let now = shared.clock.now();
+            idempotency::once(connection, Some(scope), body, &shared.keys, now, |_| {
+                answer.ok_or(Nothing::Known)
+            })
+        })
+        .await;
+    match found {
+        Ok(answer) => Ok(Some(answer)),
+        Err(Nothing::Known) => Ok(None),
+        Err(Nothing::Failed(error)) => Err(error),
+    }
+}
+
+/// # Errors
+/// 415 for anything but UTF-8 CSV and plain text.
+fn format(request: &HttpRequest) -> Result<Format, ApiError> {
+    let unsupported = || {
+        ApiError::new(
+            415,
+            "unsupported_media_type",
+            "Send the file as `Content-Type: text/csv` in UTF-8, or a list of addresses as `text/plain`.",
+        )
+    };
+    let media_type = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.parse::<actix_web::mime::Mime>().ok())
+        .ok_or_else(unsupported)?;
+    let charset = media_type.get_param("charset");
+    if charset.is_some_and(|charset| charset != "utf-8" && charset != "us-ascii") {
+        return Err(unsupported());
+    }
+    match media_type.essence_str() {
+        "text/csv" => Ok(Format::Csv),
+        "text/plain" => Ok(Format::Addresses),
+        _ => Err(unsupported()),
+    }
+}
+
+fn announced(request: &HttpRequest) -> Option<usize> {
+    let length = request.headers().get(header::CONTENT_LENGTH)?;
+    length.to_str().ok()?.parse().ok()
+}
+
+fn too_large() -> ApiError {
+    ApiError::new(
+        413,
+        "payload_too_large",
+        format!(
+            "The file is larger than {} MiB, which is the limit here.",
+            LARGEST / 1024 / 1024
+        ),
+    )
+}
+
+/// Keeps the upload in a file without a name, which is gone with its handle; gives its SHA-256 too.
+async fn receive(
+    mut payload: web::Payload,
+    announced: Option<usize>,
+) -> Result<(File, Vec<u8>), ApiError> {
+    if announced.is_some_and(|length| length > LARGEST) {
+        return Err(too_large());
+    }
+    let deadline = Instant::now() + UPLOAD_TIME;
+    let late = |_| {
+        ApiError::new(
+            408,
+            "request_timeout",
+            "The file did not arrive in time. Nothing was imported.",
+        )
+    };
+    let mut digest = Sha256::new();
+    let mut file = tempfile::tempfile().map_err(no_room)?;
+    let mut piece = BytesMut::new();
+    let mut size = 0;
+    loop {
+        let chunk = timeout_at(deadline, timeout(SILENCE, payload.next()))
+            .await
+            .map_err(late)?
+            .map_err(late)?
+            .transpose()
+            .map_err(|error| {
+                ApiError::new(
+                    400,
+                    "malformed_body",
+                    format!(
+                        "The file could not be read to its end: {error}. Nothing was imported."
+                    ),
+                )
+            })?;
+        let is_last = chunk.is_none();
+        if let Some(chunk) = chunk {
+            size += chunk.len();
+            if size > LARGEST {
+                return Err(too_large());
+            }
+            digest.update(&chunk);
+            piece.extend_from_slice(&chunk);
+        }
+        if piece.len() >= PIECE || is_last {
+            let full = piece.split().freeze();
+            file = write(file, full).await?;
+        }
+        if is_last {
+            return Ok((file, digest.finalize().to_vec()));
+        }
+    }
+}
+
+async fn write(mut file: File, piece: Bytes) -> Result<File, ApiError> {
+    web::block(move || {
+        file.write_all(&piece)?;
+        Ok(file)
+    })
+    .await
+    .map_err(ApiError::internal)?
+    .map_err(no_room)
+}
+
+/// The temporary folder is full or not writable: for the operator, not the client, to mend.
+fn no_room(error: std::io::Error) -> ApiError {
+    ApiError {
+        detail: "The service has no room to keep the file just now. Nothing was imported; try again later."
+            .into(),
+        ..ApiError::unavailable(60, error)
+    }
+}
+
+impl From<ImportError> for ApiError {
+    fn from(error: ImportError) -> Self {
+        match error {
+            ImportError::Header(faults) => faults
+                .into_iter()
+                .map(|fault: LineFault| {
+                    let column = fault
+                        .column
+                        .map(|name| format!("/{}", name.replace('~', "~0").replace('/', "~1")));
+                    Fault::new(
+                        column.unwrap_or_default(),
+                        fault.code,
+                        format!("line {}: {}", fault.line, fault.detail),
+                    )
+                })
+                .collect::<Vec<_>>()
+                .into(),
+            ImportError::TooManyRows => Self::new(
+                422,
+                "too_many_rows",
+                format!(
+                    "The file has more than {MOST_ROWS} records; split it. Nothing was imported."
+                ),
+            ),
+            ImportError::File(error) => Self::internal(error),
+            ImportError::Db(error) => error.into(),
+            ImportError::Api(error) => error,
+        }
+    }
+}
+
+fn csv(name: &str) -> actix_web::HttpResponseBuilder {
+    let mut response = HttpResponse::Ok();
+    response
+        .content_type("text/csv; charset=utf-8")
+        .insert_header(ContentDisposition {
+            disposition: DispositionType::Attachment,
+            parameters: vec![DispositionParam::Filename(name.to_owned())],
+        });
+    response
+}
+
+/// Get an empty import file
+///
+/// The header row, with every column that an import knows.
+#[utoipa::path(
+    tag = "users",
+    responses((status = 200, description = "The header row", body = String, content_type = "text/csv"))
+)]
+#[get("/users/import/template")]
+async fn get_import_template() -> HttpResponse {
+    csv("users-template.csv").body(export::template())
+}
+
+/// Export users
+///
+/// All that match the filters, as CSV (RFC 4180) that `POST /users/import` takes back. Cells that a
+/// spreadsheet could run as a formula begin with a `'`, which the import takes off again. Read to the
+/// end: an answer that breaks off was not whole.
+#[utoipa::path(
+    tag = "users", params(UserFilter),
+    responses((status = 200, description = "The users", body = String, content_type = "text/csv"))
+)]
+#[get("/users/export")]
+async fn export_users(
+    state: web::Data<State>,
+    Params(filter): Params<UserFilter>,
+) -> Result<HttpResponse, ApiError> {
+    let (mut export, header) = Export::begin(state.db.clone(), filter, state.clock.now()).await?;
+    // The first rows before the answer begins: a database that is away is a 503 still.
+    let first = export.advance().await?.unwrap_or_default();
+    let rest = stream::try_unfold(export, |mut export| async move {
+        let rows = export.advance().await.map_err(ApiError::from)?;
+        Ok::<_, ApiError>(rows.map(|rows| (Bytes::from(rows), export)))
+    });
+    let begin = stream::iter([Ok(Bytes::from(header)), Ok(Bytes::from(first))]);
+    Ok(csv("users.csv").streaming(begin.chain(rest)))
+}
