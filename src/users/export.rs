@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Rows read at a time.
-const PAGE: i64 = 1_000;
+const PAGE: i64 = 250;
 /// In the order in which users came: rows that come meanwhile come last.
 const ORDER: Sort = Sort::CreatedAt;
 

@@ -44,7 +44,7 @@ use crate::{
 pub const MOST_ROWS: usize = 100_000;
 /// Users stored in one go: few enough to be held in memory and to commit in a blink, enough that the
 /// statements' own cost does not count.
-const CHUNK: usize = 1_000;
+const CHUNK: usize = 500;
 /// Faults that an answer lists; all are counted.
 const LISTED: usize = 1_000;
 /// How often a chunk is tried that somebody else's change crossed.
@@ -290,19 +290,18 @@ impl Chunks {
     }
 }
 
-/// The names, addresses and users that a file had so far, each with its line. Of the texts only
-/// 128-bit hashes are held: some ten megabytes for the largest file.
+/// The names and addresses that a file had so far, each with its line. Of the texts only hashes are
+/// held, keyed at random: five megabytes for the largest file, and two of its 200,000 texts are taken
+/// for one once in a billion files.
 #[derive(Default)]
 struct Seen {
-    first: RandomState,
-    second: RandomState,
-    lines: HashMap<u128, u32>,
+    hasher: RandomState,
+    lines: HashMap<u64, u32>,
 }
 
 impl Seen {
-    fn key(&self, kind: &str, text: &str) -> u128 {
-        let whole = (kind, text.to_lowercase());
-        u128::from(self.first.hash_one(&whole)) << 64 | u128::from(self.second.hash_one(&whole))
+    fn key(&self, kind: &str, text: &str) -> u64 {
+        self.hasher.hash_one((kind, text.to_lowercase()))
     }
 
     /// The fault of a record that has another one's name or address; else it is known from now on.

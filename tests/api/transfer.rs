@@ -227,7 +227,7 @@ async fn invite_invites_whom_it_creates() {
     assert_eq!(counts(&report), (1_500, 0, 1, 0));
     assert_eq!(
         report["batch_ids"].as_array().unwrap().len(),
-        2,
+        3,
         "a batch a chunk"
     );
     assert_eq!(app.count("invitations"), 1_500);
