@@ -14,6 +14,7 @@ const PURE: &[&str] = &[
     "secrets/pin.rs",
     "secrets/token.rs",
     "users/domain.rs",
+    "groups/domain.rs",
     "settings/mod.rs",
     "invitations/domain.rs",
     "invitations/ownership.rs",
@@ -53,6 +54,16 @@ const RULES: &[(&str, &[&str])] = &[
         "users/queries.rs",
         &["crate::http", "actix_web", "crate::mail", "lettre"],
     ),
+    (
+        "groups/",
+        &[
+            "crate::invitations",
+            "crate::mail",
+            "crate::outbox",
+            "lettre",
+        ],
+    ),
+    ("groups/queries.rs", &["crate::http", "actix_web"]),
     (
         "invitations/queries.rs",
         &["crate::http", "actix_web", "lettre"],

@@ -35,11 +35,11 @@ string_enum! {
 /// What a request wants to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Permission {
-    /// Look at users, invitations and batches.
+    /// Look at users, groups, invitations and batches.
     Read,
     /// Look at a live PIN or QR code.
     ReadSecrets,
-    /// Change users; preview and send invitations.
+    /// Change users and groups; preview and send invitations.
     Manage,
 }
 

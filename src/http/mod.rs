@@ -28,6 +28,7 @@ use crate::{
     clock::Clock,
     db::Db,
     embedded::mailbox::{self, Mailbox},
+    groups,
     invitations::{self, letter::Writer},
     secrets::keys::KeyRing,
     users::{self, password::Hasher},
@@ -52,6 +53,7 @@ pub struct State {
 /// All routes of the API.
 pub fn api(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
     users::http::routes(config);
+    groups::http::routes(config);
     invitations::http::routes(config);
     system::routes(config);
 }
