@@ -77,6 +77,10 @@ const RULES: &[(&str, &[&str])] = &[
         &["crate::http", "actix_web", "lettre", "crate::outbox"],
     ),
     (
+        "invitations/pins.rs",
+        &["crate::http", "actix_web", "lettre", "crate::outbox"],
+    ),
+    (
         "invitations/selection.rs",
         &["crate::http", "actix_web", "lettre"],
     ),

@@ -37,7 +37,7 @@ string_enum! {
 pub enum Permission {
     /// Look at users, groups, invitations and batches.
     Read,
-    /// Look at a live PIN or QR code.
+    /// Look at live PINs or a QR code.
     ReadSecrets,
     /// Change users and groups; preview and send invitations.
     Manage,
@@ -46,11 +46,10 @@ pub enum Permission {
 impl Permission {
     /// What a request needs: known before its body is read.
     pub fn for_route(method: &Method, path: &str) -> Self {
-        let is_secret = matches!(path.rsplit('/').next(), Some("pin" | "qr.png" | "qr.svg"));
-        match (method == Method::GET, is_secret) {
-            (true, true) => Self::ReadSecrets,
-            (true, false) => Self::Read,
-            (false, _) => Self::Manage,
+        match path.rsplit('/').next() {
+            Some("pin" | "pins" | "qr.png" | "qr.svg") => Self::ReadSecrets,
+            _ if method == Method::GET => Self::Read,
+            _ => Self::Manage,
         }
     }
 }

@@ -79,7 +79,7 @@ pub fn json() -> Result<String, serde_json::Error> {
 
 /// Request bodies take no other fields than theirs: an unknown one is a 422.
 fn close_requests(document: &mut Document) {
-    const REQUESTS: [&str; 9] = [
+    const REQUESTS: [&str; 10] = [
         "CreateUser",
         "PatchUser",
         "SetPassword",
@@ -89,6 +89,7 @@ fn close_requests(document: &mut Document) {
         "ChangeMembers",
         "PreviewRequest",
         "SendRequest",
+        "Selection",
     ];
     let Some(components) = &mut document.components else {
         return;
