@@ -23,7 +23,7 @@ const KEPT: Duration = Duration::hours(24);
 /// One use of a key: scoped to the caller and the route.
 pub struct Scope {
     caller: String,
-    route: &'static str,
+    route: String,
     key: String,
     /// `key id:MAC`: says whether a body is the same and nothing else about it.
     fingerprint: String,
@@ -55,7 +55,7 @@ impl Scope {
     pub fn of(
         request: &HttpRequest,
         caller: &Caller,
-        route: &'static str,
+        route: &str,
         body: &[u8],
         ring: &KeyRing,
     ) -> Result<Option<Self>, ApiError> {
@@ -77,7 +77,7 @@ impl Scope {
             })?;
         Ok(Some(Self {
             caller: caller.label(),
-            route,
+            route: route.to_owned(),
             key: key.to_owned(),
             fingerprint: fingerprint(ring.signing(), body),
         }))
@@ -137,7 +137,7 @@ where
         }
         .into());
     }
-    let row = keys::table.find((&scope.caller, scope.route, &scope.key));
+    let row = keys::table.find((&scope.caller, &scope.route, &scope.key));
     type Row = (String, i16, Option<String>, String, DateTime<Utc>);
     let stored: Option<Row> = row
         .select((
@@ -175,7 +175,7 @@ where
     diesel::insert_into(keys::table)
         .values((
             keys::caller.eq(&scope.caller),
-            keys::route.eq(scope.route),
+            keys::route.eq(&scope.route),
             keys::key.eq(&scope.key),
             keys::fingerprint.eq(&scope.fingerprint),
             keys::status.eq(i16::try_from(answer.status).unwrap_or(200)),

@@ -2,9 +2,9 @@
 //!
 //! # The rooms
 //! - [`config`], [`startup`], [`telemetry`], [`clock`]: how the service is put together.
-//! - [`error`], [`wire`], [`etag`], [`paging`], [`idempotency`]: what all requests share.
+//! - [`error`], [`wire`], [`etag`], [`paging`], [`keyset`], [`idempotency`]: what all requests share.
 //! - [`http`]: routes, middleware, the OpenAPI document. [`access`]: who calls.
-//! - [`users`], [`settings`], [`invitations`]: the features. [`secrets`]: PINs and tokens.
+//! - [`users`], [`groups`], [`settings`], [`invitations`]: the features. [`secrets`]: PINs and tokens.
 //! - [`mail`]: a message and the wire. [`outbox`]: the queue between the two.
 //! - [`db`], [`schema`]: Postgres. [`embedded`]: what one machine alone needs.
 //!
@@ -20,9 +20,11 @@ pub mod db;
 pub mod embedded;
 pub mod error;
 pub mod etag;
+pub mod groups;
 pub mod http;
 pub mod idempotency;
 pub mod invitations;
+pub mod keyset;
 pub mod mail;
 pub mod outbox;
 pub mod paging;

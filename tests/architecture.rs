@@ -19,6 +19,7 @@ const PURE: &[&str] = &[
     "users/csv/cells.rs",
     "users/csv/columns.rs",
     "users/csv/records.rs",
+    "groups/domain.rs",
     "settings/mod.rs",
     "invitations/domain.rs",
     "invitations/ownership.rs",
@@ -65,6 +66,16 @@ const RULES: &[(&str, &[&str])] = &[
     ),
     ("users/export.rs", &["crate::http", "actix_web", "lettre"]),
     (
+        "groups/",
+        &[
+            "crate::invitations",
+            "crate::mail",
+            "crate::outbox",
+            "lettre",
+        ],
+    ),
+    ("groups/queries.rs", &["crate::http", "actix_web"]),
+    (
         "invitations/queries.rs",
         &["crate::http", "actix_web", "lettre"],
     ),
@@ -74,6 +85,10 @@ const RULES: &[(&str, &[&str])] = &[
     ),
     (
         "invitations/preview.rs",
+        &["crate::http", "actix_web", "lettre", "crate::outbox"],
+    ),
+    (
+        "invitations/pins.rs",
         &["crate::http", "actix_web", "lettre", "crate::outbox"],
     ),
     (

@@ -35,22 +35,21 @@ string_enum! {
 /// What a request wants to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Permission {
-    /// Look at users, invitations and batches.
+    /// Look at users, groups, invitations and batches.
     Read,
-    /// Look at a live PIN or QR code.
+    /// Look at live PINs or a QR code.
     ReadSecrets,
-    /// Change users; preview and send invitations.
+    /// Change users and groups; preview and send invitations.
     Manage,
 }
 
 impl Permission {
     /// What a request needs: known before its body is read.
     pub fn for_route(method: &Method, path: &str) -> Self {
-        let is_secret = matches!(path.rsplit('/').next(), Some("pin" | "qr.png" | "qr.svg"));
-        match (method == Method::GET, is_secret) {
-            (true, true) => Self::ReadSecrets,
-            (true, false) => Self::Read,
-            (false, _) => Self::Manage,
+        match path.rsplit('/').next() {
+            Some("pin" | "pins" | "qr.png" | "qr.svg") => Self::ReadSecrets,
+            _ if method == Method::GET => Self::Read,
+            _ => Self::Manage,
         }
     }
 }

@@ -218,6 +218,7 @@ impl FromRequest for Id {
             .and_then(|id| Uuid::try_parse(id).ok());
         let what = match request.path().split('/').nth(1) {
             Some("users") => "user",
+            Some("groups") => "group",
             Some("invitations") => "invitation",
             Some("batches") => "batch",
             _ => "thing",

@@ -28,6 +28,7 @@ use crate::{
     clock::Clock,
     db::Db,
     embedded::mailbox::{self, Mailbox},
+    groups,
     invitations::{self, letter::Writer},
     secrets::keys::KeyRing,
     users::{self, password::Hasher},
@@ -56,6 +57,7 @@ pub fn api(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
     // Before `/users/{id}`: the first match decides.
     users::transfer_http::routes(config);
     users::http::routes(config);
+    groups::http::routes(config);
     invitations::http::routes(config);
     system::routes(config);
 }

@@ -23,6 +23,7 @@ use super::{api, problem::Problem};
     ),
     tags(
         (name = "users", description = "The people who are invited"),
+        (name = "groups", description = "Users who are filtered by and invited together"),
         (name = "invitations", description = "Preview, send and look after invitations"),
         (name = "batches", description = "What became of a `send`"),
         (name = "system", description = "The service itself"),
@@ -78,13 +79,17 @@ pub fn json() -> Result<String, serde_json::Error> {
 
 /// Request bodies take no other fields than theirs: an unknown one is a 422.
 fn close_requests(document: &mut Document) {
-    const REQUESTS: [&str; 6] = [
+    const REQUESTS: [&str; 10] = [
         "CreateUser",
         "PatchUser",
         "SetPassword",
         "UserFilter",
+        "CreateGroup",
+        "PatchGroup",
+        "ChangeMembers",
         "PreviewRequest",
         "SendRequest",
+        "Selection",
     ];
     let Some(components) = &mut document.components else {
         return;
@@ -205,7 +210,7 @@ fn add_common_answers(operation: &mut Operation, method: &HttpMethod) {
                 "200" if is_list => add("Link", "The next page, with rel=\"next\" (RFC 8288)"),
                 "401" => add("WWW-Authenticate", "Bearer"),
                 "503" => add("Retry-After", "Seconds to wait"),
-                "201" | "202" if is_idempotent => add(
+                "200" | "201" | "202" if is_idempotent => add(
                     "Idempotent-Replayed",
                     "`true` when this is the first answer again",
                 ),

@@ -286,11 +286,21 @@ invitation_request!(
     }
 );
 
-/// Who is invited: the union of all that is given, each user once.
-#[derive(Debug, Default)]
+/// Which users: the union of all that is given, each user once. By itself the body of
+/// `POST /invitations/pins`.
+#[derive(Debug, Default, Deserr, ToSchema)]
+#[deserr(error = Faults, deny_unknown_fields)]
 pub struct Selection {
+    /// These users.
+    #[schema(value_type = Option<Vec<Uuid>>, max_items = 100_000)]
+    #[deserr(default)]
     pub user_ids: Option<Ids>,
+    /// The members of these groups.
+    #[schema(value_type = Option<Vec<Uuid>>, max_items = 100_000)]
+    #[deserr(default)]
     pub group_ids: Option<Ids>,
+    /// All who match; `{}` matches every user.
+    #[deserr(default)]
     pub filter: Option<UserFilter>,
 }
 

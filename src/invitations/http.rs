@@ -1,12 +1,10 @@
 //! `/invitations` and `/batches`.
 
 use actix_web::{
-    HttpRequest, HttpResponse, get,
+    HttpRequest, HttpResponse, HttpResponseBuilder, get,
     http::header::{self, Accept, Header},
     post, web,
 };
-use serde::Serialize;
-use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
@@ -14,6 +12,7 @@ use super::{
         Invitation, ListQuery, Method, PreviewRequest, ResultsQuery, Selection, SendRequest,
         State as InvitationState,
     },
+    pins::{self, LivePin, Pins, PinsError},
     preview::{self, Asked, Preview, PreviewError, Sample},
     queries::{self, Batch, Derivation},
     selection::SelectionError,
@@ -30,7 +29,7 @@ use crate::{
     idempotency::{self, Answer, Scope},
     mail::qr,
     paging::{self, Page, Position},
-    secrets::{pin::Pin, token},
+    secrets::token,
 };
 
 /// Adds the handlers.
@@ -38,6 +37,7 @@ pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
     config
         .service(preview_invitations)
         .service(send_invitations)
+        .service(show_pins)
         .service(list_invitations)
         .service(get_invitation)
         .service(get_invitation_pin)
@@ -98,6 +98,20 @@ impl From<PreviewError> for ApiError {
             PreviewError::BadSample(fault) => Self::invalid(vec![fault]),
             PreviewError::Render(error) => Self::internal(error),
             PreviewError::Mime(error) => Self::internal(error),
+        }
+    }
+}
+
+impl From<PinsError> for ApiError {
+    fn from(error: PinsError) -> Self {
+        match error {
+            PinsError::Selection(SelectionError::TooMany) => Self::new(
+                422,
+                "too_many_recipients",
+                "More than 1,000 users are selected; ask for their PINs in several requests.",
+            ),
+            PinsError::Selection(error) => from_selection(error),
+            PinsError::Key(error) => Self::internal(error),
         }
     }
 }
@@ -331,14 +345,6 @@ async fn get_invitation(
     Ok(respond::resource(&request, &invitation))
 }
 
-/// A live PIN.
-#[derive(Serialize, ToSchema)]
-struct LivePin {
-    pin: String,
-    /// Until when it works; the invitation's end as long as the PIN's own life has not begun.
-    expires_at: chrono::DateTime<chrono::Utc>,
-}
-
 /// Show an invitation's PIN
 ///
 /// For an administrator who reads it out. 409 `not_applicable` when the invitation has no PIN or is
@@ -356,18 +362,42 @@ async fn get_invitation_pin(
     caller: Caller,
     Id(id): Id,
 ) -> Result<HttpResponse, ApiError> {
-    let live = live(&state, id, Method::has_pin).await?;
-    let expires_at = live.valid_until.unwrap_or(live.expires_at);
-    if expires_at <= state.clock.now() {
-        return Err(not_applicable(
-            "The PIN has expired; resend the invitation for a new one.",
-        ));
+    let derivation = live(&state, id, Method::has_pin).await?;
+    let pin = pins::live(&state.keys, &derivation, state.clock.now())
+        .map_err(ApiError::internal)?
+        .ok_or_else(|| {
+            not_applicable("The PIN has expired; resend the invitation for a new one.")
+        })?;
+    Ok(secret(&caller, id, "pin").json(pin))
+}
+
+/// Show the PINs of many users
+///
+/// For an administrator who hands them out: the live PINs of up to 1,000 selected users. Nothing is
+/// issued or stored. Who has no pending invitation with a PIN that still works is in `skipped`.
+#[utoipa::path(
+    tag = "invitations", request_body = Selection,
+    responses((status = 200, description = "The live PINs", body = Pins))
+)]
+#[post("/invitations/pins")]
+async fn show_pins(
+    state: web::Data<State>,
+    caller: Caller,
+    body: Body<Selection, SELECTION>,
+) -> Result<HttpResponse, ApiError> {
+    let selection = body.value;
+    check(&selection)?;
+    let (keys, now) = (state.keys.clone(), state.clock.now());
+    let pins = state
+        .db
+        .transaction(move |connection| {
+            pins::of_users(connection, &keys, &selection, now).map_err(ApiError::from)
+        })
+        .await?;
+    for shown in &pins.data {
+        log_shown(&caller, shown.invitation_id, "pin");
     }
-    let pin = Pin::derive(key(&state, &live)?, live.id, live.counter, live.pin_length);
-    Ok(secret(&caller, id, "pin").json(LivePin {
-        pin: pin.expose().to_owned(),
-        expires_at,
-    }))
+    Ok(no_store().json(pins))
 }
 
 /// Show an invitation's QR code as PNG
@@ -420,7 +450,11 @@ async fn get_invitation_qr_svg(
 
 async fn live_link(state: &State, id: Uuid) -> Result<String, ApiError> {
     let live = live(state, id, |method| method == Method::Qr).await?;
-    let token = token::mint(key(state, &live)?, live.id, live.counter);
+    let key = state
+        .keys
+        .require(&live.key_id)
+        .map_err(ApiError::internal)?;
+    let token = token::mint(key, live.id, live.counter);
     Ok(state.writer.link(&token))
 }
 
@@ -449,18 +483,18 @@ async fn live(
     Ok(derivation)
 }
 
-fn key<'a>(state: &'a State, live: &Derivation) -> Result<&'a crate::secrets::keys::Key, ApiError> {
-    state.keys.get(&live.key_id).ok_or_else(|| {
-        ApiError::internal(format!(
-            "the secret key `{}` is not configured",
-            live.key_id
-        ))
-    })
+/// An answer with a secret: never stored on its way, and written down that it was looked at.
+fn secret(caller: &Caller, invitation: Uuid, what: &str) -> HttpResponseBuilder {
+    log_shown(caller, invitation, what);
+    no_store()
 }
 
-/// An answer with a secret: never stored on its way, and written down that it was looked at.
-fn secret(caller: &Caller, invitation: Uuid, what: &str) -> actix_web::HttpResponseBuilder {
+/// Writes down whose secret somebody looked at.
+fn log_shown(caller: &Caller, invitation: Uuid, what: &str) {
     tracing::info!(caller = caller.label(), invitation_id = %invitation, what, "a live secret was shown");
+}
+
+fn no_store() -> HttpResponseBuilder {
     let mut response = HttpResponse::Ok();
     response.insert_header((header::CACHE_CONTROL, "no-store"));
     response

@@ -1,9 +1,10 @@
-//! Inviting users: who gets what, the preview, and the sending.
+//! Inviting users: who gets what, the preview, the sending, and the live secrets.
 
 pub mod domain;
 pub mod http;
 pub mod letter;
 pub mod ownership;
+pub mod pins;
 pub mod plan;
 pub mod preview;
 pub mod queries;

@@ -87,6 +87,19 @@ impl Row {
             .map(|issued| valid_until(method, issued, days, self.expires_at)))
     }
 
+    fn derivation(self, now: DateTime<Utc>) -> Result<Derivation, DbError> {
+        Ok(Derivation {
+            id: self.id,
+            method: self.method()?,
+            state: self.state(now)?,
+            valid_until: self.pin_expires_at()?,
+            counter: u32::try_from(self.counter).unwrap_or(0),
+            pin_length: u8::try_from(self.pin_length).unwrap_or(8),
+            expires_at: self.expires_at,
+            key_id: self.key_id,
+        })
+    }
+
     fn shown(self, now: DateTime<Utc>, messages: Vec<Message>) -> Result<Invitation, DbError> {
         let method = self.method()?;
         let requested = stored(&self.device_ownership, Ownership::from_name)?;
@@ -286,19 +299,34 @@ pub fn derivation(
     now: DateTime<Utc>,
 ) -> Result<Option<Derivation>, DbError> {
     row(connection, id)?
-        .map(|row| {
-            Ok(Derivation {
-                id: row.id,
-                method: row.method()?,
-                state: row.state(now)?,
-                valid_until: row.pin_expires_at()?,
-                counter: u32::try_from(row.counter).unwrap_or(0),
-                pin_length: u8::try_from(row.pin_length).unwrap_or(8),
-                expires_at: row.expires_at,
-                key_id: row.key_id,
-            })
-        })
+        .map(|row| row.derivation(now))
         .transpose()
+}
+
+/// What derives the PINs of these users' pending invitations, by user: at most one each.
+///
+/// # Errors
+/// When the database is away.
+pub fn pending_pins(
+    connection: &mut PgConnection,
+    users: &[Uuid],
+    now: DateTime<Utc>,
+) -> Result<HashMap<Uuid, Derivation>, DbError> {
+    let rows: Vec<Row> = invitations::table
+        .filter(invitations::user_id.eq_any(users))
+        .filter(invitations::state.eq("pending"))
+        .filter(invitations::expires_at.gt(now))
+        .select(Row::as_select())
+        .load(connection)?;
+    let mut by_user = HashMap::new();
+    for row in rows {
+        let user = row.user_id;
+        let derivation = row.derivation(now)?;
+        if let Some(user) = user.filter(|_| derivation.method.has_pin()) {
+            by_user.insert(user, derivation);
+        }
+    }
+    Ok(by_user)
 }
 
 /// Ids of the keys that pending invitations were made with.

@@ -28,7 +28,7 @@ pub enum SelectionError {
     Empty,
     #[error("ids that nobody has")]
     Unknown(Vec<Fault>),
-    #[error("more than {MOST_RECIPIENTS} recipients")]
+    #[error("more users than are taken at once")]
     TooMany,
     #[error(transparent)]
     Db(#[from] DbError),
@@ -86,27 +86,11 @@ pub fn recipients(
         users::password_hash.is_not_null(),
         users::locale,
     );
-    let mut wanted: Vec<Wanted> = selection
-        .user_ids
-        .iter()
-        .flat_map(|ids| ids.0.iter().enumerate())
-        .map(|(index, id)| Wanted {
-            id: *id,
-            index,
-            found: false,
-        })
-        .collect();
-    wanted.sort_unstable_by_key(|wanted| wanted.id);
+    let mut named = Named::of(selection);
     let mut count = 0;
     let mut row_read = |row: QueryResult<Row>| -> Result<(), SelectionError> {
         let (user_id, has_email, enabled, has_password, locale) = row?;
-        let first = wanted.partition_point(|wanted| wanted.id < user_id);
-        for wanted in wanted[first..]
-            .iter_mut()
-            .take_while(|wanted| wanted.id == user_id)
-        {
-            wanted.found = true;
-        }
+        named.mark(user_id);
         count += 1;
         if count > MOST_RECIPIENTS {
             return Err(SelectionError::TooMany);
@@ -134,19 +118,95 @@ pub fn recipients(
             .load_iter::<Row, PgRowByRowLoadingMode>(connection)?
             .try_for_each(&mut row_read)?;
     }
-    let unknown = wanted.iter().filter(|wanted| !wanted.found);
-    let faults = unknown_ids("user_ids", "user", unknown.map(|wanted| wanted.index));
-    if faults.is_empty() {
-        Ok(count)
-    } else {
-        Err(SelectionError::Unknown(faults))
-    }
+    named.all_found()?;
+    Ok(count)
 }
+
+/// A user, as a person knows one.
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = users, check_for_backend(Pg))]
+pub struct Person {
+    pub id: Uuid,
+    pub display_name: String,
+    pub username: String,
+    pub email: Option<String>,
+}
+
+/// Reads who is selected, in the order of their ids.
+///
+/// # Errors
+/// An empty selection, unknown ids with their pointers, more than `most` users, or the database.
+pub fn people(
+    connection: &mut PgConnection,
+    selection: &Selection,
+    most: usize,
+    now: DateTime<Utc>,
+) -> Result<Vec<Person>, SelectionError> {
+    let predicate = predicate(selection, now).ok_or(SelectionError::Empty)?;
+    check_groups(connection, selection)?;
+    // One more than are taken, to see that there are more.
+    let people: Vec<Person> = users::table
+        .filter(predicate)
+        .order(users::id)
+        .select(Person::as_select())
+        .limit(i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1))
+        .load(connection)?;
+    if people.len() > most {
+        return Err(SelectionError::TooMany);
+    }
+    let mut named = Named::of(selection);
+    for person in &people {
+        named.mark(person.id);
+    }
+    named.all_found()?;
+    Ok(people)
+}
+
+/// The users that a selection names by their ids, sorted, to see whether each of them is there.
+struct Named(Vec<Wanted>);
 
 struct Wanted {
     id: Uuid,
     index: usize,
     found: bool,
+}
+
+impl Named {
+    fn of(selection: &Selection) -> Self {
+        let mut wanted: Vec<Wanted> = selection
+            .user_ids
+            .iter()
+            .flat_map(|ids| ids.0.iter().enumerate())
+            .map(|(index, id)| Wanted {
+                id: *id,
+                index,
+                found: false,
+            })
+            .collect();
+        wanted.sort_unstable_by_key(|wanted| wanted.id);
+        Self(wanted)
+    }
+
+    /// The user is there, however often it was named.
+    fn mark(&mut self, user: Uuid) {
+        let first = self.0.partition_point(|wanted| wanted.id < user);
+        for wanted in self.0[first..]
+            .iter_mut()
+            .take_while(|wanted| wanted.id == user)
+        {
+            wanted.found = true;
+        }
+    }
+
+    fn all_found(&self) -> Result<(), SelectionError> {
+        let unknown = self.0.iter().filter(|wanted| !wanted.found);
+        let faults = unknown_ids("user_ids", "user", unknown.map(|wanted| wanted.index));
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(SelectionError::Unknown(faults))
+        }
+    }
 }
 
 fn check_groups(

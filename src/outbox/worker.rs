@@ -452,8 +452,8 @@ impl Worker {
         let method = Method::from_name(&claimed.method).ok_or("unknown method")?;
         let key = self
             .keys
-            .get(&claimed.key_id)
-            .ok_or_else(|| format!("the secret key `{}` is not configured", claimed.key_id))?;
+            .require(&claimed.key_id)
+            .map_err(|error| error.to_string())?;
         let secrets = Secrets::derive(
             key,
             claimed.invitation_id,

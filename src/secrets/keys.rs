@@ -84,6 +84,11 @@ pub enum KeyError {
     Twice(String),
 }
 
+/// Something that is stored was made with a key that is not among ours.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("the secret key `{0}` is not configured")]
+pub struct MissingKey(String);
+
 impl KeyRing {
     /// Reads `id:base64,id:base64`: 32 bytes or more each, the first one signs.
     ///
@@ -132,6 +137,14 @@ impl KeyRing {
     /// The key with this id, if it is still configured.
     pub fn get(&self, id: &str) -> Option<&Key> {
         self.0.iter().find(|key| key.id == id)
+    }
+
+    /// The key with this id, which something that is stored was made with.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn require(&self, id: &str) -> Result<&Key, MissingKey> {
+        self.get(id).ok_or_else(|| MissingKey(id.to_owned()))
     }
 
     /// Every key, the signing one first.

@@ -4,11 +4,9 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use diesel::{
-    expression::{AppearsOnTable, Expression, SelectableExpression, ValidGrouping, is_aggregate},
     pg::Pg,
     prelude::*,
-    query_builder::{AstPass, QueryFragment, QueryId},
-    sql_types::{Bool, Nullable, Text},
+    sql_types::{Nullable, Text},
 };
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
@@ -16,12 +14,13 @@ use uuid::Uuid;
 use super::domain::{GroupRef, InviteStatus, Profile, Sort, Source, User, UserFilter};
 use crate::{
     db::{DbError, stored},
+    keyset::Beyond,
     paging::Position,
     schema::{group_members, groups, invitations, user_activity, users},
 };
 
 define_sql_function! {
-    /// The pattern that `users.search_text` is compared with.
+    /// The pattern that a `search_text` is compared with.
     fn enlist_part(value: Text) -> Text;
 }
 
@@ -151,52 +150,6 @@ fn invite_status(
         (Some("pending"), Some(end)) if end > now => InviteStatus::Pending,
         (Some("completed"), _) => InviteStatus::Completed,
         _ => InviteStatus::Expired,
-    }
-}
-
-/// `(column, id) > (value, id)`, which walks an index where the same in `OR`s would not.
-#[derive(Debug, Clone)]
-struct Beyond<C, V, I> {
-    column: C,
-    tie: I,
-    descending: bool,
-    value: V,
-    id: Uuid,
-}
-
-impl<C, V, I> Expression for Beyond<C, V, I> {
-    type SqlType = Bool;
-}
-impl<C, V, I, GB> ValidGrouping<GB> for Beyond<C, V, I> {
-    type IsAggregate = is_aggregate::No;
-}
-impl<C: AppearsOnTable<QS>, V, I: AppearsOnTable<QS>, QS> AppearsOnTable<QS> for Beyond<C, V, I> {}
-impl<C: AppearsOnTable<QS>, V, I: AppearsOnTable<QS>, QS> SelectableExpression<QS>
-    for Beyond<C, V, I>
-{
-}
-impl<C, V, I> QueryId for Beyond<C, V, I> {
-    type QueryId = ();
-    const HAS_STATIC_QUERY_ID: bool = false;
-}
-impl<C, V, I> QueryFragment<Pg> for Beyond<C, V, I>
-where
-    C: QueryFragment<Pg> + Expression,
-    I: QueryFragment<Pg>,
-    V: diesel::serialize::ToSql<C::SqlType, Pg>,
-    Pg: diesel::sql_types::HasSqlType<C::SqlType>,
-{
-    fn walk_ast<'b>(&'b self, mut pass: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        pass.push_sql("(");
-        self.column.walk_ast(pass.reborrow())?;
-        pass.push_sql(", ");
-        self.tie.walk_ast(pass.reborrow())?;
-        pass.push_sql(if self.descending { ") < (" } else { ") > (" });
-        pass.push_bind_param::<C::SqlType, V>(&self.value)?;
-        pass.push_sql(", ");
-        pass.push_bind_param::<diesel::sql_types::Uuid, Uuid>(&self.id)?;
-        pass.push_sql(")");
-        Ok(())
     }
 }
 

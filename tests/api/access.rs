@@ -33,6 +33,7 @@ async fn everything_but_the_public_routes_needs_a_key() {
         (Method::PUT, format!("/users/{id}/password")),
         (Method::POST, "/invitations/preview".to_owned()),
         (Method::POST, "/invitations/send".to_owned()),
+        (Method::POST, "/invitations/pins".to_owned()),
         (Method::GET, "/invitations".to_owned()),
         (Method::GET, format!("/invitations/{id}")),
         (Method::GET, format!("/invitations/{id}/pin")),
@@ -143,6 +144,12 @@ async fn roles_reach_as_far_as_they_say() {
         assert_eq!(
             status_of(&app, &key, Method::GET, &pin).await,
             secret,
+            "{role}"
+        );
+        // Whom the role lets through is told that nobody is selected.
+        assert_eq!(
+            status_of(&app, &key, Method::POST, "/invitations/pins").await,
+            if secret == 200 { 422 } else { secret },
             "{role}"
         );
         assert_eq!(

@@ -372,7 +372,7 @@ async fn serve_without_a_database_uses_its_own() {
         );
         String::from_utf8(output.stdout).unwrap()
     };
-    assert!(run(&["migrate"]).contains("3 migrations applied"));
+    assert!(run(&["migrate"]).contains("4 migrations applied"));
     let key = run(&["api-keys", "create", "--name", "me", "--role", "admin"]);
     assert!(key.starts_with("enl_"));
     let port = std::net::TcpListener::bind("127.0.0.1:0")

@@ -649,6 +649,213 @@ async fn an_administrator_can_look_at_live_secrets() {
         .is_problem(404, "not_found");
 }
 
+/// The PINs of many are the very ones that each invitation shows.
+#[tokio::test]
+async fn live_pins_are_shown_for_many_users_at_once() {
+    let app = TestApp::start().await;
+    let [full, plain, nomail, disabled] = four_kinds(&app).await;
+    let [over, qr, never] = [
+        app.user(json!({"username": "over"})).await,
+        app.user(json!({"username": "qr"})).await,
+        app.user(json!({"username": "never"})).await,
+    ];
+    let invite = async |id: &str, method: &str, delivery: &str| {
+        let sent = app
+            .invite(json!({"user_ids": [id], "method": method, "delivery": delivery}))
+            .await;
+        sent["results"][0]["invitation_id"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    invite(&over, "pin", "none").await;
+    app.clock.advance(chrono::Duration::hours(23));
+    invite(&plain, "pin", "none").await;
+    let newest = invite(&plain, "pin", "none").await;
+    let mailed = invite(&full, "pin_and_password", "email").await;
+    let issued = invite(&nomail, "pin", "none").await;
+    invite(&qr, "qr", "none").await;
+    app.clock.advance(chrono::Duration::hours(1));
+    let before = snapshot_tables(&app);
+    let body =
+        json!({"user_ids": [plain, full, plain, never, over], "filter": {"source": "local"}});
+    let shown = app
+        .request(Method::POST, "/invitations/pins")
+        .header("idempotency-key", "k-1")
+        .json(&body);
+    let shown = Answer::of(shown.send().await.unwrap()).await;
+    assert_eq!(shown.status, StatusCode::OK, "{}", shown.text);
+    assert_eq!(shown.header("cache-control"), "no-store");
+    let pin = async |id: &str| {
+        let shown = app.get(&format!("/invitations/{id}/pin")).await;
+        assert_eq!(shown.status, StatusCode::OK, "{}", shown.text);
+        (shown.json["pin"].clone(), shown.json["expires_at"].clone())
+    };
+    let mut expected = Vec::new();
+    for (user, name, email, invitation, end) in [
+        // Not handed to a mail server yet: the PIN's own day has not begun.
+        (
+            &full,
+            "full",
+            Some("full@example.com"),
+            &mailed,
+            "2026-12-01T07:00:00Z",
+        ),
+        (
+            &plain,
+            "plain",
+            Some("plain@example.com"),
+            &newest,
+            "2026-11-25T07:00:00Z",
+        ),
+        (&nomail, "nomail", None, &issued, "2026-11-25T07:00:00Z"),
+    ] {
+        let (pin, expires_at) = pin(invitation).await;
+        assert_eq!(expires_at, end);
+        expected.push(json!({
+            "user_id": user, "display_name": name, "username": email.unwrap_or(name), "email": email,
+            "invitation_id": invitation, "pin": pin, "expires_at": end
+        }));
+    }
+    let skipped = [&disabled, &over, &qr, &never]
+        .map(|id| json!({"user_id": id, "reason": "no_pending_pin"}));
+    assert_eq!(shown.json, json!({"data": expected, "skipped": skipped}));
+    assert_eq!(snapshot_tables(&app), before, "nothing is stored");
+
+    // Of the selection alone; and what has ended is shown no more.
+    let body = json!({ "user_ids": [full] });
+    let one = app.post("/invitations/pins", body.clone()).await.json;
+    assert_eq!(one, json!({"data": expected[..1], "skipped": []}));
+    app.send(
+        Method::PATCH,
+        &format!("/users/{full}"),
+        json!({"enabled": false}),
+    )
+    .await;
+    assert_eq!(
+        app.post("/invitations/pins", body).await.json,
+        json!({"data": [], "skipped": [{"user_id": full, "reason": "no_pending_pin"}]})
+    );
+    app.clock.advance(chrono::Duration::days(7));
+    let over = app.post("/invitations/pins", json!({"filter": {}})).await;
+    assert_eq!(over.json["data"], json!([]));
+    assert_eq!(over.json["skipped"].as_array().unwrap().len(), 7);
+}
+
+#[tokio::test]
+async fn pins_of_many_take_a_selection_as_a_send_does() {
+    let app = TestApp::start().await;
+    let ids = app.users(2).await;
+    let unknown = uuid::Uuid::nil().to_string();
+    let pins = async |body: Value| app.post("/invitations/pins", body).await;
+    for body in [
+        json!({}),
+        json!({"user_ids": [], "group_ids": [], "filter": null}),
+    ] {
+        pins(body).await.is_problem(422, "empty_selection");
+    }
+    for (body, places) in [
+        (
+            json!({"user_ids": [ids[0], unknown, ids[1], unknown]}),
+            vec!["/user_ids/1", "/user_ids/3"],
+        ),
+        (
+            json!({"user_ids": ids, "group_ids": [unknown]}),
+            vec!["/group_ids/0"],
+        ),
+        (json!({"filter": {"q": " "}}), vec!["/filter/q"]),
+        (
+            json!({"user_ids": ["x"], "filter": {"colour": "red"}, "method": "pin"}),
+            vec!["/filter/colour", "/method", "/user_ids/0"],
+        ),
+    ] {
+        let refused = pins(body).await;
+        assert_eq!(
+            refused.is_problem(422, "validation_failed").pointers(),
+            places
+        );
+    }
+    app.db.execute(
+        "INSERT INTO users (id, username, first_name, last_name, display_name, enabled, source, attributes, created_at, updated_at)
+         SELECT gen_random_uuid(), 'u' || n, '', '', 'U', true, 'ldap', '{}', now(), now() FROM generate_series(1, 1000) n",
+    );
+    let most = pins(json!({"filter": {"source": "ldap"}})).await;
+    assert_eq!(most.json["skipped"].as_array().unwrap().len(), 1_000);
+    for body in [
+        json!({"filter": {"source": "ldap"}, "user_ids": ids[..1]}),
+        json!({"filter": {}}),
+    ] {
+        pins(body).await.is_problem(422, "too_many_recipients");
+    }
+    // A repeat counts once.
+    let repeated = vec![ids[0].as_str(); 1_001];
+    assert_eq!(
+        pins(json!({ "user_ids": repeated })).await.status,
+        StatusCode::OK
+    );
+    let other_method = app.get("/invitations/pins").await;
+    other_method.is_problem(405, "method_not_allowed");
+    assert_eq!(other_method.header("allow"), "POST");
+}
+
+/// The statements do not grow with the users.
+#[tokio::test]
+async fn pins_of_many_take_a_fixed_number_of_statements() {
+    let app = TestApp::start().await;
+    app.db.execute(
+        "CREATE EXTENSION pg_stat_statements;
+         INSERT INTO users (id, username, first_name, last_name, display_name, enabled, source, attributes, created_at, updated_at)
+         SELECT gen_random_uuid(), 'u' || n, '', '', 'U', true, 'local', '{}', now(), now() FROM generate_series(1, 1000) n",
+    );
+    app.invite(json!({"filter": {}, "delivery": "none"})).await;
+    let statements = async |q: &str| {
+        app.db.execute("SELECT pg_stat_statements_reset()");
+        let shown = app
+            .post("/invitations/pins", json!({"filter": {"q": q}}))
+            .await;
+        let calls = app.db.number(
+            "SELECT sum(calls) FROM pg_stat_statements WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+             AND toplevel AND query NOT LIKE '%pg_stat%' AND query NOT LIKE 'SET %'",
+        );
+        (shown.json["data"].as_array().unwrap().len(), calls)
+    };
+    statements("u").await;
+    let (few, of_few) = statements("u12").await;
+    let (many, of_many) = statements("u").await;
+    assert!(few < 20 && many == 1_000, "{few} {many}");
+    assert!(
+        of_many <= of_few && of_many < 8,
+        "{of_few} statements for {few}, {of_many} for {many}"
+    );
+}
+
+/// PINs that are read while others send and delete: each answer is of one moment, and at every moment
+/// everybody who is there has one.
+#[tokio::test]
+async fn pins_of_many_are_of_one_moment() {
+    let app = TestApp::start().await;
+    let ids = app.users(20).await;
+    let everybody = json!({"filter": {}, "delivery": "none"});
+    app.invite(everybody.clone()).await;
+    let reads = (0..15).map(async |_| {
+        let shown = app.post("/invitations/pins", json!({"filter": {}})).await;
+        assert_eq!(shown.status, StatusCode::OK, "{}", shown.text);
+        assert_eq!(shown.json["skipped"], json!([]));
+        assert!(shown.json["data"].as_array().unwrap().len() >= 10);
+    });
+    let sends = (0..5).map(|_| app.invite(everybody.clone()));
+    let deletions = ids[..10].iter().map(async |id| {
+        let deletion = app.request(Method::DELETE, &format!("/users/{id}"));
+        let status = deletion.send().await.unwrap().status();
+        assert_eq!(status, StatusCode::NO_CONTENT);
+    });
+    tokio::join!(
+        futures_util::future::join_all(reads),
+        futures_util::future::join_all(sends),
+        futures_util::future::join_all(deletions),
+    );
+}
+
 #[tokio::test]
 async fn invitations_are_listed_filtered_and_paged() {
     let app = TestApp::start().await;

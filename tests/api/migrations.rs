@@ -12,7 +12,7 @@ use crate::support::db::TestDb;
 #[test]
 fn migrations_go_up_down_and_up_again_with_data_in() {
     let db = TestDb::bare();
-    assert_eq!(enlist::db::migrate(&db.url).unwrap().len(), 3);
+    assert_eq!(enlist::db::migrate(&db.url).unwrap().len(), 4);
     assert!(
         enlist::db::migrate(&db.url).unwrap().is_empty(),
         "a second time there is nothing to do"
@@ -20,6 +20,8 @@ fn migrations_go_up_down_and_up_again_with_data_in() {
     db.execute(
         "INSERT INTO users (id, username, first_name, last_name, display_name, enabled, source, attributes, created_at, updated_at)
          SELECT gen_random_uuid(), 'user' || n, '', '', 'User', true, 'local', '{}', now(), now() FROM generate_series(1, 10) n;
+         INSERT INTO groups (id, name, created_at, updated_at) VALUES (gen_random_uuid(), 'Équipe', now(), now());
+         INSERT INTO group_members SELECT g.id, u.id FROM groups g, users u;
          INSERT INTO batches VALUES (gen_random_uuid(), now(), 'test', NULL, 1, 0, NULL);
          INSERT INTO invitations (id, batch_id, user_id, method, state, device_ownership, locale, key_id, counter,
              pin_length, pin_lifetime_days, created_at, expires_at, resend_count)
@@ -34,7 +36,7 @@ fn migrations_go_up_down_and_up_again_with_data_in() {
     );
     enlist::db::revert_all(&db.url).unwrap();
     assert_eq!(db.number("SELECT count(*) FROM pg_tables WHERE schemaname = 'public' AND tablename NOT LIKE '\\_\\_%'"), 0);
-    assert_eq!(enlist::db::migrate(&db.url).unwrap().len(), 3);
+    assert_eq!(enlist::db::migrate(&db.url).unwrap().len(), 4);
 }
 
 #[test]
@@ -46,7 +48,7 @@ fn instances_that_start_together_migrate_once() {
             .collect();
         starts.into_iter().map(|start| start.join().unwrap()).sum()
     });
-    assert_eq!(applied, 3);
+    assert_eq!(applied, 4);
 }
 
 #[derive(QueryableByName)]

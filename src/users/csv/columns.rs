@@ -7,11 +7,12 @@ use super::{
     records::{MOST_FIELDS, Outcome, Records},
 };
 use crate::{
+    groups::domain::GroupName,
     users::domain::{
         AppleAccount, Attributes, CreateUser, DisplayName, Email, LocaleTag, MOST_ATTRIBUTES,
         Password, PersonName, TimeZone, Username, attribute_name, check_attribute,
     },
-    wire::{Flaw, line},
+    wire::Flaw,
 };
 
 /// The columns of the template and the first ones of an export, in this order.
@@ -270,7 +271,7 @@ impl Reading {
             Known::Groups => {
                 self.row.groups = cells::groups(cell)
                     .iter()
-                    .map(|name| line(name, 200))
+                    .map(|name| GroupName::parse(name).map(GroupName::into_string))
                     .collect::<Result<_, _>>()?;
             }
             Known::Password => self.row.password = Some(Password::parse(cell)?),

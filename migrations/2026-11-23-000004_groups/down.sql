@@ -1,0 +1,2 @@
+DROP INDEX groups_by_name;
+ALTER TABLE groups DROP COLUMN search_text;

@@ -1,0 +1,5 @@
+//! Groups of users: they are filtered by, and invited together.
+
+pub mod domain;
+pub mod http;
+pub mod queries;
