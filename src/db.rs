@@ -22,14 +22,19 @@ const MIGRATION_LOCK: i64 = 0x656e_6c69_7374;
 /// How long a request waits for a connection before it is told to come back.
 const WAIT_FOR_CONNECTION: Duration = Duration::from_secs(3);
 
-/// A statement that runs longer is canceled by Postgres: no request may hold a connection for ever.
+/// A statement that runs longer is canceled by Postgres: no request may hold a connection for ever. Nor
+/// should one take the cores of the others.
 const SESSION: &str = "SET statement_timeout = '30s'; SET lock_timeout = '10s'; \
      SET idle_in_transaction_session_timeout = '30s'; SET timezone = 'UTC'; \
-     SET plan_cache_mode = force_generic_plan";
+     SET max_parallel_workers_per_gather = 0; SET plan_cache_mode = ";
 
-/// Run inside a transaction whose statements depend on how many rows their parameters select. The
-/// session's generic plans save planning where it is most of the work, and go wrong by a factor of a
-/// hundred where a filter decides between an index and a scan.
+/// Planning is most of the work of a small statement: it is done once.
+const PLANNED_ONCE: &str = "force_generic_plan";
+/// Where a filter decides between an index and a scan, a plan for any value goes wrong by a factor of a
+/// hundred.
+const PLANNED_EACH_TIME: &str = "force_custom_plan";
+
+/// Run inside a transaction whose statements depend on how many rows their parameters select.
 pub const CUSTOM_PLAN: &str = "SET LOCAL plan_cache_mode = force_custom_plan";
 
 /// Why the database could not do what it was asked.
@@ -107,6 +112,7 @@ pub struct Pooled {
 
 struct Manager {
     url: String,
+    plans: &'static str,
 }
 
 impl r2d2::ManageConnection for Manager {
@@ -118,7 +124,7 @@ impl r2d2::ManageConnection for Manager {
             diesel::ConnectionError::BadConnection(redacted(&error.to_string(), &self.url))
         })?;
         connection
-            .batch_execute(SESSION)
+            .batch_execute(&format!("{SESSION}{}", self.plans))
             .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
         Ok(Pooled {
             connection,
@@ -152,24 +158,30 @@ impl r2d2::HandleError<diesel::ConnectionError> for Quiet {
 #[derive(Clone)]
 pub struct Db {
     pool: r2d2::Pool<Manager>,
-    /// As many as connections: whoever waits, waits here, in order and without a thread.
+    /// For searches, whose plans are made for the very parameters.
+    searches: r2d2::Pool<Manager>,
+    /// As many as may be in use at once, of either pool: whoever waits, waits here, in order and without a thread.
     permits: Arc<Semaphore>,
 }
 
 impl Db {
     /// A pool of `size` connections, opened when they are first needed.
     pub fn new(url: &str, size: u32) -> Self {
-        let pool = r2d2::Pool::builder()
-            .max_size(size)
-            .min_idle(Some(0))
-            .test_on_check_out(false)
-            .connection_timeout(WAIT_FOR_CONNECTION)
-            .error_handler(Box::new(Quiet))
-            .build_unchecked(Manager {
-                url: with_limits(url),
-            });
+        let pool = |plans| {
+            r2d2::Pool::builder()
+                .max_size(size)
+                .min_idle(Some(0))
+                .test_on_check_out(false)
+                .connection_timeout(WAIT_FOR_CONNECTION)
+                .error_handler(Box::new(Quiet))
+                .build_unchecked(Manager {
+                    url: with_limits(url),
+                    plans,
+                })
+        };
         Self {
-            pool,
+            pool: pool(PLANNED_ONCE),
+            searches: pool(PLANNED_EACH_TIME),
             permits: Arc::new(Semaphore::new(size as usize)),
         }
     }
@@ -186,7 +198,7 @@ impl Db {
         E: From<DbError> + From<DieselError> + Send + 'static,
     {
         let mut work = Some(work);
-        self.with_connection(move |pooled| {
+        self.with_connection(&self.pool, move |pooled| {
             let result = pooled
                 .connection
                 .transaction(|connection| match work.take() {
@@ -217,12 +229,32 @@ impl Db {
     ///
     /// # Errors
     /// As [`Db::transaction`].
-    pub async fn read<T, F>(&self, mut work: F) -> Result<T, DbError>
+    pub async fn read<T, F>(&self, work: F) -> Result<T, DbError>
     where
         F: FnMut(&mut PgConnection) -> Result<T, DbError> + Send + 'static,
         T: Send + 'static,
     {
-        self.with_connection(move |pooled| match work(&mut pooled.connection) {
+        self.read_from(&self.pool, work).await
+    }
+
+    /// Reads with plans that are made for the very parameters.
+    ///
+    /// # Errors
+    /// As [`Db::transaction`].
+    pub async fn search<T, F>(&self, work: F) -> Result<T, DbError>
+    where
+        F: FnMut(&mut PgConnection) -> Result<T, DbError> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.read_from(&self.searches, work).await
+    }
+
+    async fn read_from<T, F>(&self, pool: &r2d2::Pool<Manager>, mut work: F) -> Result<T, DbError>
+    where
+        F: FnMut(&mut PgConnection) -> Result<T, DbError> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.with_connection(pool, move |pooled| match work(&mut pooled.connection) {
             Err(error) if error.is_gone() => {
                 pooled.gone = true;
                 Attempt::NotBegun(error)
@@ -232,27 +264,13 @@ impl Db {
         .await
     }
 
-    /// Reads with plans that are made for the very parameters: see [`CUSTOM_PLAN`].
-    ///
-    /// # Errors
-    /// As [`Db::transaction`].
-    pub async fn search<T, F>(&self, mut work: F) -> Result<T, DbError>
-    where
-        F: FnMut(&mut PgConnection) -> Result<T, DbError> + Send + 'static,
-        T: Send + 'static,
-    {
-        self.read(move |connection| {
-            connection.transaction(|connection| {
-                connection.batch_execute(CUSTOM_PLAN)?;
-                work(connection)
-            })
-        })
-        .await
-    }
-
     /// Runs `work` on a connection; on another one as long as it says that nothing was begun, since
     /// every connection in the pool may be dead after Postgres was restarted.
-    async fn with_connection<T, E, F>(&self, mut work: F) -> Result<T, E>
+    async fn with_connection<T, E, F>(
+        &self,
+        pool: &r2d2::Pool<Manager>,
+        mut work: F,
+    ) -> Result<T, E>
     where
         F: FnMut(&mut Pooled) -> Attempt<T, E> + Send + 'static,
         T: Send + 'static,
@@ -265,7 +283,7 @@ impl Db {
         .await
         .map_err(|_| DbError::Unavailable("all connections are busy".into()))?
         .map_err(|_| DbError::Unavailable("the pool is closed".into()))?;
-        let pool = self.pool.clone();
+        let pool = pool.clone();
         let span = tracing::Span::current();
         let done = tokio::task::spawn_blocking(move || {
             let _entered = span.entered();

@@ -1,4 +1,4 @@
-//! The comparison that keyset paging needs, as one expression of SQL.
+//! What keyset paging needs of SQL: a comparison as one expression, and a limit that the planner sees.
 
 use diesel::{
     expression::{AppearsOnTable, Expression, SelectableExpression, ValidGrouping, is_aggregate},
@@ -56,6 +56,39 @@ where
         pass.push_sql(", ");
         pass.push_bind_param::<diesel::sql_types::Uuid, Uuid>(&self.id)?;
         pass.push_sql(")");
+        Ok(())
+    }
+}
+
+/// A query for so many rows. The library binds a limit as a parameter, and a generic plan takes an
+/// unknown limit for a tenth of the table: then it sorts, or starts parallel workers, where the first
+/// rows of an index are all that is wanted.
+#[derive(Debug, Clone)]
+pub struct Limited<Q> {
+    query: Q,
+    rows: i64,
+}
+
+impl<Q> Limited<Q> {
+    /// The first `rows` of `query`, which has no limit of its own.
+    pub fn new(query: Q, rows: i64) -> Self {
+        Self { query, rows }
+    }
+}
+
+impl<Q: diesel::query_builder::Query> diesel::query_builder::Query for Limited<Q> {
+    type SqlType = Q::SqlType;
+}
+impl<Q> RunQueryDsl<PgConnection> for Limited<Q> {}
+impl<Q> QueryId for Limited<Q> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+impl<Q: QueryFragment<Pg>> QueryFragment<Pg> for Limited<Q> {
+    fn walk_ast<'b>(&'b self, mut pass: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        self.query.walk_ast(pass.reborrow())?;
+        pass.push_sql(" LIMIT ");
+        pass.push_sql(&self.rows.to_string());
         Ok(())
     }
 }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::domain::{GroupRef, InviteStatus, Profile, Sort, Source, User, UserFilter};
 use crate::{
     db::{DbError, stored},
-    keyset::Beyond,
+    keyset::{Beyond, Limited},
     paging::Position,
     schema::{group_members, groups, invitations, user_activity, users},
 };
@@ -233,7 +233,7 @@ pub fn list(
             } else {
                 query.order(($column.asc(), $tie.asc()))
             };
-            query.limit(limit).load::<Row>(connection)?
+            Limited::new(query, limit).load::<Row>(connection)?
         }};
     }
     let text = |key: &str| Ok::<_, DbError>(key.to_owned());
