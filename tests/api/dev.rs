@@ -312,6 +312,49 @@ fn invite_until_gone(
     }
 }
 
+/// An import that is killed leaves whole rows, groups included, and a repeat of the file ends in the
+/// same state as one that was not.
+#[tokio::test]
+async fn a_killed_import_is_finished_by_a_repeat() {
+    const ROWS: usize = 20_000;
+    let place = Place::new("import");
+    let lines: String = (0..ROWS)
+        .map(|number| format!("import{number}@example.com,Imported {}\n", number % 7))
+        .collect();
+    let csv = format!("email,groups\n{lines}");
+    let import = |dev: &Dev| {
+        reqwest::Client::new()
+            .post(format!("{}/users/import?on_conflict=skip", dev.base))
+            .header("authorization", &dev.header)
+            .header("content-type", "text/csv")
+            .body(csv.clone())
+            .send()
+    };
+    let mut dev = Dev::start(&place);
+    let cut = tokio::spawn(import(&dev));
+    while dev.users().await["total"].as_u64().unwrap() < 25 + 2_000 {
+        assert!(!cut.is_finished(), "it was too quick to be cut");
+    }
+    dev.signal("-KILL");
+    dev.wait();
+    assert!(cut.await.unwrap().is_err());
+
+    let dev = Dev::start(&place);
+    let there = dev.users().await["total"].as_u64().unwrap() - 25;
+    assert!((2_000..ROWS as u64).contains(&there), "{there}");
+    let report = Answer::of(import(&dev).await.unwrap()).await.json;
+    assert_eq!(report["skipped"], there, "{report}");
+    assert_eq!(report["created"], ROWS as u64 - there);
+    let mut members = 0;
+    for group in dev.ask(Method::GET, "/groups?q=imported", None).await.json["data"]
+        .as_array()
+        .unwrap()
+    {
+        members += group["member_count"].as_u64().unwrap();
+    }
+    assert_eq!(members, ROWS as u64, "no user came without its group");
+}
+
 #[tokio::test]
 async fn what_hinders_a_start_is_one_clear_line() {
     let place = Place::new("hindered");
