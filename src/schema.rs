@@ -81,6 +81,7 @@ diesel::table! {
         ended_at -> Nullable<Timestamptz>,
         resend_count -> Int4,
         last_sent_at -> Nullable<Timestamptz>,
+        pin_locked_until -> Nullable<Timestamptz>,
     }
 }
 

@@ -70,6 +70,20 @@ pub fn valid_until(
     }
 }
 
+/// When a stored invitation's PIN stops working; `None` where it has no PIN, or the PIN's life has
+/// not begun.
+pub fn pin_expires_at(
+    method: Method,
+    pin_issued_at: Option<DateTime<Utc>>,
+    pin_lifetime_days: i16,
+    expires_at: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
+    let days = u8::try_from(pin_lifetime_days).unwrap_or(u8::MAX);
+    pin_issued_at
+        .filter(|_| method.has_pin())
+        .map(|issued| valid_until(method, issued, days, expires_at))
+}
+
 /// Writes letters in the organisation's name.
 pub struct Writer {
     renderer: Renderer,

@@ -18,8 +18,7 @@ use super::{
         DeliveryState, Invitation, ListQuery, Message, MessageKind, MessageState, Method,
         Ownership, State,
     },
-    letter::valid_until,
-    ownership,
+    letter, ownership,
     plan::SkipReason,
     send::{BatchResult, Outcome},
 };
@@ -79,12 +78,12 @@ impl Row {
 
     /// When the PIN stops working; unknown until its life has begun.
     fn pin_expires_at(&self) -> Result<Option<DateTime<Utc>>, DbError> {
-        let method = self.method()?;
-        let days = u8::try_from(self.pin_lifetime_days).unwrap_or(u8::MAX);
-        Ok(self
-            .pin_issued_at
-            .filter(|_| method.has_pin())
-            .map(|issued| valid_until(method, issued, days, self.expires_at)))
+        Ok(letter::pin_expires_at(
+            self.method()?,
+            self.pin_issued_at,
+            self.pin_lifetime_days,
+            self.expires_at,
+        ))
     }
 
     fn derivation(self, now: DateTime<Utc>) -> Result<Derivation, DbError> {

@@ -243,6 +243,39 @@ string_enum! {
 }
 
 string_enum! {
+    /// Whether the PIN of a user's pending invitation works.
+    PinStatus {
+        /// It works.
+        Valid = "valid",
+        /// Its life is over; the invitation's is not.
+        Expired = "expired",
+        /// It is refused for a while, after too many wrong ones.
+        Locked = "locked",
+    }
+}
+
+/// A PIN that was issued, as far as a list may tell: never the PIN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PinLife {
+    pub issued_at: DateTime<Utc>,
+    pub expires_at: DateTime<Utc>,
+    pub locked_until: Option<DateTime<Utc>>,
+}
+
+impl PinLife {
+    /// Right to the second. A PIN whose life is over is not locked any more: waiting would not help.
+    pub fn status(self, now: DateTime<Utc>) -> PinStatus {
+        if self.expires_at <= now {
+            PinStatus::Expired
+        } else if self.locked_until.is_some_and(|end| end > now) {
+            PinStatus::Locked
+        } else {
+            PinStatus::Valid
+        }
+    }
+}
+
+string_enum! {
     /// The order of `GET /users`; `-` in front turns it around.
     Sort {
         DisplayName = "display_name",
@@ -725,6 +758,15 @@ pub struct User {
     pub invite_status: InviteStatus,
     #[schema(required)]
     pub last_invited_at: Option<DateTime<Utc>>,
+    /// `null`: no invitation with a PIN is pending, or its PIN was not issued yet.
+    #[schema(required)]
+    pub pin_status: Option<PinStatus>,
+    /// When the life of the pending invitation's PIN began.
+    #[schema(required)]
+    pub pin_issued_at: Option<DateTime<Utc>>,
+    /// When the pending invitation's PIN stops working.
+    #[schema(required)]
+    pub pin_expires_at: Option<DateTime<Utc>>,
     /// Devices that the user holds.
     pub device_count: i64,
     pub created_at: DateTime<Utc>,

@@ -11,9 +11,10 @@ use diesel::{
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
-use super::domain::{GroupRef, InviteStatus, Profile, Sort, Source, User, UserFilter};
+use super::domain::{GroupRef, InviteStatus, PinLife, Profile, Sort, Source, User, UserFilter};
 use crate::{
     db::{DbError, stored},
+    invitations::{domain::Method, letter::pin_expires_at},
     keyset::{Beyond, Limited},
     paging::Position,
     schema::{group_members, groups, invitations, user_activity, users},
@@ -59,7 +60,16 @@ type Row = (
     DateTime<Utc>,
     DateTime<Utc>,
     DateTime<Utc>,
-    Option<String>,
+    Option<Newest>,
+);
+
+/// Of a user's newest invitation.
+type Newest = (
+    String,
+    DateTime<Utc>,
+    String,
+    Option<DateTime<Utc>>,
+    i16,
     Option<DateTime<Utc>>,
 );
 
@@ -82,8 +92,15 @@ macro_rules! user_columns {
             users::created_at,
             users::updated_at,
             user_activity::last_invited_at,
-            invitations::state.nullable(),
-            invitations::expires_at.nullable(),
+            (
+                invitations::state,
+                invitations::expires_at,
+                invitations::method,
+                invitations::pin_issued_at,
+                invitations::pin_lifetime_days,
+                invitations::pin_locked_until,
+            )
+                .nullable(),
         )
     };
 }
@@ -110,12 +127,17 @@ fn shown(
         created_at,
         updated_at,
         last_invited_at,
-        state,
-        expires_at,
+        newest,
     ) = row;
     let serde_json::Value::Object(attributes) = attributes else {
         return Err(DbError::Stored("users.attributes".into()));
     };
+    let invite_status = invite_status(newest.as_ref(), now);
+    let pin = newest
+        .filter(|_| invite_status == InviteStatus::Pending)
+        .map(pin_life)
+        .transpose()?
+        .flatten();
     Ok(User {
         id,
         username,
@@ -131,8 +153,11 @@ fn shown(
         groups: groups.remove(&id).unwrap_or_default(),
         attributes,
         has_password,
-        invite_status: invite_status(state.as_deref(), expires_at, now),
+        invite_status,
         last_invited_at: Some(last_invited_at).filter(|at| *at > DateTime::UNIX_EPOCH),
+        pin_status: pin.map(|pin| pin.status(now)),
+        pin_issued_at: pin.map(|pin| pin.issued_at),
+        pin_expires_at: pin.map(|pin| pin.expires_at),
         device_count: 0,
         created_at,
         updated_at,
@@ -140,17 +165,29 @@ fn shown(
 }
 
 /// Right to the second, whether or not anything has marked the invitation as expired yet.
-fn invite_status(
-    state: Option<&str>,
-    expires_at: Option<DateTime<Utc>>,
-    now: DateTime<Utc>,
-) -> InviteStatus {
-    match (state, expires_at) {
-        (None, _) | (_, None) => InviteStatus::NotInvited,
-        (Some("pending"), Some(end)) if end > now => InviteStatus::Pending,
-        (Some("completed"), _) => InviteStatus::Completed,
+fn invite_status(newest: Option<&Newest>, now: DateTime<Utc>) -> InviteStatus {
+    let Some((state, expires_at, ..)) = newest else {
+        return InviteStatus::NotInvited;
+    };
+    match state.as_str() {
+        "pending" if *expires_at > now => InviteStatus::Pending,
+        "completed" => InviteStatus::Completed,
         _ => InviteStatus::Expired,
     }
+}
+
+/// The PIN of an invitation that has one and issued it.
+fn pin_life(newest: Newest) -> Result<Option<PinLife>, DbError> {
+    let (_, expires_at, method, issued_at, lifetime_days, locked_until) = newest;
+    let method = stored(&method, Method::from_name)?;
+    let expires_at = pin_expires_at(method, issued_at, lifetime_days, expires_at);
+    Ok(issued_at
+        .zip(expires_at)
+        .map(|(issued_at, expires_at)| PinLife {
+            issued_at,
+            expires_at,
+            locked_until,
+        }))
 }
 
 /// Adds the filters to a query over [`joined`].

@@ -7,12 +7,13 @@ use diesel::{
     sql_types::{Bool, Text},
 };
 
-use crate::support::db::TestDb;
+use crate::support::db::{TestDb, number_of_migrations};
 
 #[test]
 fn migrations_go_up_down_and_up_again_with_data_in() {
     let db = TestDb::bare();
-    assert_eq!(enlist::db::migrate(&db.url).unwrap().len(), 4);
+    let all = number_of_migrations();
+    assert_eq!(enlist::db::migrate(&db.url).unwrap().len(), all);
     assert!(
         enlist::db::migrate(&db.url).unwrap().is_empty(),
         "a second time there is nothing to do"
@@ -36,7 +37,7 @@ fn migrations_go_up_down_and_up_again_with_data_in() {
     );
     enlist::db::revert_all(&db.url).unwrap();
     assert_eq!(db.number("SELECT count(*) FROM pg_tables WHERE schemaname = 'public' AND tablename NOT LIKE '\\_\\_%'"), 0);
-    assert_eq!(enlist::db::migrate(&db.url).unwrap().len(), 4);
+    assert_eq!(enlist::db::migrate(&db.url).unwrap().len(), all);
 }
 
 #[test]
@@ -48,7 +49,7 @@ fn instances_that_start_together_migrate_once() {
             .collect();
         starts.into_iter().map(|start| start.join().unwrap()).sum()
     });
-    assert_eq!(applied, 4);
+    assert_eq!(applied, number_of_migrations());
 }
 
 #[derive(QueryableByName)]

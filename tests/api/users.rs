@@ -30,7 +30,8 @@ async fn a_user_is_created_read_changed_and_deleted() {
         "id": id, "username": "Ada@Example.com", "email": "Ada@Example.com", "first_name": "Ada",
         "last_name": "Lovelace", "display_name": "Ada Lovelace", "locale": "fr-CA", "time_zone": "Europe/London",
         "managed_apple_account": null, "enabled": true, "source": "local", "groups": [], "attributes": {"floor": 3},
-        "has_password": true, "invite_status": "not_invited", "last_invited_at": null, "device_count": 0,
+        "has_password": true, "invite_status": "not_invited", "last_invited_at": null, "pin_status": null,
+        "pin_issued_at": null, "pin_expires_at": null, "device_count": 0,
         "created_at": "2026-11-23T08:00:00Z", "updated_at": "2026-11-23T08:00:00Z"
     });
     assert_eq!(created.json, expected);
@@ -312,6 +313,98 @@ async fn every_sort_pages_through_all_users_once() {
     let newest = app.get("/users?sort=-last_invited_at&limit=2").await.json;
     assert_eq!(newest["data"][0]["last_invited_at"], "2026-11-23T08:00:01Z");
     assert!(names(&newest, "id").contains(&ids[2]) && names(&newest, "id").contains(&ids[4]));
+}
+
+/// The state of the pending PIN, never the PIN itself, in a list as in one user.
+#[tokio::test]
+async fn users_tell_how_their_pin_fares() {
+    let app = TestApp::start().await;
+    let ids = app.users(7).await;
+    let [pin, both, locked, past, qr, waiting, _nobody] = &ids[..] else {
+        panic!("seven")
+    };
+    let password = json!({"password": "analytical engine"});
+    let set = app
+        .send(Method::PUT, &format!("/users/{both}/password"), password)
+        .await;
+    assert_eq!(set.status, StatusCode::NO_CONTENT, "{}", set.text);
+    for (user, method, delivery) in [
+        (pin, "pin", "none"),
+        (both, "pin_and_password", "none"),
+        (locked, "pin", "none"),
+        (past, "pin", "none"),
+        (qr, "qr", "none"),
+        (waiting, "pin", "email"),
+    ] {
+        let body = json!({"user_ids": [user], "method": method, "delivery": delivery});
+        assert_eq!(app.invite(body).await["results"][0]["outcome"], "created");
+    }
+    let until = |user: &str, time: &str| {
+        format!("UPDATE invitations SET pin_locked_until = '{time}' WHERE user_id = '{user}';")
+    };
+    app.db.execute(&until(locked, "2026-11-23T09:00:00Z"));
+    app.db.execute(&until(past, "2026-11-23T07:59:59Z"));
+    let of = |status: &str, issued: &str, end: &str| json!([status, issued, end]);
+    let nothing = || json!([null, null, null]);
+    let all_are = async |expected: [Value; 7]| {
+        let page = app.get("/users?sort=created_at").await.json;
+        let state = |user: &Value| {
+            ["pin_status", "pin_issued_at", "pin_expires_at"]
+                .map(|name| user.get(name).cloned().expect(name))
+        };
+        let rows = page["data"].as_array().unwrap();
+        for (index, (id, expected)) in ids.iter().zip(expected).enumerate() {
+            let listed = rows.iter().find(|user| user["id"] == **id).unwrap();
+            assert_eq!(json!(state(listed)), expected, "{index}");
+            let one = app.get(&format!("/users/{id}")).await.json;
+            assert_eq!(json!(state(&one)), expected, "{index}");
+        }
+    };
+    let (began, end) = ("2026-11-23T08:00:00Z", "2026-11-24T08:00:00Z");
+    let valid = || of("valid", began, end);
+    all_are([
+        valid(),
+        valid(),
+        of("locked", began, end),
+        valid(),
+        nothing(),
+        nothing(),
+        nothing(),
+    ])
+    .await;
+
+    // A lock ends by itself, to the second; a PIN begins to live when a mail server takes it; nothing
+    // is told of an invitation that was revoked.
+    app.clock.advance(chrono::Duration::hours(1));
+    assert_eq!(app.worker.deliver_due().await.unwrap(), 1);
+    let both = format!("/users/{both}");
+    let disabled = app.send(Method::PATCH, &both, json!({"enabled": false}));
+    assert_eq!(disabled.await.status, StatusCode::OK);
+    let mailed = of("valid", "2026-11-23T09:00:00Z", "2026-11-24T09:00:00Z");
+    all_are([
+        valid(),
+        nothing(),
+        valid(),
+        valid(),
+        nothing(),
+        mailed,
+        nothing(),
+    ])
+    .await;
+
+    // Its life ends before a lock that would last longer, and never after the invitation's.
+    app.clock.advance(chrono::Duration::hours(23));
+    app.db.execute(&until(locked, "2026-12-24T08:00:00Z"));
+    app.db.execute(&format!(
+        "UPDATE invitations SET expires_at = '2026-11-24T08:30:00Z' WHERE user_id = '{waiting}'"
+    ));
+    let over = || of("expired", began, end);
+    let cut = of("valid", "2026-11-23T09:00:00Z", "2026-11-24T08:30:00Z");
+    all_are([over(), nothing(), over(), over(), nothing(), cut, nothing()]).await;
+
+    // Nothing is told of an invitation whose life is over.
+    app.clock.advance(chrono::Duration::days(7));
+    all_are([(); 7].map(|()| nothing())).await;
 }
 
 #[tokio::test]

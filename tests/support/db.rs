@@ -2,7 +2,7 @@
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
-    path::Path,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
 };
 
@@ -41,16 +41,25 @@ struct Name {
     datname: String,
 }
 
+fn migrations() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path().join("up.sql"))
+        .collect();
+    files.sort();
+    files
+}
+
+/// How many migrations an empty database needs.
+pub fn number_of_migrations() -> usize {
+    migrations().len()
+}
+
 /// The template's name changes with the migrations.
 fn template() -> String {
     let mut hasher = DefaultHasher::new();
-    let mut files: Vec<_> =
-        std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations"))
-            .unwrap()
-            .map(|entry| entry.unwrap().path().join("up.sql"))
-            .collect();
-    files.sort();
-    for file in files {
+    for file in migrations() {
         std::fs::read_to_string(file).unwrap().hash(&mut hasher);
     }
     let name = format!("template_{:016x}", hasher.finish());
