@@ -12,6 +12,7 @@ mod groups;
 mod invitations;
 mod mailbox;
 mod migrations;
+mod paging;
 mod smtp;
 mod transfer;
 mod users;
