@@ -4,7 +4,7 @@
 //! and a cut upload imports nothing.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, HashSet},
     fs::File,
     hash::{BuildHasher, RandomState},
     io::{self, BufReader, Seek, SeekFrom},
@@ -12,6 +12,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use diesel::PgConnection;
@@ -49,6 +50,8 @@ const CHUNK: usize = 500;
 const LISTED: usize = 1_000;
 /// How often a chunk is tried that somebody else's change crossed.
 const TRIES: u32 = 3;
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(200);
 
 string_enum! {
     /// What to do with a record whose username or e-mail address a user has already.
@@ -143,6 +146,12 @@ pub enum ImportError {
     Db(#[from] DbError),
     #[error("{0}")]
     Api(ApiError),
+    /// Whole chunks are stored, and then it could not go on.
+    #[error("stopped half-way: {cause}")]
+    Partly {
+        report: Box<Report>,
+        cause: Box<ImportError>,
+    },
 }
 
 impl From<ApiError> for ImportError {
@@ -329,6 +338,8 @@ impl Seen {
 /// A row whose password, if it has one, is hashed.
 struct Ready {
     row: Row,
+    /// Also in a dry run, which hashes nothing.
+    has_password: bool,
     password_hash: Option<SecretString>,
 }
 
@@ -360,9 +371,23 @@ pub async fn import(
         let hashes = if shape.has_passwords && !options.dry_run {
             hash_all(&upload, &tools.hasher).await?
         } else {
-            VecDeque::new()
+            Vec::new()
         };
-        import_as_one(upload, options, tools, hashes, progress).await
+        let whole = Arc::new((upload, options, hashes));
+        let mut tries_left = TRIES;
+        loop {
+            progress.store(0, Ordering::Relaxed);
+            match import_as_one(Arc::clone(&whole), tools.clone(), Arc::clone(&progress)).await {
+                Err(ImportError::Db(error)) if is_crossed(&error) => {
+                    if tries_left == 0 {
+                        return Err(ImportError::Db(DbError::Unavailable(error.to_string())));
+                    }
+                    tries_left -= 1;
+                    tokio::time::sleep(PAUSE).await;
+                }
+                ended => return ended,
+            }
+        }
     } else {
         import_in_chunks(upload, options, tools, progress).await
     }
@@ -397,56 +422,87 @@ async fn import_in_chunks(
         let Some(chunk) = chunk else {
             return Ok(report);
         };
-        let mut ready = Vec::with_capacity(chunk.rows.len());
-        for mut row in chunk.rows {
-            let password_hash = match row.password.take() {
-                Some(password) => Some(tools.hasher.hash(password).await?),
-                None => None,
-            };
-            ready.push(Ready { row, password_hash });
-        }
-        let ready = Arc::new(ready);
-        let known = Arc::new(changed);
-        let mut tries_left = TRIES;
-        let done = loop {
-            let (ready, known, options, tools_now) = (
-                Arc::clone(&ready),
-                Arc::clone(&known),
-                Arc::clone(&options),
-                tools.clone(),
-            );
-            let stored = tools
-                .db
-                .transaction(move |connection| {
-                    let mut done = store(connection, &tools_now.clock, &options, &ready, &known)?;
-                    invite(connection, &options, &tools_now.clock, &mut done)?;
-                    Ok::<_, ImportError>(done)
-                })
-                .await;
-            match stored {
-                Err(ImportError::Db(error)) if tries_left > 0 && is_crossed(&error) => {
-                    tries_left -= 1;
-                }
-                stored => break stored?,
+        let read = chunk.read;
+        match import_chunk(chunk, &options, &tools, changed).await {
+            Ok((done, known)) => {
+                changed = known;
+                report.add(done);
+                report.errors.sort_by_key(|fault| fault.line);
+                progress.fetch_add(read, Ordering::Relaxed);
             }
-        };
-        changed = Arc::try_unwrap(known).unwrap_or_else(|shared| (*shared).clone());
-        changed.extend(done.changed);
-        report.add(chunk.refused);
-        report.add(done.report);
-        report.errors.sort_by_key(|fault| fault.line);
-        progress.fetch_add(chunk.read, Ordering::Relaxed);
+            Err(cause) if report.created + report.updated == 0 => return Err(cause),
+            Err(cause) => {
+                return Err(ImportError::Partly {
+                    report: Box::new(report),
+                    cause: Box::new(cause),
+                });
+            }
+        }
     }
 }
 
-/// Whether somebody else's change came between: a repeat sees it and goes another way.
+/// One chunk, tried again when it was crossed or the database was away for a moment. `changed` are the
+/// users that the file had before; they come back with those of this chunk.
+async fn import_chunk(
+    chunk: Chunk,
+    options: &Arc<Options>,
+    tools: &Tools,
+    mut changed: HashMap<Uuid, u32>,
+) -> Result<(Report, HashMap<Uuid, u32>), ImportError> {
+    let mut ready = Vec::with_capacity(chunk.rows.len());
+    for mut row in chunk.rows {
+        let has_password = row.password.is_some();
+        let password_hash = match row.password.take() {
+            Some(password) => Some(tools.hasher.hash(password).await?),
+            None => None,
+        };
+        ready.push(Ready {
+            row,
+            has_password,
+            password_hash,
+        });
+    }
+    let ready = Arc::new(ready);
+    let known = Arc::new(changed);
+    let mut tries_left = TRIES;
+    let done = loop {
+        let (ready, known, options, tools_now) = (
+            Arc::clone(&ready),
+            Arc::clone(&known),
+            Arc::clone(options),
+            tools.clone(),
+        );
+        let stored = tools
+            .db
+            .transaction(move |connection| {
+                let mut done = store(connection, &tools_now.clock, &options, &ready, &known)?;
+                invite(connection, &options, &tools_now.clock, &mut done)?;
+                Ok::<_, ImportError>(done)
+            })
+            .await;
+        match stored {
+            Err(ImportError::Db(error)) if tries_left > 0 && is_crossed(&error) => {
+                tries_left -= 1;
+                tokio::time::sleep(PAUSE).await;
+            }
+            stored => break stored?,
+        }
+    };
+    changed = Arc::try_unwrap(known).unwrap_or_else(|shared| (*shared).clone());
+    changed.extend(done.changed);
+    let mut report = chunk.refused;
+    report.add(done.report);
+    Ok((report, changed))
+}
+
+/// Whether somebody else's change came between, or nothing was begun: a repeat sees it and goes another way.
 fn is_crossed(error: &DbError) -> bool {
-    error.constraint().is_some() || error.is_busy()
+    error.constraint().is_some() || error.is_busy() || matches!(error, DbError::Unavailable(_))
 }
 
 /// Hashes every password of a file beforehand, so that no transaction waits for it.
-async fn hash_all(upload: &Upload, hasher: &Hasher) -> Result<VecDeque<SecretString>, ImportError> {
-    let mut hashes = VecDeque::new();
+async fn hash_all(upload: &Upload, hasher: &Hasher) -> Result<Vec<SecretString>, ImportError> {
+    let mut hashes = Vec::new();
     let mut chunks = Chunks::of(upload)?;
     loop {
         let (next, chunk) = blocking(move || {
@@ -459,7 +515,7 @@ async fn hash_all(upload: &Upload, hasher: &Hasher) -> Result<VecDeque<SecretStr
             return Ok(hashes);
         };
         for password in chunk.rows.into_iter().filter_map(|row| row.password) {
-            hashes.push_back(hasher.hash(password).await?);
+            hashes.push(hasher.hash(password).await?);
         }
     }
 }
@@ -479,28 +535,32 @@ impl<E: Into<ImportError>> From<E> for End {
 
 /// The whole file in one transaction, which is taken back for a dry run and after any fault.
 async fn import_as_one(
-    upload: Upload,
-    options: Options,
+    whole: Arc<(Upload, Options, Vec<SecretString>)>,
     tools: Tools,
-    mut hashes: VecDeque<SecretString>,
     progress: Arc<AtomicUsize>,
 ) -> Result<Report, ImportError> {
     let db = tools.db.clone();
     let ended = db
         .transaction(move |connection| {
+            let (upload, options, hashes) = &*whole;
+            let mut hashes = hashes.iter();
             let mut all = Done::default();
             let mut changed: HashMap<Uuid, u32> = HashMap::new();
-            let mut chunks = Chunks::of(&upload)?;
+            let mut chunks = Chunks::of(upload)?;
             while let Some(chunk) = chunks.advance()? {
                 let ready: Vec<Ready> = chunk
                     .rows
                     .into_iter()
-                    .map(|mut row| Ready {
-                        password_hash: row.password.take().and_then(|_| hashes.pop_front()),
-                        row,
+                    .map(|mut row| {
+                        let password = row.password.take();
+                        Ready {
+                            has_password: password.is_some(),
+                            password_hash: password.and_then(|_| hashes.next().cloned()),
+                            row,
+                        }
                     })
                     .collect();
-                let done = store(connection, &tools.clock, &options, &ready, &changed)?;
+                let done = store(connection, &tools.clock, options, &ready, &changed)?;
                 changed.extend(done.changed);
                 all.created.extend(done.created);
                 all.report.add(chunk.refused);
@@ -508,10 +568,7 @@ async fn import_as_one(
                 all.report.errors.sort_by_key(|fault| fault.line);
                 progress.fetch_add(chunk.read, Ordering::Relaxed);
             }
-            if options.dry_run {
-                return Err(End::TakenBack(all.report));
-            }
-            if all.report.failed > 0 {
+            if options.atomic && all.report.failed > 0 {
                 let Report { failed, errors, .. } = all.report;
                 return Err(End::TakenBack(Report {
                     failed,
@@ -519,7 +576,10 @@ async fn import_as_one(
                     ..Report::default()
                 }));
             }
-            invite(connection, &options, &tools.clock, &mut all)?;
+            if options.dry_run {
+                return Err(End::TakenBack(all.report));
+            }
+            invite(connection, options, &tools.clock, &mut all)?;
             Ok(all.report)
         })
         .await;
@@ -752,7 +812,7 @@ fn decide(
                 .collect(),
         );
     }
-    if changed == profile && ready.password_hash.is_none() {
+    if changed == profile && !ready.has_password {
         return Fate::Leave(id);
     }
     Fate::Change(Stored {

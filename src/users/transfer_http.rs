@@ -40,6 +40,8 @@ const LARGEST: usize = 128 * 1024 * 1024;
 const PIECE: usize = 1024 * 1024;
 /// A client that falls silent for so long is given up.
 const SILENCE: Duration = Duration::from_secs(30);
+/// How long an import that is here waits for others.
+const WAIT_FOR_PLACE: Duration = Duration::from_secs(10);
 /// However slowly it goes, a file is here by then.
 const UPLOAD_TIME: Duration = Duration::from_secs(30 * 60);
 
@@ -113,11 +115,15 @@ async fn import_users(
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let format = format(&request)?;
-    let _place = state.imports.try_acquire().map_err(|_| ApiError {
-        detail: "Other imports are under way. Nothing was done; try again shortly.".into(),
-        ..ApiError::unavailable(5, "all places for imports are taken")
-    })?;
     let (file, digest) = receive(payload, announced(&request)).await?;
+    // Whoever uploads slowly holds nobody up.
+    let _place = timeout(WAIT_FOR_PLACE, state.imports.acquire())
+        .await
+        .map_err(|_| ApiError {
+            detail: "Other imports are under way. Nothing was done; try again shortly.".into(),
+            ..ApiError::unavailable(5, "all places for imports are taken")
+        })?
+        .map_err(ApiError::internal)?;
     // The options are part of what is asked.
     let body = [digest.as_slice(), request.query_string().as_bytes()].concat();
     let scope = if asked.dry_run {
@@ -147,10 +153,11 @@ async fn import_users(
         tools,
         Arc::new(AtomicUsize::new(0)),
     )
-    .await?;
-    if !report.batch_ids.is_empty() {
+    .await;
+    if asked.invite {
         state.bell.notify_one();
     }
+    let report = report?;
     let answer = Answer {
         status: 200,
         location: None,
@@ -158,8 +165,11 @@ async fn import_users(
         replayed: false,
     };
     let answer = match scope {
+        // What was imported is imported, whether or not its answer could be kept.
         Some(scope) => remembered(&state, Some(scope), Some(answer.clone()))
-            .await?
+            .await
+            .ok()
+            .flatten()
             .unwrap_or(answer),
         None => answer,
     };
@@ -215,6 +225,17 @@ fn format(request: &HttpRequest) -> Result<Format, ApiError> {
             "Send the file as `Content-Type: text/csv` in UTF-8, or a list of addresses as `text/plain`.",
         )
     };
+    let is_encoded = request
+        .headers()
+        .get(header::CONTENT_ENCODING)
+        .is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"));
+    if is_encoded {
+        return Err(ApiError::new(
+            415,
+            "unsupported_content_encoding",
+            "Send the file as it is, without `Content-Encoding`.",
+        ));
+    }
     let media_type = request
         .headers()
         .get(header::CONTENT_TYPE)
@@ -222,7 +243,9 @@ fn format(request: &HttpRequest) -> Result<Format, ApiError> {
         .and_then(|value| value.parse::<actix_web::mime::Mime>().ok())
         .ok_or_else(unsupported)?;
     let charset = media_type.get_param("charset");
-    if charset.is_some_and(|charset| charset != "utf-8" && charset != "us-ascii") {
+    if charset
+        .is_some_and(|charset| charset != "utf-8" && charset != "utf8" && charset != "us-ascii")
+    {
         return Err(unsupported());
     }
     match media_type.essence_str() {
@@ -274,13 +297,11 @@ async fn receive(
             .map_err(late)?
             .map_err(late)?
             .transpose()
-            .map_err(|error| {
+            .map_err(|_| {
                 ApiError::new(
                     400,
                     "malformed_body",
-                    format!(
-                        "The file could not be read to its end: {error}. Nothing was imported."
-                    ),
+                    "The connection ended before the file was here in full. Nothing was imported.",
                 )
             })?;
         let is_last = chunk.is_none();
@@ -348,6 +369,15 @@ impl From<ImportError> for ApiError {
             ImportError::File(error) => Self::internal(error),
             ImportError::Db(error) => error.into(),
             ImportError::Api(error) => error,
+            ImportError::Partly { report, cause } => Self {
+                detail: format!(
+                    "The import stopped half-way: {} users were created, {} updated, and stay so. \
+                     Repeat the file with on_conflict=skip or update, which goes on where it stopped.",
+                    report.created, report.updated
+                )
+                .into(),
+                ..Self::from(*cause)
+            },
         }
     }
 }

@@ -527,3 +527,58 @@ async fn the_shell_imports_too() {
     let (is_well, _, told) = run(&["users.csv"]);
     assert!(!is_well && told.contains("the file is empty"), "{told}");
 }
+
+#[tokio::test]
+async fn passwords_are_taken_as_they_are() {
+    let app = TestApp::start().await;
+    app.user(json!({"email": "ada@example.com"})).await;
+    let csv = "email,password\nada@example.com,'-234567\n";
+    // A dry run hashes nothing, and still knows that something would change.
+    let dry = app.import("?on_conflict=update&dry_run=true", csv).await;
+    assert_eq!(counts(&dry), (0, 1, 0, 0), "{dry}");
+    let report = app.import("?on_conflict=update", csv).await;
+    assert_eq!(counts(&report), (0, 1, 0, 0), "{report}");
+}
+
+#[tokio::test]
+async fn compressed_files_are_refused_in_words() {
+    let app = TestApp::start().await;
+    let request = app
+        .request(Method::POST, "/users/import")
+        .header("content-type", "text/csv")
+        .header("content-encoding", "gzip")
+        .body(vec![0x1F, 0x8B]);
+    Answer::of(request.send().await.unwrap())
+        .await
+        .is_problem(415, "unsupported_content_encoding");
+}
+
+/// Somebody takes a name between the look and the write: all or nothing is tried again, not a 500.
+#[tokio::test]
+async fn a_crossed_atomic_import_is_tried_again() {
+    use diesel::{Connection, RunQueryDsl, sql_query};
+    let app = TestApp::start().await;
+    for email in ["lock7@example.com", "lock8@example.com"] {
+        app.user(json!({"email": email})).await;
+    }
+    let url = app.db.url.clone();
+    let other = std::thread::spawn(move || {
+        let mut connection = diesel::PgConnection::establish(&url).unwrap();
+        connection
+            .transaction(|connection| {
+                sql_query("UPDATE users SET username = 'clash' WHERE email = 'lock7@example.com'")
+                    .execute(connection)?;
+                sql_query("SELECT pg_sleep(1)").execute(connection)
+            })
+            .unwrap();
+    });
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    let csv = "username,email\nclash,lock8@example.com\n";
+    let report = app.import("?on_conflict=update&atomic=true", csv).await;
+    assert_eq!(
+        faults(&report),
+        [fault(2, "email", "already_exists")],
+        "{report}"
+    );
+    other.join().unwrap();
+}

@@ -56,6 +56,9 @@ impl<R: BufRead> Addresses<R> {
         loop {
             let buffer = self.source.fill_buf()?;
             if buffer.is_empty() {
+                if is_quoted {
+                    unquote(&mut piece);
+                }
                 return Ok(is_any.then_some(piece));
             }
             is_any = true;
@@ -76,12 +79,22 @@ impl<R: BufRead> Addresses<R> {
             self.source.consume(taken + usize::from(end.is_some()));
             if let Some(separator) = separator {
                 self.line += u32::from(separator == b'\n');
+                // A quote that is not closed on its line was none: nobody may vanish behind it.
+                if is_quoted {
+                    unquote(&mut piece);
+                }
                 if std::mem::take(&mut self.is_first) && piece.starts_with("\u{FEFF}".as_bytes()) {
                     piece.drain(..3);
                 }
                 return Ok(Some(piece));
             }
         }
+    }
+}
+
+fn unquote(piece: &mut [u8]) {
+    for byte in piece.iter_mut().filter(|byte| **byte == b'"') {
+        *byte = b' ';
     }
 }
 
@@ -109,16 +122,30 @@ fn read(number: u32, piece: &[u8]) -> Vec<Line> {
         })),
         Err(flaw) => refused(flaw),
     };
-    match text.split_once('<') {
-        Some((name, rest)) => {
-            let address = rest.split_once('>').map_or(rest, |(address, _)| address);
-            vec![of(name.trim().trim_matches('"'), address)]
+    let mut lines = Vec::new();
+    let mut rest = text;
+    while let Some((name, after)) = rest.split_once('<') {
+        let (address, behind) = after.split_once('>').unwrap_or((after, ""));
+        let name = name.trim_matches([' ', '\t', ',', ';']);
+        if name.starts_with('"') {
+            lines.push(of(name.trim_matches('"'), address));
+        } else {
+            // An address in front belongs to somebody else, who has no name.
+            let (others, name): (Vec<&str>, Vec<&str>) = name
+                .split([' ', '\t', ',', ';'])
+                .partition(|word| word.contains('@'));
+            lines.extend(others.into_iter().map(|word| of("", word)));
+            lines.push(of(name.join(" ").trim(), address));
         }
-        None => text
-            .split_whitespace()
-            .map(|address| of("", address))
-            .collect(),
+        rest = behind;
     }
+    let single = rest.split(|c: char| c.is_whitespace() || c == ',' || c == ';');
+    lines.extend(
+        single
+            .filter(|word| !word.is_empty())
+            .map(|word| of("", word)),
+    );
+    lines
 }
 
 #[cfg(test)]
@@ -160,6 +187,25 @@ mod tests {
         ]
         .map(|(line, name, shown)| (line, name.to_owned(), shown.map(str::to_owned)));
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn nobody_vanishes() {
+        let text = "Ada <ada1@x.yz> Bob <bob1@x.yz>\nAda \"the first <ada2@x.yz>, bob2@x.yz\n\
+            <c1@x.yz> c2@x.yz\nd1@x.yz Dee <d2@x.yz>\n\"e1@x.yz, e2@x.yz";
+        let found: Vec<_> = all(text.as_bytes())
+            .into_iter()
+            .map(|line| match line {
+                Line::User(row) => row.email().unwrap().split('@').next().unwrap().to_owned(),
+                Line::Faulty(faults) => faults[0].code.to_owned(),
+            })
+            .collect();
+        assert_eq!(
+            found,
+            [
+                "ada1", "bob1", "ada2", "bob2", "c1", "c2", "d1", "d2", "e1", "e2"
+            ]
+        );
     }
 
     #[test]

@@ -202,7 +202,7 @@ impl Columns {
             }
             let read = str::from_utf8(field)
                 .map_err(|_| not_utf8())
-                .and_then(|cell| reading.take(column, cells::unescaped(cell)));
+                .and_then(|cell| reading.take(column, cell));
             if let Err(flaw) = read {
                 faults.push(LineFault::of_cell(number, name, flaw));
             }
@@ -242,6 +242,11 @@ struct Reading {
 impl Reading {
     /// Takes one cell. A blank one says nothing; an attribute may be blank on purpose.
     fn take(&mut self, column: &Column, cell: &str) -> Result<(), Flaw> {
+        // No export holds a password, so nothing was added to it.
+        let cell = match column {
+            Column::Known(Known::Password) => cell,
+            _ => cells::unescaped(cell),
+        };
         let known = match column {
             Column::Known(known) if cell.trim().is_empty() || *known == Known::Passed => {
                 return Ok(());
@@ -326,12 +331,21 @@ impl<R: Read> UserRecords<R> {
         self.columns.has_passwords()
     }
 
-    /// Passes over a record; whether there was one.
+    /// Passes over a record that is not blank; whether there was one.
     ///
     /// # Errors
     /// When the source cannot be read.
     pub fn pass(&mut self) -> std::io::Result<bool> {
-        Ok(self.records.advance()?.is_some())
+        while let Some(outcome) = self.records.advance()? {
+            let is_blank = self
+                .records
+                .fields()
+                .all(|field| field.trim_ascii().is_empty());
+            if outcome != Outcome::Read || !is_blank {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The next record that is not blank.
