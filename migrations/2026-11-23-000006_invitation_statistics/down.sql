@@ -1,0 +1,1 @@
+DROP STATISTICS invitations_pending_end;
