@@ -21,6 +21,10 @@ const PURE: &[&str] = &[
     "users/csv/records.rs",
     "groups/domain.rs",
     "settings/mod.rs",
+    "devices/domain.rs",
+    "enrollments/domain.rs",
+    "enrollments/guessing.rs",
+    "enrollments/verdict.rs",
     "invitations/domain.rs",
     "invitations/ownership.rs",
     "invitations/plan.rs",
@@ -75,6 +79,28 @@ const RULES: &[(&str, &[&str])] = &[
         ],
     ),
     ("groups/queries.rs", &["crate::http", "actix_web"]),
+    (
+        "devices/",
+        &[
+            "crate::enrollments",
+            "crate::mail",
+            "crate::outbox",
+            "lettre",
+        ],
+    ),
+    ("devices/queries.rs", &["crate::http", "actix_web"]),
+    (
+        "enrollments/queries.rs",
+        &["crate::http", "actix_web", "crate::mail", "lettre"],
+    ),
+    (
+        "enrollments/enroll.rs",
+        &["crate::http", "actix_web", "lettre", "crate::outbox"],
+    ),
+    (
+        "limits.rs",
+        &["crate::http", "actix_web", "crate::db", "diesel"],
+    ),
     (
         "invitations/queries.rs",
         &["crate::http", "actix_web", "lettre"],

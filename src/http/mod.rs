@@ -27,9 +27,11 @@ use crate::{
     access::Access,
     clock::Clock,
     db::Db,
+    devices,
     embedded::mailbox::{self, Mailbox},
-    groups,
+    enrollments, groups,
     invitations::{self, letter::Writer},
+    limits::Limits,
     secrets::keys::KeyRing,
     users::{self, password::Hasher},
 };
@@ -42,6 +44,7 @@ pub struct State {
     pub keys: Arc<KeyRing>,
     pub access: Access,
     pub hasher: Hasher,
+    pub limits: Limits,
     pub writer: Arc<Writer>,
     pub routes: Routes,
     /// Rung when something was queued.
@@ -59,6 +62,8 @@ pub fn api(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
     users::http::routes(config);
     groups::http::routes(config);
     invitations::http::routes(config);
+    enrollments::http::routes(config);
+    devices::http::routes(config);
     system::routes(config);
 }
 

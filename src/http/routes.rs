@@ -5,6 +5,7 @@ use actix_web::{dev::ResourceDef, http::Method};
 use utoipa::openapi::{
     OpenApi, PathItem, RefOr,
     path::{Operation, ParameterIn},
+    security::SecurityRequirement,
 };
 
 /// How a path and a method fit the routes.
@@ -12,6 +13,8 @@ use utoipa::openapi::{
 pub enum Match {
     /// Anybody may call it.
     Public,
+    /// Anybody may call it, and whoever shows a key is somebody; it takes no query.
+    Open,
     /// Needs a key.
     Protected {
         /// Whether the operation takes query parameters; it names the unknown ones itself then.
@@ -32,15 +35,27 @@ struct Route {
 
 struct Known {
     method: Method,
-    is_public: bool,
+    access: Access,
     takes_query: bool,
+}
+
+/// What an operation's `security` list says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Access {
+    /// Empty.
+    Public,
+    /// Holds the empty requirement among others.
+    Open,
+    /// Says nothing: what holds for all.
+    Protected,
 }
 
 /// The table of all routes.
 pub struct Routes(Vec<Route>);
 
 impl Routes {
-    /// Reads the table. An operation with an empty `security` list is public.
+    /// Reads the table. An operation with an empty `security` list is public; one whose list holds the empty
+    /// requirement is open to those without a key, too.
     pub fn of(document: &OpenApi) -> Self {
         let mut routes: Vec<Route> = document
             .paths
@@ -52,7 +67,7 @@ impl Routes {
                 methods: operations(item)
                     .map(|(method, operation)| Known {
                         method,
-                        is_public: is_public(operation),
+                        access: access(operation),
                         takes_query: takes_query(operation),
                     })
                     .collect(),
@@ -64,7 +79,7 @@ impl Routes {
             parameters: 1,
             methods: vec![Known {
                 method: Method::GET,
-                is_public: true,
+                access: Access::Public,
                 takes_query: true,
             }],
         });
@@ -76,7 +91,7 @@ impl Routes {
     pub fn with_page(mut self, prefix: &'static str) -> Self {
         let known = |method| Known {
             method,
-            is_public: true,
+            access: Access::Public,
             takes_query: true,
         };
         self.0.insert(
@@ -96,9 +111,12 @@ impl Routes {
             return Match::Unknown;
         };
         match route.methods.iter().find(|known| known.method == method) {
-            Some(known) if known.is_public => Match::Public,
-            Some(known) => Match::Protected {
-                takes_query: known.takes_query,
+            Some(known) => match known.access {
+                Access::Public => Match::Public,
+                Access::Open => Match::Open,
+                Access::Protected => Match::Protected {
+                    takes_query: known.takes_query,
+                },
             },
             None => {
                 let mut names: Vec<&str> = route
@@ -116,8 +134,12 @@ impl Routes {
     }
 }
 
-fn is_public(operation: &Operation) -> bool {
-    operation.security.as_ref().is_some_and(Vec::is_empty)
+fn access(operation: &Operation) -> Access {
+    match &operation.security {
+        Some(any) if any.is_empty() => Access::Public,
+        Some(any) if any.contains(&SecurityRequirement::default()) => Access::Open,
+        _ => Access::Protected,
+    }
 }
 
 fn takes_query(operation: &Operation) -> bool {
