@@ -10,7 +10,7 @@ use crate::{
     error::ApiError,
     etag,
     http::{
-        State,
+        Register, State,
         extract::{Id, Params, tags},
         respond,
     },
@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Adds the handlers.
-pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
+pub fn routes(config: &mut impl Register) {
     config
         .service(list_devices)
         .service(get_device)

@@ -9,11 +9,11 @@ use super::{
 use crate::{
     access::Caller,
     error::ApiError,
-    http::{State, extract::Body},
+    http::{Register, State, extract::Body},
 };
 
 /// Adds the handlers.
-pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
+pub fn routes(config: &mut impl Register) {
     config.service(enroll_device);
 }
 
