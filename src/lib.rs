@@ -4,7 +4,7 @@
 //! - [`config`], [`startup`], [`telemetry`], [`clock`]: how the service is put together.
 //! - [`error`], [`wire`], [`etag`], [`paging`], [`keyset`], [`idempotency`]: what all requests share.
 //! - [`http`]: routes, middleware, the OpenAPI document. [`access`]: who calls.
-//! - [`users`], [`groups`], [`settings`], [`invitations`]: the features. [`secrets`]: PINs and tokens.
+//! - [`users`], [`groups`], [`settings`], [`invitations`], [`enrollments`]: the features. [`secrets`]: PINs and tokens.
 //! - [`mail`]: a message and the wire. [`outbox`]: the queue between the two.
 //! - [`db`], [`schema`]: Postgres. [`embedded`]: what one machine alone needs.
 //!
@@ -18,6 +18,7 @@ pub mod clock;
 pub mod config;
 pub mod db;
 pub mod embedded;
+pub mod enrollments;
 pub mod error;
 pub mod etag;
 pub mod groups;

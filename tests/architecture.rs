@@ -24,6 +24,8 @@ const PURE: &[&str] = &[
     "invitations/domain.rs",
     "invitations/ownership.rs",
     "invitations/plan.rs",
+    "enrollments/payload/mod.rs",
+    "enrollments/payload/fields.rs",
     "mail/catalogue.rs",
     "mail/message.rs",
     "mail/qr.rs",

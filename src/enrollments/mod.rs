@@ -1,0 +1,3 @@
+//! Enrolling: what a QR code says.
+
+pub mod payload;
