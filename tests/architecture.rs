@@ -27,6 +27,7 @@ const PURE: &[&str] = &[
     "enrollments/payload/mod.rs",
     "enrollments/payload/fields.rs",
     "mail/catalogue.rs",
+    "mail/engine.rs",
     "mail/message.rs",
     "mail/qr.rs",
     "outbox/backoff.rs",
