@@ -11,6 +11,7 @@ use diesel::{
     result::{DatabaseErrorKind, Error as DieselError},
 };
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use scheduled_thread_pool::ScheduledThreadPool;
 use tokio::sync::Semaphore;
 
 /// Every migration, inside the binary.
@@ -167,9 +168,12 @@ pub struct Db {
 impl Db {
     /// A pool of `size` connections, opened when they are first needed.
     pub fn new(url: &str, size: u32) -> Self {
+        // One thread opens connections and looks after their age: r2d2's own would be three a pool.
+        let threads = Arc::new(ScheduledThreadPool::new(1));
         let pool = |plans| {
             r2d2::Pool::builder()
                 .max_size(size)
+                .thread_pool(Arc::clone(&threads))
                 .min_idle(Some(0))
                 .test_on_check_out(false)
                 .connection_timeout(WAIT_FOR_CONNECTION)

@@ -17,7 +17,7 @@ use crate::{
     config::{Config, InstanceRole},
     db::{self, Db, DbError},
     embedded::mailbox::Mailbox,
-    http::{self, State, openapi, routes::Routes},
+    http::{self, State, routes::Routes},
     idempotency,
     invitations::{self, letter::Writer},
     mail::smtp::{SmtpLimits, SmtpPool},
@@ -219,14 +219,10 @@ impl Stopper {
 
 /// What this instance answers: a mere worker only says how it is.
 fn routes(role: InstanceRole) -> Routes {
-    let mut document = openapi::document();
-    if role == InstanceRole::Worker {
-        document
-            .paths
-            .paths
-            .retain(|path, _| matches!(path.as_str(), "/healthz" | "/readyz"));
+    match role {
+        InstanceRole::Worker => Routes::of_health(),
+        InstanceRole::Api | InstanceRole::All => Routes::all(),
     }
-    Routes::of(&document)
 }
 
 /// Mails that really go out should not lead to, or come from, this machine alone.

@@ -16,7 +16,7 @@ use crate::{
     error::{ApiError, Fault},
     etag,
     http::{
-        State,
+        Register, State,
         extract::{Body, Id, Params, SELECTION, tags},
         respond,
     },
@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Adds the handlers.
-pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
+pub fn routes(config: &mut impl Register) {
     config
         .service(list_groups)
         .service(create_group)

@@ -14,13 +14,13 @@ use actix_cors::Cors;
 use actix_web::{
     App,
     body::MessageBody,
-    dev::{ServiceFactory, ServiceRequest, ServiceResponse},
+    dev::{HttpServiceFactory, ServiceFactory, ServiceRequest, ServiceResponse},
     http::header,
     middleware::from_fn,
     web,
 };
 use tokio::sync::{Notify, Semaphore};
-use utoipa_actix_web::AppExt;
+use utoipa_actix_web::{OpenApiFactory, service_config::ServiceConfig};
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::{
@@ -52,8 +52,34 @@ pub struct State {
     pub local_only: bool,
 }
 
+/// Where the handlers are put: into a server, or into the document that describes them. Not into both at
+/// once: every thread of the server would keep the memory that the document took.
+pub trait Register {
+    /// Adds a handler; the first one that matches a request answers it.
+    fn service(&mut self, handler: impl HttpServiceFactory + OpenApiFactory + 'static)
+    -> &mut Self;
+}
+
+impl Register for web::ServiceConfig {
+    fn service(
+        &mut self,
+        handler: impl HttpServiceFactory + OpenApiFactory + 'static,
+    ) -> &mut Self {
+        self.service(handler)
+    }
+}
+
+impl Register for ServiceConfig<'_> {
+    fn service(
+        &mut self,
+        handler: impl HttpServiceFactory + OpenApiFactory + 'static,
+    ) -> &mut Self {
+        self.service(handler)
+    }
+}
+
 /// All routes of the API.
-pub fn api(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
+pub fn api(config: &mut impl Register) {
     // Before `/users/{id}`: the first match decides.
     users::transfer_http::routes(config);
     users::http::routes(config);
@@ -98,10 +124,8 @@ pub fn app(
         ])
         .max_age(3_600);
     App::new()
-        .into_utoipa_app()
         .app_data(state)
         .configure(api)
-        .into_app()
         .configure(|config| {
             if let Some(mailbox) = mailbox {
                 config.app_data(mailbox);

@@ -37,7 +37,7 @@ pub fn document() -> Document {
     let (_, mut document) = App::new()
         .into_utoipa_app()
         .openapi(Base::openapi())
-        .configure(api)
+        .configure(|config| api(config))
         .split_for_parts();
     document
         .components

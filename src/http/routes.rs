@@ -1,11 +1,17 @@
-//! Every route there is, read from the OpenAPI document: so the document, the 404s, the 405s and
-//! the gate cannot disagree.
+//! Every route there is, read from what the handlers tell the OpenAPI document: so the document, the
+//! 404s, the 405s and the gate cannot disagree.
 
-use actix_web::{dev::ResourceDef, http::Method};
+use actix_web::{
+    dev::{HttpServiceFactory, ResourceDef},
+    http::Method,
+};
 use utoipa::openapi::{
-    OpenApi, PathItem, RefOr,
+    PathItem, RefOr,
     path::{Operation, ParameterIn},
 };
+use utoipa_actix_web::OpenApiFactory;
+
+use super::{Register, api, system};
 
 /// How a path and a method fit the routes.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,27 +45,39 @@ struct Known {
 /// The table of all routes.
 pub struct Routes(Vec<Route>);
 
+impl Register for Routes {
+    /// Reads a handler's routes. An operation with an empty `security` list is public.
+    fn service(
+        &mut self,
+        handler: impl HttpServiceFactory + OpenApiFactory + 'static,
+    ) -> &mut Self {
+        for (path, item) in handler.paths().paths {
+            let methods = operations(&item).map(|(method, operation)| Known {
+                method,
+                is_public: is_public(operation),
+                takes_query: takes_query(operation),
+            });
+            let known = |route: &&mut Route| route.path.pattern() == Some(path.as_str());
+            match self.0.iter_mut().find(known) {
+                Some(route) => route.methods.extend(methods),
+                None => self.0.push(Route {
+                    path: ResourceDef::new(path.as_str()),
+                    parameters: path.matches('{').count(),
+                    methods: methods.collect(),
+                }),
+            }
+        }
+        self
+    }
+}
+
 impl Routes {
-    /// Reads the table. An operation with an empty `security` list is public.
-    pub fn of(document: &OpenApi) -> Self {
-        let mut routes: Vec<Route> = document
-            .paths
-            .paths
-            .iter()
-            .map(|(path, item)| Route {
-                path: ResourceDef::new(path.as_str()),
-                parameters: path.matches('{').count(),
-                methods: operations(item)
-                    .map(|(method, operation)| Known {
-                        method,
-                        is_public: is_public(operation),
-                        takes_query: takes_query(operation),
-                    })
-                    .collect(),
-            })
-            .collect();
+    /// All routes of the API and its documentation.
+    pub fn all() -> Self {
+        let mut routes = Self(Vec::new());
+        api(&mut routes);
         // The bundled documentation is made of files, not operations.
-        routes.push(Route {
+        routes.0.push(Route {
             path: ResourceDef::prefix("/docs"),
             parameters: 1,
             methods: vec![Known {
@@ -68,8 +86,15 @@ impl Routes {
                 takes_query: true,
             }],
         });
-        routes.sort_by_key(|route| route.parameters);
-        Self(routes)
+        routes.0.sort_by_key(|route| route.parameters);
+        routes
+    }
+
+    /// Only those that say how the service is.
+    pub fn of_health() -> Self {
+        let mut routes = Self(Vec::new());
+        system::health_routes(&mut routes);
+        routes
     }
 
     /// Adds a page for `enlist dev`, which looks after its own methods and callers.

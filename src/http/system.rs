@@ -6,15 +6,18 @@ use actix_web::{HttpResponse, get, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{State, openapi};
+use super::{Register, State, openapi};
 use crate::error::ApiError;
 
 /// Adds the handlers.
-pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
-    config
-        .service(get_health)
-        .service(get_readiness)
-        .service(get_openapi_document);
+pub fn routes(config: &mut impl Register) {
+    health_routes(config);
+    config.service(get_openapi_document);
+}
+
+/// What a mere worker answers, too.
+pub fn health_routes(config: &mut impl Register) {
+    config.service(get_health).service(get_readiness);
 }
 
 /// That all is well.

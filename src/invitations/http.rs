@@ -22,7 +22,7 @@ use crate::{
     access::Caller,
     error::{ApiError, Fault},
     http::{
-        State,
+        Register, State,
         extract::{Body, Id, Params, SELECTION},
         respond,
     },
@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// Adds the handlers.
-pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
+pub fn routes(config: &mut impl Register) {
     config
         .service(preview_invitations)
         .service(send_invitations)

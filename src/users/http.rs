@@ -16,7 +16,7 @@ use crate::{
     error::{ApiError, Fault},
     etag,
     http::{
-        State,
+        Register, State,
         extract::{Body, Id, Params, tags},
         respond,
     },
@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// Adds the handlers.
-pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
+pub fn routes(config: &mut impl Register) {
     config
         .service(list_users)
         .service(create_user)

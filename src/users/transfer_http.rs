@@ -29,7 +29,7 @@ use super::{
 use crate::{
     access::Caller,
     error::{ApiError, Fault},
-    http::{State, extract::Params, respond},
+    http::{Register, State, extract::Params, respond},
     idempotency::{self, Answer, Scope},
     wire::{Faults, QueryTypes},
 };
@@ -46,7 +46,7 @@ const WAIT_FOR_PLACE: Duration = Duration::from_secs(10);
 const UPLOAD_TIME: Duration = Duration::from_secs(30 * 60);
 
 /// Adds the handlers.
-pub fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig) {
+pub fn routes(config: &mut impl Register) {
     config
         .service(get_import_template)
         .service(import_users)
