@@ -27,6 +27,20 @@ string_enum! {
     }
 }
 
+impl Platform {
+    /// As its makers write it; nothing where it is none that has a name.
+    pub const fn shown(self) -> &'static str {
+        match self {
+            Self::Ios => "iOS",
+            Self::Ipados => "iPadOS",
+            Self::Macos => "macOS",
+            Self::Android => "Android",
+            Self::Windows => "Windows",
+            Self::Other => "",
+        }
+    }
+}
+
 checked_text!(
     /// The maker's number of a device: one line of 1 to 100 characters. Upper and lower case are the same.
     SerialNumber,

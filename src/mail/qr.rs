@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use png::{BitDepth, ColorType, DeflateCompression, Encoder, EncodingError, Filter};
-use qrcode::{Color, EcLevel, QrCode};
+use qrcode::{Color, EcLevel, QrCode, QrResult, Version, bits::Bits};
 
 /// Pixels of a module's side.
 pub(super) const MODULE_PX: u32 = 8;
@@ -41,6 +41,7 @@ struct Modules {
 impl Modules {
     fn of(payload: &str) -> Result<Self, QrError> {
         let code = QrCode::with_error_correction_level(payload, EcLevel::M)
+            .or_else(|_| as_bytes(payload))
             .map_err(|_| QrError::TooLong(payload.len()))?;
         let width = code.width() + 2 * QUIET_ZONE;
         let mut dark = vec![false; width * QUIET_ZONE];
@@ -56,6 +57,15 @@ impl Modules {
     fn rows(&self) -> impl Iterator<Item = &[bool]> {
         self.dark.chunks(self.width)
     }
+}
+
+/// The largest code, all in bytes: what alternates between digits, capitals and others can end up longer
+/// when it is split by its kinds of characters, as is done first.
+fn as_bytes(payload: &str) -> QrResult<QrCode> {
+    let mut bits = Bits::new(Version::Normal(40));
+    bits.push_byte_data(payload.as_bytes())?;
+    bits.push_terminator(EcLevel::M)?;
+    QrCode::with_bits(bits, EcLevel::M)
 }
 
 /// Draws a payload as PNG.
@@ -121,7 +131,7 @@ pub fn svg(payload: &str) -> Result<String, QrError> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use std::io::Cursor;
 
     use proptest::prelude::*;
