@@ -20,7 +20,7 @@ const PURE: &[&str] = &[
     "users/csv/columns.rs",
     "users/csv/records.rs",
     "groups/domain.rs",
-    "settings/mod.rs",
+    "settings/domain.rs",
     "invitations/domain.rs",
     "invitations/ownership.rs",
     "invitations/plan.rs",
@@ -56,7 +56,11 @@ const RULES: &[(&str, &[&str])] = &[
             "crate::http",
         ],
     ),
-    ("settings/", &["crate::db", "crate::http", "crate::outbox"]),
+    (
+        "settings/queries.rs",
+        &["crate::http", "actix_web", "lettre"],
+    ),
+    ("settings/", &["crate::mail", "crate::outbox", "lettre"]),
     ("outbox/", &["crate::http", "crate::users", "actix_web"]),
     (
         "users/queries.rs",
