@@ -17,6 +17,7 @@ use crate::{
     config::{Config, InstanceRole},
     db::{self, Db, DbError},
     embedded::mailbox::Mailbox,
+    enrollments::landing::render::Pages,
     http::{self, State, routes::Routes},
     idempotency,
     invitations::{self, letter::Writer},
@@ -89,6 +90,7 @@ impl App {
         if !config.smtp.is_loopback() {
             warn_of_local_names(&public_url, &hello);
         }
+        let pages = Pages::new(&config.branding)?;
         let writer = Arc::new(Writer::new(
             config.branding,
             config.from,
@@ -117,6 +119,7 @@ impl App {
             keys,
             hasher: Hasher::default(),
             writer,
+            pages,
             routes: match mailbox {
                 Some(_) => routes(config.role).with_page("/dev/mailbox"),
                 None => routes(config.role),

@@ -24,6 +24,8 @@ const PURE: &[&str] = &[
     "invitations/domain.rs",
     "invitations/ownership.rs",
     "invitations/plan.rs",
+    "enrollments/landing/page.rs",
+    "enrollments/landing/render.rs",
     "enrollments/payload/mod.rs",
     "enrollments/payload/fields.rs",
     "mail/catalogue.rs",

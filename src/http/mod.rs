@@ -28,6 +28,7 @@ use crate::{
     clock::Clock,
     db::Db,
     embedded::mailbox::{self, Mailbox},
+    enrollments::landing::{self, render::Pages},
     groups,
     invitations::{self, letter::Writer},
     secrets::keys::KeyRing,
@@ -43,6 +44,7 @@ pub struct State {
     pub access: Access,
     pub hasher: Hasher,
     pub writer: Arc<Writer>,
+    pub pages: Pages,
     pub routes: Routes,
     /// Rung when something was queued.
     pub bell: Arc<Notify>,
@@ -85,6 +87,7 @@ pub fn api(config: &mut impl Register) {
     users::http::routes(config);
     groups::http::routes(config);
     invitations::http::routes(config);
+    landing::http::routes(config);
     system::routes(config);
 }
 

@@ -26,6 +26,7 @@ use super::{api, problem::Problem};
         (name = "groups", description = "Users who are filtered by and invited together"),
         (name = "invitations", description = "Preview, send and look after invitations"),
         (name = "batches", description = "What became of a `send`"),
+        (name = "enrollment", description = "Where invitations lead to"),
         (name = "system", description = "The service itself"),
     ),
     components(schemas(Problem)),
