@@ -128,6 +128,7 @@ diesel::table! {
         resend_count -> Int4,
         last_sent_at -> Nullable<Timestamptz>,
         pin_locked_until -> Nullable<Timestamptz>,
+        registration_id -> Nullable<Uuid>,
         pin_tries -> Int4,
     }
 }
@@ -162,6 +163,41 @@ diesel::table! {
     secret_keys (id) {
         id -> Text,
         fingerprint -> Text,
+    }
+}
+
+diesel::table! {
+    setting_groups (setting_id, group_id) {
+        setting_id -> Uuid,
+        group_id -> Uuid,
+    }
+}
+
+diesel::table! {
+    setting_users (setting_id, user_id) {
+        setting_id -> Uuid,
+        user_id -> Uuid,
+    }
+}
+
+diesel::table! {
+    setting_versions (id) {
+        id -> Uuid,
+        body -> Jsonb,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    settings (id) {
+        id -> Uuid,
+        kind -> Text,
+        is_default -> Bool,
+        name -> Text,
+        priority -> Nullable<Int4>,
+        version_id -> Uuid,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
     }
 }
 
@@ -208,6 +244,11 @@ diesel::joinable!(invitations -> users (user_id));
 diesel::joinable!(messages -> enrollments (enrollment_id));
 diesel::joinable!(messages -> invitations (invitation_id));
 diesel::joinable!(pin_requests -> users (user_id));
+diesel::joinable!(setting_groups -> groups (group_id));
+diesel::joinable!(setting_groups -> settings (setting_id));
+diesel::joinable!(setting_users -> settings (setting_id));
+diesel::joinable!(setting_users -> users (user_id));
+diesel::joinable!(settings -> setting_versions (version_id));
 diesel::joinable!(user_activity -> invitations (latest_invitation_id));
 diesel::joinable!(user_activity -> users (user_id));
 
@@ -225,6 +266,10 @@ diesel::allow_tables_to_appear_in_same_query!(
     messages,
     pin_requests,
     secret_keys,
+    setting_groups,
+    setting_users,
+    setting_versions,
+    settings,
     user_activity,
     users,
 );

@@ -17,7 +17,7 @@ use crate::{
     config::{Config, InstanceRole},
     db::{self, Db, DbError},
     embedded::mailbox::Mailbox,
-    enrollments,
+    enrollments::{self, landing::render::Pages},
     http::{self, State, routes::Routes},
     idempotency,
     invitations::{self, letter::Writer},
@@ -91,6 +91,7 @@ impl App {
         if !config.smtp.is_loopback() {
             warn_of_local_names(&public_url, &hello);
         }
+        let pages = Pages::new(&config.branding)?;
         let writer = Arc::new(Writer::new(
             config.branding,
             config.from,
@@ -120,6 +121,7 @@ impl App {
             hasher: Hasher::default(),
             limits: Limits::new(config.limit_secrets, config.limit_key),
             writer,
+            pages,
             routes: match mailbox {
                 Some(_) => routes(config.role).with_page("/dev/mailbox"),
                 None => routes(config.role),

@@ -1,9 +1,10 @@
-//! Enrolling a device with what an invitation gave, and what a QR code says.
+//! Enrolling a device with what an invitation gave; what a QR code says, and the page that invitations lead to.
 
 pub mod domain;
 pub mod enroll;
 pub mod guessing;
 pub mod http;
+pub mod landing;
 pub mod payload;
 pub mod queries;
 pub mod verdict;

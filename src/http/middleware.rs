@@ -219,10 +219,13 @@ async fn known(request: &ServiceRequest, state: &State) -> Result<Caller, ApiErr
 /// What the framework refused by itself, in the one envelope of all errors.
 fn as_problem<B>(response: ServiceResponse<B>) -> ServiceResponse<EitherBody<B>> {
     let status = response.status();
+    // The framework itself refuses in plain text; a page that says 404 is ours, and for people.
     let is_ours = response
         .headers()
         .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind == "application/problem+json");
+        .is_some_and(|kind| {
+            kind == "application/problem+json" || kind == "text/html; charset=utf-8"
+        });
     if is_ours || !(status.is_client_error() || status.is_server_error()) {
         return response.map_into_left_body();
     }

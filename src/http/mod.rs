@@ -29,7 +29,8 @@ use crate::{
     db::Db,
     devices,
     embedded::mailbox::{self, Mailbox},
-    enrollments, groups,
+    enrollments::{self, landing::{self, render::Pages}},
+    groups,
     invitations::{self, letter::Writer},
     limits::Limits,
     secrets::keys::KeyRing,
@@ -46,6 +47,7 @@ pub struct State {
     pub hasher: Hasher,
     pub limits: Limits,
     pub writer: Arc<Writer>,
+    pub pages: Pages,
     pub routes: Routes,
     /// Rung when something was queued.
     pub bell: Arc<Notify>,
@@ -90,6 +92,7 @@ pub fn api(config: &mut impl Register) {
     invitations::http::routes(config);
     enrollments::http::routes(config);
     devices::http::routes(config);
+    landing::http::routes(config);
     system::routes(config);
 }
 

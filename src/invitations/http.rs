@@ -445,7 +445,7 @@ async fn get_invitation_qr_svg(
         .map_err(ApiError::internal)?;
     Ok(secret(&caller, id, "qr")
         .content_type("image/svg+xml")
-        .body(picture))
+        .body(picture.text))
 }
 
 async fn live_link(state: &State, id: Uuid) -> Result<String, ApiError> {

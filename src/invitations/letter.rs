@@ -131,6 +131,11 @@ impl Writer {
         self.reply_to.as_ref()
     }
 
+    /// The page on which devices are enrolled.
+    pub fn enroll_url(&self) -> String {
+        format!("{}/enroll", self.public_url)
+    }
+
     /// The link in a QR code.
     pub fn link(&self, token: &str) -> String {
         format!("{}/enroll/{token}", self.public_url)
@@ -149,7 +154,7 @@ impl Writer {
         note: Option<&str>,
     ) -> Result<Rendered, RenderError> {
         let link = self.link(&secrets.token);
-        let enroll_url = format!("{}/enroll", self.public_url);
+        let enroll_url = self.enroll_url();
         self.renderer.invitation(&InvitationMail {
             lang: to.lang,
             display_name: &to.display_name,

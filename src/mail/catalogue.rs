@@ -121,16 +121,36 @@ impl Lang {
     /// The best language for a wanted tag: the tag itself, else its beginnings (`fr-CA` → `fr`;
     /// RFC 4647 §3.4), else the service's own. Allocates nothing.
     pub fn negotiate(wanted: Option<&str>) -> Self {
-        let mut tag = wanted.unwrap_or_default();
+        wanted.and_then(Self::lookup).unwrap_or(Self::DEFAULT)
+    }
+
+    /// The best language for a wanted tag, if there is any.
+    pub fn lookup(mut tag: &str) -> Option<Self> {
         loop {
             if let Some(found) = Self::parse(tag) {
-                return found;
+                return Some(found);
             }
-            match tag.rfind(['-', '_']) {
-                Some(end) => tag = &tag[..end],
-                None => return Self::DEFAULT,
+            tag = &tag[..tag.rfind(['-', '_'])?];
+        }
+    }
+
+    /// The best language for an `Accept-Language` (RFC 9110 §12.5.4): of those that there are, the one
+    /// that is wanted most, the first of equals.
+    pub fn accepted(header: &str) -> Self {
+        let mut best = (0.0, Self::DEFAULT);
+        // More ranges than anybody has languages are not read.
+        for range in header.split(',').take(50) {
+            let mut parts = range.split(';').map(str::trim);
+            let found = parts.next().and_then(Self::lookup);
+            let quality = parts
+                .find_map(|part| part.strip_prefix("q="))
+                .map_or(1.0, |quality| quality.parse::<f32>().unwrap_or(0.0));
+            match found {
+                Some(lang) if quality > best.0 && quality <= 1.0 => best = (quality, lang),
+                _ => {}
             }
         }
+        best.1
     }
 
     fn language(self) -> &'static Language {
@@ -267,6 +287,26 @@ mod tests {
             (Some("日本語-fr"), "en"),
         ] {
             assert_eq!(Lang::negotiate(wanted).as_str(), found, "{wanted:?}");
+        }
+    }
+
+    #[test]
+    fn the_reader_s_browser_says_which_languages_it_wants() {
+        for (header, found) in [
+            ("", "en"),
+            ("fr", "fr"),
+            ("fr-CA,fr;q=0.9,en;q=0.8", "fr"),
+            ("de-DE, de;q=0.9, fr;q=0.5, en;q=0.4", "fr"),
+            ("en;q=0.3, fr ; q=0.7", "fr"),
+            ("en, fr", "en"),
+            ("fr;q=0, en;q=0.1", "en"),
+            ("fr;q=0", "en"),
+            ("tlh, *", "en"),
+            ("fr;q=x, en;q=0.1", "en"),
+            ("fr;q=2", "en"),
+            (";;,,fr;q=1.0;x", "fr"),
+        ] {
+            assert_eq!(Lang::accepted(header).as_str(), found, "{header}");
         }
     }
 

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::DateTime;
 use chrono_tz::Tz;
 use fluent_bundle::FluentArgs;
@@ -52,6 +53,15 @@ pub enum LogoError {
 }
 
 impl Logo {
+    /// The picture inside an address (RFC 2397), for pages.
+    pub fn data_url(&self) -> String {
+        format!(
+            "data:{};base64,{}",
+            self.content_type,
+            STANDARD.encode(&self.bytes)
+        )
+    }
+
     /// Bytes.
     const LARGEST: usize = 256 * 1024;
 

@@ -30,6 +30,13 @@ pub struct QrPng {
     pub width: u32,
 }
 
+/// A QR code as SVG.
+pub struct QrSvg {
+    pub text: String,
+    /// Of each side, with the quiet zone.
+    pub modules: usize,
+}
+
 /// The dark and light squares, with the quiet zone around them.
 struct Modules {
     /// Of each side.
@@ -107,7 +114,7 @@ pub fn png(payload: &str) -> Result<QrPng, QrError> {
 ///
 /// # Errors
 /// [`QrError`].
-pub fn svg(payload: &str) -> Result<String, QrError> {
+pub fn svg(payload: &str) -> Result<QrSvg, QrError> {
     let modules = Modules::of(payload)?;
     let mut path = String::with_capacity(modules.dark.len() * 5);
     for (y, row) in modules.rows().enumerate() {
@@ -122,12 +129,16 @@ pub fn svg(payload: &str) -> Result<String, QrError> {
     }
     let side = modules.width;
     let pixels = side * MODULE_PX as usize;
-    Ok(format!(
+    let text = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{pixels}\" height=\"{pixels}\" \
          viewBox=\"0 0 {side} {side}\" role=\"img\" shape-rendering=\"crispEdges\">\
          <title>QR code</title><rect width=\"{side}\" height=\"{side}\" fill=\"#fff\"/>\
          <path fill=\"#000\" d=\"{path}\"/></svg>"
-    ))
+    );
+    Ok(QrSvg {
+        text,
+        modules: side,
+    })
 }
 
 #[cfg(test)]
@@ -153,7 +164,7 @@ pub(crate) mod tests {
         (info, pixels)
     }
 
-    fn scan(side: usize, is_dark: impl Fn(usize, usize) -> bool) -> String {
+    pub(crate) fn scan(side: usize, is_dark: impl Fn(usize, usize) -> bool) -> String {
         let mut image = rqrr::PreparedImage::prepare_from_bitmap(side, side, is_dark);
         let grids = image.detect_grids();
         assert_eq!(grids.len(), 1);
@@ -168,7 +179,7 @@ pub(crate) mod tests {
     }
 
     /// The modules of one of our own SVGs, from its path.
-    fn svg_modules(svg: &str) -> (usize, Vec<bool>) {
+    pub(crate) fn svg_modules(svg: &str) -> (usize, Vec<bool>) {
         let number = |text: &str| text.parse::<usize>().unwrap();
         let side = svg.split("viewBox=\"0 0 ").nth(1).unwrap();
         let side = number(side.split(' ').next().unwrap());
@@ -216,7 +227,7 @@ pub(crate) mod tests {
 
     #[test]
     fn the_svg_is_as_specified() {
-        let svg = svg(LINK).unwrap();
+        let svg = svg(LINK).unwrap().text;
         let (side, dark) = svg_modules(&svg);
         let modules = Modules::of(LINK).unwrap();
         assert_eq!((side, &dark), (modules.width, &modules.dark));
@@ -240,7 +251,7 @@ pub(crate) mod tests {
         assert_eq!(scan_png(&png(&longest).unwrap().bytes), longest);
         let longer = "x".repeat(2_332);
         assert!(matches!(png(&longer), Err(QrError::TooLong(2_332))));
-        let error = svg(&longer).unwrap_err().to_string();
+        let error = svg(&longer).err().unwrap().to_string();
         assert!(!error.contains("xx"), "{error}");
     }
 
@@ -252,7 +263,7 @@ pub(crate) mod tests {
             link in "https?://[a-z0-9.-]{3,40}(:[0-9]{2,5})?/[A-Za-z0-9_/-]{0,160}"
         ) {
             prop_assert_eq!(scan_png(&png(&link).unwrap().bytes), &link[..]);
-            let (side, dark) = svg_modules(&svg(&link).unwrap());
+            let (side, dark) = svg_modules(&svg(&link).unwrap().text);
             prop_assert_eq!(scan(side * 3, |x, y| dark[y / 3 * side + x / 3]), &link[..]);
         }
 

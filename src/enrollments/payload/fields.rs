@@ -163,6 +163,31 @@ impl TokenUrl {
     pub fn with(&self, token: &str) -> String {
         self.as_str().replace(TOKEN, token)
     }
+
+    /// The address for somebody without a token, who has a PIN or a password instead: without the
+    /// parameter or the last part of the path that the token would be. `None` where it is elsewhere.
+    pub fn without_token(&self) -> Option<String> {
+        let text = self.as_str();
+        let (rest, fragment) = text.split_once('#').unwrap_or((text, ""));
+        let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let mut url = path.strip_suffix(TOKEN).unwrap_or(path).to_owned();
+        let parameters: Vec<&str> = query
+            .split('&')
+            .filter(|parameter| {
+                !parameter.is_empty()
+                    && parameter
+                        .split_once('=')
+                        .is_none_or(|(_, value)| value != TOKEN)
+            })
+            .collect();
+        if !parameters.is_empty() {
+            url = format!("{url}?{}", parameters.join("&"));
+        }
+        if !fragment.is_empty() && fragment != TOKEN {
+            url = format!("{url}#{fragment}");
+        }
+        (!url.contains(TOKEN)).then_some(url)
+    }
 }
 
 fn component_name(text: &str) -> Result<String, Flaw> {

@@ -311,3 +311,23 @@ fn the_largest_fit_into_a_picture() {
     );
     assert_eq!(qr::tests::scan_png(&qr::png(&text).unwrap().bytes), text);
 }
+
+#[test]
+fn who_has_no_token_is_led_to_the_same_address_without_it() {
+    for (with, without) in [
+        ("https://m.example/start", Some("https://m.example/start")),
+        ("https://m.example/e/{token}", Some("https://m.example/e/")),
+        ("https://m.example/e?t={token}", Some("https://m.example/e")),
+        (
+            "https://m.example/e?a=1&t={token}&b=2#top",
+            Some("https://m.example/e?a=1&b=2#top"),
+        ),
+        ("https://m.example/e#{token}", Some("https://m.example/e")),
+        ("https://m.example/{token}/start", None),
+        ("https://m.example/e?t=x{token}", None),
+        ("https://m.example/e#t={token}", None),
+    ] {
+        let url = TokenUrl::parse(with).unwrap();
+        assert_eq!(url.without_token().as_deref(), without, "{with}");
+    }
+}

@@ -1,0 +1,181 @@
+//! `/enroll`.
+
+use actix_web::{
+    HttpRequest, HttpResponse, get,
+    http::{
+        StatusCode,
+        header::{self, HeaderName},
+    },
+    web,
+};
+use chrono_tz::Tz;
+
+use super::{
+    page::{self, Device, Ended, Page, Ways},
+    queries::{self, Found},
+    render::Person,
+};
+use crate::{
+    error::ApiError,
+    http::{Register, State, problem::Problem},
+    mail::catalogue::Lang,
+    secrets::token,
+};
+
+/// Adds the handlers.
+pub fn routes(config: &mut impl Register) {
+    config
+        .service(get_landing_page)
+        .service(get_invitation_page);
+}
+
+const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
+
+/// Show the landing page
+///
+/// For people: what to do with a PIN or a password, for the device that it is opened on, in the reader's
+/// language (`Accept-Language`).
+#[utoipa::path(
+    tag = "enrollments", security(),
+    responses((status = 200, description = "The page", body = String, content_type = "text/html"))
+)]
+#[get("/enroll")]
+async fn get_landing_page(
+    state: web::Data<State>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let link = state.writer.enroll_url();
+    let page = page::general(device(&request), None, &link);
+    answer(&state, accepted(&request), StatusCode::OK, page, None).await
+}
+
+/// Show an invitation's landing page
+///
+/// For people, in the invitation's language: on a phone the steps for it and the way on to the device
+/// management, elsewhere the QR code to scan. Opening it never uses anything up. What has expired, was used, revoked
+/// or superseded is a 410 that says what to do; what is no token of ours is a 404, the same for all. Who asks for JSON
+/// gets these two as a problem.
+#[utoipa::path(
+    tag = "enrollments", security(), params(("token" = String, Path, description = "The token in a mail's link")),
+    responses(
+        (status = 200, description = "The page", body = String, content_type = "text/html"),
+        (status = 404, description = "No invitation has this token", content((String = "text/html"), (Problem = "application/problem+json"))),
+        (status = 410, description = "The invitation is over", content((String = "text/html"), (Problem = "application/problem+json"))),
+    )
+)]
+#[get("/enroll/{token}")]
+async fn get_invitation_page(
+    state: web::Data<State>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let token = request.match_info().query("token");
+    let now = state.clock.now();
+    let found = match token::verify(&state.keys, token) {
+        Ok(claims) => state
+            .db
+            .read(move |connection| queries::find(connection, claims.invitation, now))
+            .await?
+            .map(|found| (found, claims.counter)),
+        Err(token::Forged) => None,
+    };
+    let Some((found, counter)) = found else {
+        if wants_json(&request) {
+            return Err(ApiError::not_found("invitation"));
+        }
+        let page = page::unknown();
+        return answer(
+            &state,
+            accepted(&request),
+            StatusCode::NOT_FOUND,
+            page,
+            None,
+        )
+        .await;
+    };
+    let (ways, ended) = (Ways::default(), found.facts.ended(counter, now));
+    if let Some(why) = ended.filter(|_| wants_json(&request)) {
+        return Err(ApiError::new(
+            410,
+            "invitation_over",
+            format!("This invitation enrolls no more ({why})."),
+        ));
+    }
+    let (status, page) = match ended {
+        Some(why) => (StatusCode::GONE, page::ended(why, ways.allow_pin_request)),
+        None => {
+            let link = state.writer.link(token);
+            let device = device(&request);
+            let page = page::live(found.facts.method, &ways, device, token, &link);
+            (StatusCode::OK, page)
+        }
+    };
+    answer(&state, found.lang, status, page, Some((found, ended))).await
+}
+
+fn text(request: &HttpRequest, name: HeaderName) -> &str {
+    let value = request.headers().get(name);
+    value.and_then(|value| value.to_str().ok()).unwrap_or("")
+}
+
+fn device(request: &HttpRequest) -> Device {
+    Device::of(text(request, header::USER_AGENT))
+}
+
+fn accepted(request: &HttpRequest) -> Lang {
+    Lang::accepted(text(request, header::ACCEPT_LANGUAGE))
+}
+
+/// Programs get problems. Browsers name HTML, and who names nothing gets the page.
+fn wants_json(request: &HttpRequest) -> bool {
+    let accept = text(request, header::ACCEPT);
+    accept.contains("json") && !accept.contains("text/html")
+}
+
+async fn answer(
+    state: &web::Data<State>,
+    lang: Lang,
+    status: StatusCode,
+    page: Page,
+    about: Option<(Found, Option<Ended>)>,
+) -> Result<HttpResponse, ApiError> {
+    let pages = state.clone();
+    // A QR code takes milliseconds of a core: not on an async thread.
+    let html = web::block(move || {
+        let person = about.as_ref().map(|(found, ended)| person(found, *ended));
+        pages.pages.render(lang, &page, person.as_ref())
+    })
+    .await
+    .map_err(ApiError::internal)?
+    .map_err(ApiError::internal)?;
+    Ok(HttpResponse::build(status)
+        .content_type("text/html; charset=utf-8")
+        .insert_header((header::CONTENT_LANGUAGE, lang.as_str()))
+        .insert_header((
+            header::CONTENT_SECURITY_POLICY,
+            state.pages.security_policy(),
+        ))
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header((header::REFERRER_POLICY, "no-referrer"))
+        .insert_header((ROBOTS, "noindex, nofollow"))
+        .body(html))
+}
+
+/// Whose invitation it is, and until when what the page is about works or worked.
+fn person(found: &Found, ended: Option<Ended>) -> Person<'_> {
+    let (display_name, username, zone) = found
+        .user
+        .as_ref()
+        .map_or(("", "", None), |(name, username, zone)| {
+            (name.as_str(), username.as_str(), zone.as_deref())
+        });
+    let zone: Tz = zone.and_then(|zone| zone.parse().ok()).unwrap_or(Tz::UTC);
+    let until = match ended {
+        Some(Ended::Expired) => found.expires_at,
+        _ => found.facts.pin_expires_at.unwrap_or(found.expires_at),
+    };
+    Person {
+        display_name,
+        username,
+        until: until.with_timezone(&zone),
+    }
+}

@@ -1,0 +1,80 @@
+//! The invitation behind a token, in one statement.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use uuid::Uuid;
+
+use super::page::Facts;
+use crate::{
+    db::{DbError, stored},
+    invitations::{
+        domain::{Method, State},
+        letter,
+    },
+    mail::catalogue::Lang,
+    schema::{invitations, users},
+};
+
+/// An invitation, and for whom it is.
+pub struct Found {
+    pub facts: Facts,
+    pub lang: Lang,
+    pub expires_at: DateTime<Utc>,
+    /// Display name, username, time zone; gone with a deleted user.
+    pub user: Option<(String, String, Option<String>)>,
+}
+
+type Row = (
+    (String, String, String, i32),
+    (Option<DateTime<Utc>>, i16, DateTime<Utc>),
+    Option<(String, String, Option<String>)>,
+);
+
+/// What the page needs to know of an invitation.
+///
+/// # Errors
+/// When the database is away.
+pub fn find(
+    connection: &mut PgConnection,
+    id: Uuid,
+    now: DateTime<Utc>,
+) -> Result<Option<Found>, DbError> {
+    let row: Option<Row> = invitations::table
+        .find(id)
+        .left_join(users::table)
+        .select((
+            (
+                invitations::state,
+                invitations::method,
+                invitations::locale,
+                invitations::counter,
+            ),
+            (
+                invitations::pin_issued_at,
+                invitations::pin_lifetime_days,
+                invitations::expires_at,
+            ),
+            (users::display_name, users::username, users::time_zone).nullable(),
+        ))
+        .first(connection)
+        .optional()?;
+    let Some(((state, method, locale, counter), (issued, days, expires_at), user)) = row else {
+        return Ok(None);
+    };
+    let method = stored(&method, Method::from_name)?;
+    let state = match stored(&state, State::from_name)? {
+        State::Pending if expires_at <= now => State::Expired,
+        state => state,
+    };
+    Ok(Some(Found {
+        facts: Facts {
+            state,
+            method,
+            counter: u32::try_from(counter).unwrap_or(0),
+            pin_expires_at: letter::pin_expires_at(method, issued, days, expires_at),
+        },
+        lang: Lang::negotiate(Some(&locale)),
+        expires_at,
+        user,
+    }))
+}
