@@ -29,7 +29,10 @@ use crate::{
     db::Db,
     devices,
     embedded::mailbox::{self, Mailbox},
-    enrollments::{self, landing::{self, render::Pages}},
+    enrollments::{
+        self,
+        landing::{self, render::Pages},
+    },
     groups,
     invitations::{self, letter::Writer},
     limits::Limits,

@@ -81,7 +81,7 @@ pub fn json() -> Result<String, serde_json::Error> {
 
 /// Request bodies take no other fields than theirs: an unknown one is a 422.
 fn close_requests(document: &mut Document) {
-    const REQUESTS: [&str; 12] = [
+    const REQUESTS: [&str; 13] = [
         "CreateUser",
         "PatchUser",
         "SetPassword",
@@ -94,6 +94,7 @@ fn close_requests(document: &mut Document) {
         "Selection",
         "EnrollRequest",
         "DeviceReport",
+        "RequestPin",
     ];
     let Some(components) = &mut document.components else {
         return;
