@@ -21,6 +21,8 @@ const PURE: &[&str] = &[
     "users/csv/records.rs",
     "groups/domain.rs",
     "settings/domain.rs",
+    "settings/fields.rs",
+    "settings/resource.rs",
     "devices/domain.rs",
     "enrollments/domain.rs",
     "enrollments/guessing.rs",
