@@ -249,6 +249,10 @@ pub struct Config {
     pub keys: KeyRing,
     pub branding: Branding,
     pub cors_origins: Vec<String>,
+    /// Requests a second for each key that enrolls.
+    pub limit_key: NonZeroU32,
+    /// Sign-ins and public enrollments a second for each address; ten times as many at once.
+    pub limit_secrets: NonZeroU32,
     pub mail_connections: usize,
 }
 
@@ -366,10 +370,12 @@ impl ServeArgs {
             origins(&self.cors_origins).map_err(|problem| keep("ENLIST_CORS_ORIGINS", problem));
         let mail_connections = number(&self.mail_connections)
             .map_err(|problem| keep("ENLIST_MAIL_CONNECTIONS", problem));
+        let limit_key =
+            number(&self.limit_key).map_err(|problem| keep("ENLIST_LIMIT_KEY", problem));
+        let limit_secrets =
+            number(&self.limit_secrets).map_err(|problem| keep("ENLIST_LIMIT_SECRETS", problem));
         for (variable, text) in [
             ("ENLIST_LIMIT_CLIENT", Some(&self.limit_client)),
-            ("ENLIST_LIMIT_KEY", Some(&self.limit_key)),
-            ("ENLIST_LIMIT_SECRETS", Some(&self.limit_secrets)),
             ("ENLIST_MAIL_RATE", self.mail_rate.as_ref()),
         ] {
             if let Some(Err(problem)) = text.map(|text| number(text)) {
@@ -389,6 +395,8 @@ impl ServeArgs {
             support,
             logo,
             cors_origins,
+            limit_key,
+            limit_secrets,
             mail_connections,
         ) {
             (
@@ -403,6 +411,8 @@ impl ServeArgs {
                 Ok(support),
                 Ok(logo),
                 Ok(cors_origins),
+                Ok(limit_key),
+                Ok(limit_secrets),
                 Ok(mail_connections),
             ) if wrong.is_empty() => Ok(Config {
                 database_url: database_url.into(),
@@ -420,6 +430,8 @@ impl ServeArgs {
                     logo,
                 },
                 cors_origins,
+                limit_key,
+                limit_secrets,
                 mail_connections: mail_connections.get().min(256) as usize,
             }),
             _ => Err(ConfigErrors(wrong)),

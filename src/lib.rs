@@ -2,9 +2,9 @@
 //!
 //! # The rooms
 //! - [`config`], [`startup`], [`telemetry`], [`clock`]: how the service is put together.
-//! - [`error`], [`wire`], [`etag`], [`paging`], [`keyset`], [`idempotency`]: what all requests share.
-//! - [`http`]: routes, middleware, the OpenAPI document. [`access`]: who calls.
-//! - [`users`], [`groups`], [`settings`], [`invitations`], [`enrollments`]: the features. [`secrets`]: PINs and tokens.
+//! - [`error`], [`wire`], [`etag`], [`paging`], [`keyset`], [`prepared`], [`idempotency`]: what all requests share.
+//! - [`http`]: routes, middleware, the OpenAPI document. [`access`]: who calls; [`limits`]: how often.
+//! - [`users`], [`groups`], [`settings`], [`invitations`], [`enrollments`], [`devices`]: the features. [`secrets`]: PINs and tokens.
 //! - [`mail`]: a message and the wire. [`outbox`]: the queue between the two.
 //! - [`db`], [`schema`]: Postgres. [`embedded`]: what one machine alone needs.
 //!
@@ -17,6 +17,7 @@ pub mod access;
 pub mod clock;
 pub mod config;
 pub mod db;
+pub mod devices;
 pub mod embedded;
 pub mod enrollments;
 pub mod error;
@@ -26,9 +27,11 @@ pub mod http;
 pub mod idempotency;
 pub mod invitations;
 pub mod keyset;
+pub mod limits;
 pub mod mail;
 pub mod outbox;
 pub mod paging;
+pub mod prepared;
 pub mod schema;
 pub mod secrets;
 pub mod settings;

@@ -33,6 +33,42 @@ diesel::table! {
 }
 
 diesel::table! {
+    devices (id) {
+        id -> Uuid,
+        user_id -> Nullable<Uuid>,
+        serial_number -> Nullable<Text>,
+        device_id -> Nullable<Text>,
+        platform -> Text,
+        model -> Nullable<Text>,
+        os_version -> Nullable<Text>,
+        supervised -> Bool,
+        user_enrollment -> Bool,
+        ownership_requested -> Text,
+        ownership -> Text,
+        ownership_reason -> Text,
+        enrolled_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        retired_at -> Nullable<Timestamptz>,
+        search_text -> Text,
+    }
+}
+
+diesel::table! {
+    enrollments (id) {
+        id -> Uuid,
+        user_id -> Nullable<Uuid>,
+        invitation_id -> Nullable<Uuid>,
+        device_id -> Uuid,
+        method -> Text,
+        ownership_requested -> Text,
+        ownership -> Text,
+        ownership_reason -> Text,
+        confirmation_email -> Bool,
+        enrolled_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     group_members (group_id, user_id) {
         group_id -> Uuid,
         user_id -> Uuid,
@@ -46,6 +82,16 @@ diesel::table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         search_text -> Text,
+    }
+}
+
+diesel::table! {
+    guesses (subject) {
+        subject -> Uuid,
+        tries -> Int4,
+        locked_until -> Nullable<Timestamptz>,
+        looked_at -> Bool,
+        updated_at -> Timestamptz,
     }
 }
 
@@ -82,6 +128,8 @@ diesel::table! {
         resend_count -> Int4,
         last_sent_at -> Nullable<Timestamptz>,
         pin_locked_until -> Nullable<Timestamptz>,
+        registration_id -> Nullable<Uuid>,
+        pin_tries -> Int4,
     }
 }
 
@@ -89,8 +137,8 @@ diesel::table! {
     messages (id) {
         id -> Uuid,
         kind -> Text,
-        invitation_id -> Uuid,
-        batch_id -> Uuid,
+        invitation_id -> Nullable<Uuid>,
+        batch_id -> Nullable<Uuid>,
         state -> Text,
         attempts -> Int4,
         due_at -> Timestamptz,
@@ -99,6 +147,15 @@ diesel::table! {
         smtp_code -> Nullable<Int2>,
         enhanced_status -> Nullable<Text>,
         reason -> Nullable<Text>,
+        enrollment_id -> Nullable<Uuid>,
+    }
+}
+
+diesel::table! {
+    pin_requests (id) {
+        id -> Uuid,
+        user_id -> Uuid,
+        requested_at -> Timestamptz,
     }
 }
 
@@ -110,10 +167,46 @@ diesel::table! {
 }
 
 diesel::table! {
+    setting_groups (setting_id, group_id) {
+        setting_id -> Uuid,
+        group_id -> Uuid,
+    }
+}
+
+diesel::table! {
+    setting_users (setting_id, user_id) {
+        setting_id -> Uuid,
+        user_id -> Uuid,
+    }
+}
+
+diesel::table! {
+    setting_versions (id) {
+        id -> Uuid,
+        body -> Jsonb,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    settings (id) {
+        id -> Uuid,
+        kind -> Text,
+        is_default -> Bool,
+        name -> Text,
+        priority -> Nullable<Int4>,
+        version_id -> Uuid,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     user_activity (user_id) {
         user_id -> Uuid,
         last_invited_at -> Timestamptz,
         latest_invitation_id -> Nullable<Uuid>,
+        device_count -> Int4,
     }
 }
 
@@ -140,11 +233,22 @@ diesel::table! {
 }
 
 diesel::joinable!(batch_skips -> batches (batch_id));
+diesel::joinable!(devices -> users (user_id));
+diesel::joinable!(enrollments -> devices (device_id));
+diesel::joinable!(enrollments -> invitations (invitation_id));
+diesel::joinable!(enrollments -> users (user_id));
 diesel::joinable!(group_members -> groups (group_id));
 diesel::joinable!(group_members -> users (user_id));
 diesel::joinable!(invitations -> batches (batch_id));
 diesel::joinable!(invitations -> users (user_id));
+diesel::joinable!(messages -> enrollments (enrollment_id));
 diesel::joinable!(messages -> invitations (invitation_id));
+diesel::joinable!(setting_groups -> groups (group_id));
+diesel::joinable!(setting_groups -> settings (setting_id));
+diesel::joinable!(setting_users -> settings (setting_id));
+diesel::joinable!(setting_users -> users (user_id));
+diesel::joinable!(settings -> setting_versions (version_id));
+diesel::joinable!(pin_requests -> users (user_id));
 diesel::joinable!(user_activity -> invitations (latest_invitation_id));
 diesel::joinable!(user_activity -> users (user_id));
 
@@ -152,12 +256,20 @@ diesel::allow_tables_to_appear_in_same_query!(
     api_keys,
     batch_skips,
     batches,
+    devices,
+    enrollments,
     group_members,
     groups,
+    guesses,
     idempotency_keys,
     invitations,
     messages,
+    pin_requests,
     secret_keys,
+    setting_groups,
+    setting_users,
+    setting_versions,
+    settings,
     user_activity,
     users,
 );

@@ -17,10 +17,11 @@ use crate::{
     config::{Config, InstanceRole},
     db::{self, Db, DbError},
     embedded::mailbox::Mailbox,
-    enrollments::landing::render::Pages,
+    enrollments::{self, landing::render::Pages},
     http::{self, State, routes::Routes},
     idempotency,
     invitations::{self, letter::Writer},
+    limits::Limits,
     mail::smtp::{SmtpLimits, SmtpPool},
     outbox::worker::Worker,
     secrets::keys::KeyRing,
@@ -118,6 +119,7 @@ impl App {
             clock,
             keys,
             hasher: Hasher::default(),
+            limits: Limits::new(config.limit_secrets, config.limit_key),
             writer,
             pages,
             routes: match mailbox {
@@ -302,10 +304,13 @@ async fn tidy(db: Db, clock: Clock) {
         tokio::time::sleep(TIDY_EVERY).await;
         let now = clock.now();
         let done: Result<usize, DbError> = db
-            .transaction(move |connection| idempotency::forget_old(connection, now))
+            .transaction(move |connection| {
+                let tries = enrollments::queries::forget_old(connection, now)?;
+                Ok(tries + idempotency::forget_old(connection, now)?)
+            })
             .await;
         if let Err(error) = done {
-            tracing::warn!(%error, "old idempotency keys cannot be forgotten");
+            tracing::warn!(%error, "old idempotency keys and tries cannot be forgotten");
         }
     }
 }

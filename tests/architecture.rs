@@ -20,7 +20,11 @@ const PURE: &[&str] = &[
     "users/csv/columns.rs",
     "users/csv/records.rs",
     "groups/domain.rs",
-    "settings/mod.rs",
+    "settings/domain.rs",
+    "devices/domain.rs",
+    "enrollments/domain.rs",
+    "enrollments/guessing.rs",
+    "enrollments/verdict.rs",
     "invitations/domain.rs",
     "invitations/ownership.rs",
     "invitations/plan.rs",
@@ -30,6 +34,7 @@ const PURE: &[&str] = &[
     "enrollments/payload/fields.rs",
     "mail/catalogue.rs",
     "mail/engine.rs",
+    "mail/confirmation.rs",
     "mail/message.rs",
     "mail/qr.rs",
     "outbox/backoff.rs",
@@ -58,7 +63,11 @@ const RULES: &[(&str, &[&str])] = &[
             "crate::http",
         ],
     ),
-    ("settings/", &["crate::db", "crate::http", "crate::outbox"]),
+    (
+        "settings/queries.rs",
+        &["crate::http", "actix_web", "lettre"],
+    ),
+    ("settings/", &["crate::mail", "crate::outbox", "lettre"]),
     ("outbox/", &["crate::http", "crate::users", "actix_web"]),
     (
         "users/queries.rs",
@@ -80,6 +89,28 @@ const RULES: &[(&str, &[&str])] = &[
         ],
     ),
     ("groups/queries.rs", &["crate::http", "actix_web"]),
+    (
+        "devices/",
+        &[
+            "crate::enrollments",
+            "crate::mail",
+            "crate::outbox",
+            "lettre",
+        ],
+    ),
+    ("devices/queries.rs", &["crate::http", "actix_web"]),
+    (
+        "enrollments/queries.rs",
+        &["crate::http", "actix_web", "crate::mail", "lettre"],
+    ),
+    (
+        "enrollments/enroll.rs",
+        &["crate::http", "actix_web", "lettre", "crate::outbox"],
+    ),
+    (
+        "limits.rs",
+        &["crate::http", "actix_web", "crate::db", "diesel"],
+    ),
     (
         "invitations/queries.rs",
         &["crate::http", "actix_web", "lettre"],

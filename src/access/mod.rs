@@ -35,17 +35,22 @@ string_enum! {
 /// What a request wants to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Permission {
-    /// Look at users, groups, invitations and batches.
+    /// Look at users, groups, invitations, batches and devices.
     Read,
     /// Look at live PINs or a QR code.
     ReadSecrets,
-    /// Change users and groups; preview and send invitations.
+    /// Change users and groups; preview and send invitations; retire devices.
     Manage,
+    /// Enroll devices, and say what they are.
+    Enroll,
 }
 
 impl Permission {
     /// What a request needs: known before its body is read.
     pub fn for_route(method: &Method, path: &str) -> Self {
+        if path == "/enrollments" || path.starts_with("/enrollments/") {
+            return Self::Enroll;
+        }
         match path.rsplit('/').next() {
             Some("pin" | "pins" | "qr.png" | "qr.svg") => Self::ReadSecrets,
             _ if method == Method::GET => Self::Read,
@@ -59,7 +64,8 @@ impl Role {
         match self {
             Self::Admin | Self::Manager => true,
             Self::Reader => matches!(permission, Permission::Read),
-            Self::Enroller | Self::Provisioner => false,
+            Self::Enroller => matches!(permission, Permission::Enroll),
+            Self::Provisioner => false,
         }
     }
 }
@@ -72,6 +78,11 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// The key's id.
+    pub fn id(&self) -> Uuid {
+        self.id
+    }
+
     /// As it is kept with what the caller did: `api_key:<id>`.
     pub fn label(&self) -> String {
         format!("api_key:{}", self.id)
@@ -169,12 +180,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reader_sees_no_secret_and_machines_see_nothing() {
-        use Permission::{Manage, Read, ReadSecrets};
-        for permission in [Read, ReadSecrets, Manage] {
+    fn a_reader_sees_no_secret_and_an_enroller_only_enrolls() {
+        use Permission::{Enroll, Manage, Read, ReadSecrets};
+        for permission in [Read, ReadSecrets, Manage, Enroll] {
             assert!(Role::Admin.may(permission) && Role::Manager.may(permission));
-            assert!(!Role::Enroller.may(permission) && !Role::Provisioner.may(permission));
+            assert_eq!(Role::Enroller.may(permission), permission == Enroll);
+            assert!(!Role::Provisioner.may(permission));
         }
+        assert!(!Role::Reader.may(Enroll));
         assert!(
             Role::Reader.may(Read) && !Role::Reader.may(ReadSecrets) && !Role::Reader.may(Manage)
         );

@@ -1,4 +1,10 @@
-//! Enrolling: what a QR code says, and the page that invitations lead to.
+//! Enrolling a device with what an invitation gave, what a QR code says, and the page that invitations lead to.
 
+pub mod domain;
+pub mod enroll;
+pub mod guessing;
+pub mod http;
 pub mod landing;
 pub mod payload;
+pub mod queries;
+pub mod verdict;

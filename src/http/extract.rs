@@ -221,6 +221,7 @@ impl FromRequest for Id {
             Some("groups") => "group",
             Some("invitations") => "invitation",
             Some("batches") => "batch",
+            Some("devices") => "device",
             _ => "thing",
         };
         std::future::ready(id.map(Self).ok_or_else(|| ApiError::not_found(what)))

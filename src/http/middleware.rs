@@ -133,17 +133,25 @@ pub async fn gate<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-    match admit(&request).await {
+    let is_open = request
+        .app_data::<web::Data<State>>()
+        .is_some_and(|state| state.routes.find(request.method(), request.path()) == Match::Open);
+    let mut response = match admit(&request).await {
         Ok(caller) => {
             if let Some(caller) = caller {
                 request.extensions_mut().insert(caller);
             }
-            next.call(request)
-                .await
-                .map(ServiceResponse::map_into_left_body)
+            next.call(request).await?.map_into_left_body()
         }
-        Err(problem) => Ok(request.error_response(problem).map_into_right_body()),
+        Err(problem) => request.error_response(problem).map_into_right_body(),
+    };
+    // What is answered to a secret, right or wrong, is for nobody else.
+    if is_open {
+        response
+            .headers_mut()
+            .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
+    Ok(response)
 }
 
 async fn admit(request: &ServiceRequest) -> Result<Option<Caller>, ApiError> {
@@ -172,21 +180,40 @@ async fn admit(request: &ServiceRequest) -> Result<Option<Caller>, ApiError> {
             )
         }),
         Match::Public => Ok(None),
+        Match::Open => {
+            let caller = if request.headers().contains_key(header::AUTHORIZATION) {
+                let caller = known(request, state).await?;
+                state.limits.count_key(caller.id()).await?;
+                Some(caller)
+            } else {
+                let address = request.peer_addr().map(|address| address.ip());
+                state.limits.count_address(address).await?;
+                None
+            };
+            extract::refuse_query(request.query_string())?;
+            Ok(caller)
+        }
         Match::Protected { takes_query } => {
-            let header = request.headers().get(header::AUTHORIZATION);
-            let token = header
-                .and_then(|value| value.to_str().ok())
-                .and_then(|value| value.split_once(' '))
-                .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-                .map(|(_, token)| token.trim());
-            let caller = state.access.authenticate(token, state.clock.now()).await?;
-            caller.require(Permission::for_route(request.method(), request.path()))?;
+            let caller = known(request, state).await?;
             if !takes_query {
                 extract::refuse_query(request.query_string())?;
             }
             Ok(Some(caller))
         }
     }
+}
+
+/// Whoever holds the request's bearer token, if that role may do this.
+async fn known(request: &ServiceRequest, state: &State) -> Result<Caller, ApiError> {
+    let header = request.headers().get(header::AUTHORIZATION);
+    let token = header
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim());
+    let caller = state.access.authenticate(token, state.clock.now()).await?;
+    caller.require(Permission::for_route(request.method(), request.path()))?;
+    Ok(caller)
 }
 
 /// What the framework refused by itself, in the one envelope of all errors.

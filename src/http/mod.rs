@@ -27,10 +27,15 @@ use crate::{
     access::Access,
     clock::Clock,
     db::Db,
+    devices,
     embedded::mailbox::{self, Mailbox},
-    enrollments::landing::{self, render::Pages},
+    enrollments::{
+        self,
+        landing::{self, render::Pages},
+    },
     groups,
     invitations::{self, letter::Writer},
+    limits::Limits,
     secrets::keys::KeyRing,
     users::{self, password::Hasher},
 };
@@ -43,6 +48,7 @@ pub struct State {
     pub keys: Arc<KeyRing>,
     pub access: Access,
     pub hasher: Hasher,
+    pub limits: Limits,
     pub writer: Arc<Writer>,
     pub pages: Pages,
     pub routes: Routes,
@@ -88,6 +94,8 @@ pub fn api(config: &mut impl Register) {
     groups::http::routes(config);
     invitations::http::routes(config);
     landing::http::routes(config);
+    enrollments::http::routes(config);
+    devices::http::routes(config);
     system::routes(config);
 }
 

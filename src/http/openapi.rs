@@ -26,7 +26,8 @@ use super::{api, problem::Problem};
         (name = "groups", description = "Users who are filtered by and invited together"),
         (name = "invitations", description = "Preview, send and look after invitations"),
         (name = "batches", description = "What became of a `send`"),
-        (name = "enrollment", description = "Where invitations lead to"),
+        (name = "enrollments", description = "Enroll a device with what an invitation gave, and the page that leads there"),
+        (name = "devices", description = "What was enrolled"),
         (name = "system", description = "The service itself"),
     ),
     components(schemas(Problem)),
@@ -80,7 +81,7 @@ pub fn json() -> Result<String, serde_json::Error> {
 
 /// Request bodies take no other fields than theirs: an unknown one is a 422.
 fn close_requests(document: &mut Document) {
-    const REQUESTS: [&str; 10] = [
+    const REQUESTS: [&str; 12] = [
         "CreateUser",
         "PatchUser",
         "SetPassword",
@@ -91,6 +92,8 @@ fn close_requests(document: &mut Document) {
         "PreviewRequest",
         "SendRequest",
         "Selection",
+        "EnrollRequest",
+        "DeviceReport",
     ];
     let Some(components) = &mut document.components else {
         return;
@@ -115,6 +118,10 @@ fn problem(description: &str) -> Response {
 /// The answers that any operation may give, and the request id in every answer.
 fn add_common_answers(operation: &mut Operation, method: &HttpMethod) {
     let is_public = operation.security.as_ref().is_some_and(Vec::is_empty);
+    let is_open = operation
+        .security
+        .as_ref()
+        .is_some_and(|any| any.contains(&SecurityRequirement::default()));
 
     let takes_body = operation.request_body.is_some();
     let names = |wanted: ParameterIn, name: Option<&str>| {
@@ -137,6 +144,12 @@ fn add_common_answers(operation: &mut Operation, method: &HttpMethod) {
     if !is_public {
         add("401", "No key, or one that is not valid");
         add("403", "The key's role does not reach");
+    }
+    if is_open {
+        add(
+            "429",
+            "Too many requests from this address, or with this key",
+        );
     }
     if has_path_id {
         add("404", "There is no such thing");
@@ -194,6 +207,13 @@ fn add_common_answers(operation: &mut Operation, method: &HttpMethod) {
                 };
                 response.content.insert(media_type.to_owned(), content);
             }
+            if is_open {
+                let mut header = Header::default();
+                header.description = Some("`no-store`".to_owned());
+                response
+                    .headers
+                    .insert("Cache-Control".to_owned(), RefOr::T(header));
+            }
             let mut add = |name: &str, description: &str| {
                 let mut header = Header::default();
                 header.description = Some(description.to_owned());
@@ -210,7 +230,7 @@ fn add_common_answers(operation: &mut Operation, method: &HttpMethod) {
                 ),
                 "200" if is_list => add("Link", "The next page, with rel=\"next\" (RFC 8288)"),
                 "401" => add("WWW-Authenticate", "Bearer"),
-                "503" => add("Retry-After", "Seconds to wait"),
+                "429" | "503" => add("Retry-After", "Seconds to wait"),
                 "200" | "201" | "202" if is_idempotent => add(
                     "Idempotent-Replayed",
                     "`true` when this is the first answer again",

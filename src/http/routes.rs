@@ -8,6 +8,7 @@ use actix_web::{
 use utoipa::openapi::{
     PathItem, RefOr,
     path::{Operation, ParameterIn},
+    security::SecurityRequirement,
 };
 use utoipa_actix_web::OpenApiFactory;
 
@@ -18,6 +19,8 @@ use super::{Register, api, system};
 pub enum Match {
     /// Anybody may call it.
     Public,
+    /// Anybody may call it, and whoever shows a key is somebody; it takes no query.
+    Open,
     /// Needs a key.
     Protected {
         /// Whether the operation takes query parameters; it names the unknown ones itself then.
@@ -38,15 +41,27 @@ struct Route {
 
 struct Known {
     method: Method,
-    is_public: bool,
+    access: Access,
     takes_query: bool,
+}
+
+/// What an operation's `security` list says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Access {
+    /// Empty.
+    Public,
+    /// Holds the empty requirement among others.
+    Open,
+    /// Says nothing: what holds for all.
+    Protected,
 }
 
 /// The table of all routes.
 pub struct Routes(Vec<Route>);
 
 impl Register for Routes {
-    /// Reads a handler's routes. An operation with an empty `security` list is public.
+    /// Reads a handler's routes. An operation with an empty `security` list is public; one whose list holds
+    /// the empty requirement is open to those without a key, too.
     fn service(
         &mut self,
         handler: impl HttpServiceFactory + OpenApiFactory + 'static,
@@ -54,7 +69,7 @@ impl Register for Routes {
         for (path, item) in handler.paths().paths {
             let methods = operations(&item).map(|(method, operation)| Known {
                 method,
-                is_public: is_public(operation),
+                access: access(operation),
                 takes_query: takes_query(operation),
             });
             let known = |route: &&mut Route| route.path.pattern() == Some(path.as_str());
@@ -82,7 +97,7 @@ impl Routes {
             parameters: 1,
             methods: vec![Known {
                 method: Method::GET,
-                is_public: true,
+                access: Access::Public,
                 takes_query: true,
             }],
         });
@@ -101,7 +116,7 @@ impl Routes {
     pub fn with_page(mut self, prefix: &'static str) -> Self {
         let known = |method| Known {
             method,
-            is_public: true,
+            access: Access::Public,
             takes_query: true,
         };
         self.0.insert(
@@ -121,9 +136,12 @@ impl Routes {
             return Match::Unknown;
         };
         match route.methods.iter().find(|known| known.method == method) {
-            Some(known) if known.is_public => Match::Public,
-            Some(known) => Match::Protected {
-                takes_query: known.takes_query,
+            Some(known) => match known.access {
+                Access::Public => Match::Public,
+                Access::Open => Match::Open,
+                Access::Protected => Match::Protected {
+                    takes_query: known.takes_query,
+                },
             },
             None => {
                 let mut names: Vec<&str> = route
@@ -141,8 +159,12 @@ impl Routes {
     }
 }
 
-fn is_public(operation: &Operation) -> bool {
-    operation.security.as_ref().is_some_and(Vec::is_empty)
+fn access(operation: &Operation) -> Access {
+    match &operation.security {
+        Some(any) if any.is_empty() => Access::Public,
+        Some(any) if any.contains(&SecurityRequirement::default()) => Access::Open,
+        _ => Access::Protected,
+    }
 }
 
 fn takes_query(operation: &Operation) -> bool {

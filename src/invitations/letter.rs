@@ -5,10 +5,11 @@ use chrono_tz::Tz;
 use lettre::message::Mailbox;
 use uuid::Uuid;
 
-use super::domain::Method;
+use super::domain::{Method, Ownership};
 use crate::{
     mail::{
         catalogue::Lang,
+        confirmation::{ConfirmationMail, Owner},
         message::{Branding, Credential, InvitationMail, RenderError, Rendered, Renderer},
         mime::{self, Headers, MimeError},
     },
@@ -24,6 +25,15 @@ pub struct Addressee {
     /// IANA name; UTC where it is unknown.
     pub time_zone: Option<String>,
     pub lang: Lang,
+}
+
+impl Addressee {
+    fn zone(&self) -> Tz {
+        self.time_zone
+            .as_deref()
+            .and_then(|name| name.parse().ok())
+            .unwrap_or(Tz::UTC)
+    }
 }
 
 /// What the user enrolls with. `Debug` would show it, so there is none.
@@ -145,11 +155,6 @@ impl Writer {
     ) -> Result<Rendered, RenderError> {
         let link = self.link(&secrets.token);
         let enroll_url = self.enroll_url();
-        let zone: Tz = to
-            .time_zone
-            .as_deref()
-            .and_then(|name| name.parse().ok())
-            .unwrap_or(Tz::UTC);
         self.renderer.invitation(&InvitationMail {
             lang: to.lang,
             display_name: &to.display_name,
@@ -161,8 +166,35 @@ impl Writer {
                 Method::Qr => Credential::Qr { link: &link },
             },
             enroll_url: &enroll_url,
-            valid_until: until.with_timezone(&zone),
+            valid_until: until.with_timezone(&to.zone()),
             note,
+        })
+    }
+
+    /// Renders the confirmation of an enrollment.
+    ///
+    /// # Errors
+    /// When the message cannot be rendered.
+    pub fn confirmation(
+        &self,
+        to: &Addressee,
+        device: &str,
+        number: &str,
+        ownership: Ownership,
+        enrolled_at: DateTime<Utc>,
+    ) -> Result<Rendered, RenderError> {
+        self.renderer.confirmation(&ConfirmationMail {
+            lang: to.lang,
+            display_name: &to.display_name,
+            username: &to.username,
+            device,
+            number,
+            enrolled_at: enrolled_at.with_timezone(&to.zone()),
+            owner: match ownership {
+                Ownership::Undefined => Owner::Undefined,
+                Ownership::UserOwned => Owner::User,
+                Ownership::CompanyOwned => Owner::Company,
+            },
         })
     }
 

@@ -56,6 +56,33 @@ pub fn effective(
     }
 }
 
+/// Who owns a device that has enrolled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = EnrolledOwnership)]
+pub struct Decided {
+    /// What the invitation, or the user's setting, asked for.
+    pub requested: Ownership,
+    /// What it came to.
+    pub effective: Ownership,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Decides when a device enrolls.
+pub fn decided(
+    device: DeviceFacts,
+    method: Method,
+    requested: Ownership,
+    choice: Option<Ownership>,
+) -> Decided {
+    let (effective, reason) = effective(device, method, requested, choice);
+    Decided {
+        requested,
+        effective,
+        reason,
+    }
+}
+
 /// Ownership as answers show it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = DeviceOwnership)]

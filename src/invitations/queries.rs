@@ -133,7 +133,7 @@ impl Row {
 struct MessageRow {
     id: Uuid,
     kind: String,
-    invitation_id: Uuid,
+    invitation_id: Option<Uuid>,
     state: String,
     attempts: i32,
     last_attempt_at: Option<DateTime<Utc>>,
@@ -156,7 +156,7 @@ fn with_messages(
         .load(connection)?;
     for row in found {
         by_invitation
-            .entry(row.invitation_id)
+            .entry(row.invitation_id.unwrap_or_default())
             .or_default()
             .push(Message {
                 id: row.id,
@@ -206,12 +206,12 @@ macro_rules! filtered {
             None => query,
             Some(DeliveryState::None) => query.filter(diesel::dsl::not(exists(
                 messages::table
-                    .filter(messages::invitation_id.eq(invitations::id))
+                    .filter(messages::invitation_id.eq(invitations::id.nullable()))
                     .filter(messages::kind.eq("invitation")),
             ))),
             Some(delivery) => {
                 let newest = messages::table
-                    .filter(messages::invitation_id.eq(invitations::id))
+                    .filter(messages::invitation_id.eq(invitations::id.nullable()))
                     .filter(messages::kind.eq("invitation"))
                     .order(messages::id.desc())
                     .limit(1)

@@ -192,7 +192,7 @@ impl Renderer {
             Credential::PinAndPassword(pin) => ("invitation_pin_and_password", pin, ""),
             Credential::Qr { link } => ("invitation_qr", "", link),
         };
-        let mut inline: Vec<InlinePart> = self.logo.iter().cloned().collect();
+        let mut inline = self.logo();
         let mut qr_id = String::new();
         let mut qr_width = 0;
         if let Credential::Qr { link } = mail.credential {
@@ -219,10 +219,15 @@ impl Renderer {
         self.render(template, mail.lang, "subject", &values, inline)
     }
 
+    /// The organisation's picture, where there is one: every mail shows it.
+    pub(super) fn logo(&self) -> Vec<InlinePart> {
+        self.logo.iter().cloned().collect()
+    }
+
     /// The one way from a template to a mail, for every kind. The values join those that [`Renderer::new`]
     /// has given to all templates; `lang` is among them. `subject` is a message's key, with the
     /// organisation as its variable.
-    fn render(
+    pub(super) fn render(
         &self,
         template: &str,
         lang: Lang,

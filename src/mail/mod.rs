@@ -2,6 +2,7 @@
 //! Knows no feature and no database.
 
 pub mod catalogue;
+pub mod confirmation;
 pub mod engine;
 pub mod message;
 pub mod mime;

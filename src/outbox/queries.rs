@@ -13,47 +13,166 @@ use uuid::Uuid;
 use crate::db::{CUSTOM_PLAN, DbError};
 
 /// A message that this instance holds until `lease`, with all that it takes to send it.
-#[derive(Debug, Clone, QueryableByName)]
+#[derive(Debug, Clone)]
 pub struct Claimed {
-    #[diesel(sql_type = SqlUuid)]
     pub id: Uuid,
     /// Also the fencing token: a result counts only while the message has this number.
-    #[diesel(sql_type = Int4)]
     pub attempts: i32,
-    #[diesel(sql_type = Timestamptz)]
     pub queued_at: DateTime<Utc>,
-    #[diesel(sql_type = SqlUuid)]
-    pub invitation_id: Uuid,
-    #[diesel(sql_type = SqlUuid)]
-    pub batch_id: Uuid,
-    #[diesel(sql_type = Text)]
-    pub invitation_state: String,
-    #[diesel(sql_type = Text)]
-    pub method: String,
-    #[diesel(sql_type = Text)]
-    pub locale: String,
-    #[diesel(sql_type = Text)]
-    pub key_id: String,
-    #[diesel(sql_type = Int4)]
-    pub counter: i32,
-    #[diesel(sql_type = Int2)]
-    pub pin_length: i16,
-    #[diesel(sql_type = Int2)]
-    pub pin_lifetime_days: i16,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    pub pin_issued_at: Option<DateTime<Utc>>,
-    #[diesel(sql_type = Timestamptz)]
-    pub expires_at: DateTime<Utc>,
-    #[diesel(sql_type = Nullable<Text>)]
-    pub note: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
     pub display_name: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
     pub username: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
     pub email: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
     pub time_zone: Option<String>,
+    pub locale: Option<String>,
+    pub about: About,
+}
+
+/// What a message is about.
+#[derive(Debug, Clone)]
+pub enum About {
+    Invitation(Invited),
+    Enrollment(Enrolled),
+}
+
+/// What an invitation's message is made of.
+#[derive(Debug, Clone)]
+pub struct Invited {
+    pub invitation_id: Uuid,
+    pub state: String,
+    pub method: String,
+    pub key_id: String,
+    pub counter: i32,
+    pub pin_length: i16,
+    pub pin_lifetime_days: i16,
+    pub pin_issued_at: Option<DateTime<Utc>>,
+    pub expires_at: DateTime<Utc>,
+    pub note: Option<String>,
+}
+
+/// What an enrollment's message is made of.
+#[derive(Debug, Clone)]
+pub struct Enrolled {
+    pub enrollment_id: Uuid,
+    pub enrolled_at: DateTime<Utc>,
+    pub ownership: String,
+    pub platform: String,
+    pub model: Option<String>,
+    pub number: String,
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
+    #[diesel(sql_type = Int4)]
+    attempts: i32,
+    #[diesel(sql_type = Timestamptz)]
+    queued_at: DateTime<Utc>,
+    #[diesel(sql_type = Nullable<Text>)]
+    display_name: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    username: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    email: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    time_zone: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    locale: Option<String>,
+    #[diesel(embed)]
+    invitation: InvitationRow,
+    #[diesel(embed)]
+    enrollment: EnrollmentRow,
+}
+
+#[derive(QueryableByName)]
+struct InvitationRow {
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    invitation_id: Option<Uuid>,
+    #[diesel(sql_type = Nullable<Text>)]
+    invitation_state: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    method: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    key_id: Option<String>,
+    #[diesel(sql_type = Nullable<Int4>)]
+    counter: Option<i32>,
+    #[diesel(sql_type = Nullable<Int2>)]
+    pin_length: Option<i16>,
+    #[diesel(sql_type = Nullable<Int2>)]
+    pin_lifetime_days: Option<i16>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    pin_issued_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    expires_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Text>)]
+    note: Option<String>,
+}
+
+#[derive(QueryableByName)]
+struct EnrollmentRow {
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    enrollment_id: Option<Uuid>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    enrolled_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Text>)]
+    ownership: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    platform: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    model: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    number: Option<String>,
+}
+
+impl Row {
+    fn claimed(self) -> Result<Claimed, DbError> {
+        let about = self
+            .enrollment
+            .about()
+            .or_else(|| self.invitation.about())
+            .ok_or_else(|| DbError::Stored(format!("message {}", self.id)))?;
+        Ok(Claimed {
+            id: self.id,
+            attempts: self.attempts,
+            queued_at: self.queued_at,
+            display_name: self.display_name,
+            username: self.username,
+            email: self.email,
+            time_zone: self.time_zone,
+            locale: self.locale,
+            about,
+        })
+    }
+}
+
+impl InvitationRow {
+    fn about(self) -> Option<About> {
+        Some(About::Invitation(Invited {
+            invitation_id: self.invitation_id?,
+            state: self.invitation_state?,
+            method: self.method?,
+            key_id: self.key_id?,
+            counter: self.counter?,
+            pin_length: self.pin_length?,
+            pin_lifetime_days: self.pin_lifetime_days?,
+            pin_issued_at: self.pin_issued_at,
+            expires_at: self.expires_at?,
+            note: self.note,
+        }))
+    }
+}
+
+impl EnrollmentRow {
+    fn about(self) -> Option<About> {
+        Some(About::Enrollment(Enrolled {
+            enrollment_id: self.enrollment_id?,
+            enrolled_at: self.enrolled_at?,
+            ownership: self.ownership?,
+            platform: self.platform?,
+            model: self.model,
+            number: self.number?,
+        }))
+    }
 }
 
 /// Claims up to `limit` messages that are due, also those whose lease has ended: their instance is
@@ -69,7 +188,7 @@ pub fn claim(
 ) -> Result<Vec<Claimed>, DbError> {
     // A generic plan cannot know how few these are, and would read the whole table.
     connection.batch_execute(CUSTOM_PLAN)?;
-    Ok(diesel::sql_query(
+    let rows: Vec<Row> = diesel::sql_query(
         "WITH due AS (
             SELECT id FROM messages
             WHERE state IN ('queued', 'sending', 'deferred') AND due_at <= $1
@@ -78,32 +197,38 @@ pub fn claim(
             UPDATE messages m
             SET state = 'sending', attempts = m.attempts + 1, due_at = $2, last_attempt_at = $1
             FROM due WHERE m.id = due.id
-            RETURNING m.id, m.attempts, m.created_at, m.invitation_id, m.batch_id
+            RETURNING m.id, m.attempts, m.created_at, m.invitation_id, m.enrollment_id
         )
-        SELECT c.id, c.attempts, c.created_at AS queued_at, c.invitation_id, c.batch_id,
-            i.state AS invitation_state, i.method, i.locale, i.key_id, i.counter, i.pin_length, i.pin_lifetime_days,
-            i.pin_issued_at, i.expires_at, b.note, u.display_name, u.username, u.email, u.time_zone
+        SELECT c.id, c.attempts, c.created_at AS queued_at,
+            u.display_name, u.username, u.email, u.time_zone, coalesce(i.locale, u.locale) AS locale,
+            i.id AS invitation_id, i.state AS invitation_state, i.method, i.key_id, i.counter, i.pin_length,
+            i.pin_lifetime_days, i.pin_issued_at, i.expires_at, b.note,
+            e.id AS enrollment_id, e.enrolled_at, e.ownership, d.platform, d.model,
+            coalesce(d.serial_number, d.device_id) AS number
         FROM claimed c
-        JOIN invitations i ON i.id = c.invitation_id
-        JOIN batches b ON b.id = i.batch_id
-        LEFT JOIN users u ON u.id = i.user_id",
+        LEFT JOIN invitations i ON i.id = c.invitation_id
+        LEFT JOIN batches b ON b.id = i.batch_id
+        LEFT JOIN enrollments e ON e.id = c.enrollment_id
+        LEFT JOIN devices d ON d.id = e.device_id
+        LEFT JOIN users u ON u.id = coalesce(e.user_id, i.user_id)",
     )
     .bind::<Timestamptz, _>(now)
     .bind::<Timestamptz, _>(lease_until)
     .bind::<BigInt, _>(i64::try_from(limit).unwrap_or(i64::MAX))
-    .load(connection)?)
+    .load(connection)?;
+    rows.into_iter().map(Row::claimed).collect()
 }
 
 #[derive(QueryableByName)]
 struct Kept {
     #[diesel(sql_type = SqlUuid)]
     id: Uuid,
-    #[diesel(sql_type = Text)]
-    state: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    state: Option<String>,
 }
 
 /// Keeps messages that are still being worked on. Gives those that are still ours, each with the
-/// state that its invitation has now.
+/// state that its invitation has now, if it is about one.
 ///
 /// # Errors
 /// When the database is away.
@@ -111,13 +236,13 @@ pub fn renew(
     connection: &mut PgConnection,
     held: &[(Uuid, i32)],
     lease_until: DateTime<Utc>,
-) -> Result<HashMap<Uuid, String>, DbError> {
+) -> Result<HashMap<Uuid, Option<String>>, DbError> {
     let (ids, attempts): (Vec<Uuid>, Vec<i32>) = held.iter().copied().unzip();
     let kept: Vec<Kept> = diesel::sql_query(
         "UPDATE messages m SET due_at = $3
-         FROM unnest($1, $2) AS h(id, attempts), invitations i
-         WHERE m.id = h.id AND m.attempts = h.attempts AND m.state = 'sending' AND i.id = m.invitation_id
-         RETURNING m.id, i.state",
+         FROM unnest($1, $2) AS h(id, attempts)
+         WHERE m.id = h.id AND m.attempts = h.attempts AND m.state = 'sending'
+         RETURNING m.id, (SELECT i.state FROM invitations i WHERE i.id = m.invitation_id AND m.kind <> 'confirmation') AS state",
     )
     .bind::<Array<SqlUuid>, _>(ids)
     .bind::<Array<Int4>, _>(attempts)
@@ -155,7 +280,6 @@ pub fn give_back(
 pub struct Settled {
     pub id: Uuid,
     pub attempts: i32,
-    pub invitation_id: Uuid,
     /// `accepted`, `deferred`, `failed` or `suppressed`.
     pub state: &'static str,
     /// When to try again, if `deferred`.
@@ -175,15 +299,15 @@ pub struct Settled {
 pub fn settle(connection: &mut PgConnection, results: &[Settled]) -> Result<(), DbError> {
     diesel::sql_query(
         "WITH result AS (
-            SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)
-                AS r(id, attempts, invitation_id, state, due_at, smtp_code, enhanced_status, reason, handed_over_at)
+            SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8)
+                AS r(id, attempts, state, due_at, smtp_code, enhanced_status, reason, handed_over_at)
         ), settled AS (
             UPDATE messages m
             SET state = r.state, due_at = r.due_at, smtp_code = r.smtp_code,
                 enhanced_status = r.enhanced_status, reason = r.reason
             FROM result r
             WHERE m.id = r.id AND m.attempts = r.attempts AND m.state = 'sending'
-            RETURNING r.invitation_id, r.handed_over_at, r.state
+            RETURNING m.invitation_id, m.kind, r.handed_over_at, r.state
         )
         UPDATE invitations i
         SET pin_issued_at = CASE
@@ -191,11 +315,11 @@ pub fn settle(connection: &mut PgConnection, results: &[Settled]) -> Result<(), 
                 ELSE s.handed_over_at
             END,
             last_sent_at = CASE WHEN s.state = 'accepted' THEN s.handed_over_at ELSE i.last_sent_at END
-        FROM settled s WHERE i.id = s.invitation_id AND s.handed_over_at IS NOT NULL",
+        FROM settled s
+        WHERE i.id = s.invitation_id AND s.kind <> 'confirmation' AND s.handed_over_at IS NOT NULL",
     )
     .bind::<Array<SqlUuid>, _>(results.iter().map(|r| r.id).collect::<Vec<_>>())
     .bind::<Array<Int4>, _>(results.iter().map(|r| r.attempts).collect::<Vec<_>>())
-    .bind::<Array<SqlUuid>, _>(results.iter().map(|r| r.invitation_id).collect::<Vec<_>>())
     .bind::<Array<Text>, _>(results.iter().map(|r| r.state).collect::<Vec<_>>())
     .bind::<Array<Timestamptz>, _>(results.iter().map(|r| r.due_at).collect::<Vec<_>>())
     .bind::<Array<Nullable<Int2>>, _>(results.iter().map(|r| r.smtp_code).collect::<Vec<_>>())

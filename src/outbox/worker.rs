@@ -20,17 +20,19 @@ use uuid::Uuid;
 
 use super::{
     backoff::next_try,
-    queries::{self, Claimed, Settled},
+    queries::{self, About, Claimed, Enrolled, Invited, Settled},
 };
 use crate::{
     clock::Clock,
     db::{Db, DbError},
+    devices::domain::Platform,
     invitations::{
-        domain::Method,
+        domain::{Method, Ownership},
         letter::{Addressee, Secrets, Writer, valid_until},
     },
     mail::{
         catalogue::Lang,
+        message::Rendered,
         smtp::{Delivery, Failure, SmtpPool},
     },
     secrets::keys::KeyRing,
@@ -282,16 +284,20 @@ impl Worker {
             return;
         }
         let (asked_at, lease_until) = (Instant::now(), self.lease_until());
-        let renewed: Result<HashMap<Uuid, String>, DbError> = self
+        let renewed: Result<HashMap<Uuid, Option<String>>, DbError> = self
             .db
             .transaction(move |connection| queries::renew(connection, &held, lease_until))
             .await;
         match renewed {
             Ok(mut kept) => {
                 round.waiting.retain_mut(|claimed| {
-                    kept.remove(&claimed.id)
-                        .map(|state| claimed.invitation_state = state)
-                        .is_some()
+                    let Some(state) = kept.remove(&claimed.id) else {
+                        return false;
+                    };
+                    if let (About::Invitation(invited), Some(state)) = (&mut claimed.about, state) {
+                        invited.state = state;
+                    }
+                    true
                 });
                 round.seen_at = asked_at;
                 round.renew_at = asked_at + RENEW_EVERY;
@@ -315,16 +321,21 @@ impl Worker {
     }
 
     async fn deliver(&self, claimed: Claimed) -> Settled {
-        let span = tracing::info_span!(
-            "message", message_id = %claimed.id, invitation_id = %claimed.invitation_id, batch_id = %claimed.batch_id
-        );
-        let (id, attempts, invitation_id) = (claimed.id, claimed.attempts, claimed.invitation_id);
+        let span = match &claimed.about {
+            About::Invitation(invited) => tracing::info_span!(
+                "message", message_id = %claimed.id, invitation_id = %invited.invitation_id
+            ),
+            About::Enrollment(enrolled) => tracing::info_span!(
+                "message", message_id = %claimed.id, enrollment_id = %enrolled.enrollment_id
+            ),
+        };
+        let (id, attempts) = (claimed.id, claimed.attempts);
         let now = self.clock.now();
         let again_at = next_try(
             id,
             tries(attempts),
             claimed.queued_at,
-            claimed.expires_at,
+            good_until(&claimed),
             now,
         );
         AssertUnwindSafe(self.try_once(claimed))
@@ -336,7 +347,6 @@ impl Worker {
                 Settled {
                     id,
                     attempts,
-                    invitation_id,
                     state: if again_at.is_some() {
                         "deferred"
                     } else {
@@ -356,7 +366,6 @@ impl Worker {
         let ended = |state, reason: &str| Settled {
             id: claimed.id,
             attempts: claimed.attempts,
-            invitation_id: claimed.invitation_id,
             state,
             due_at: now,
             smtp_code: None,
@@ -364,11 +373,13 @@ impl Worker {
             reason: Some(reason.to_owned()),
             handed_over_at: None,
         };
-        if claimed.invitation_state != "pending" {
-            return ended("suppressed", &claimed.invitation_state);
-        }
-        if claimed.expires_at <= now {
-            return ended("failed", "expired");
+        if let About::Invitation(invited) = &claimed.about {
+            if invited.state != "pending" {
+                return ended("suppressed", &invited.state);
+            }
+            if invited.expires_at <= now {
+                return ended("failed", "expired");
+            }
         }
         let Some(to) = addressee(&claimed) else {
             return ended("failed", "no_email");
@@ -395,7 +406,7 @@ impl Worker {
                     smtp_code: i16::try_from(reply.code).ok(),
                     enhanced_status: reply.enhanced_status,
                     handed_over_at: Some(self.clock.now()),
-                    ..ended("accepted", &secrets.hidden(&reply.text))
+                    ..ended("accepted", &hidden(secrets.as_ref(), &reply.text))
                 }
             }
             Delivery::GiveUp(failure) => {
@@ -404,14 +415,17 @@ impl Worker {
                     status = failure.enhanced_status,
                     "refused for good"
                 );
-                self.refused(ended("failed", &secrets.hidden(&failure.reason)), failure)
+                self.refused(
+                    ended("failed", &hidden(secrets.as_ref(), &failure.reason)),
+                    failure,
+                )
             }
             Delivery::Retry(failure) => {
                 let at = next_try(
                     claimed.id,
                     tries(claimed.attempts),
                     claimed.queued_at,
-                    claimed.expires_at,
+                    good_until(&claimed),
                     self.clock.now(),
                 );
                 // A server's words may hold the address; ours, when no server spoke, do not.
@@ -425,7 +439,7 @@ impl Worker {
                 );
                 let mut settled = ended(
                     if at.is_some() { "deferred" } else { "failed" },
-                    &secrets.hidden(&failure.reason),
+                    &hidden(secrets.as_ref(), &failure.reason),
                 );
                 settled.due_at = at.unwrap_or(now);
                 self.refused(settled, failure)
@@ -442,47 +456,91 @@ impl Worker {
         }
     }
 
-    /// Derives the secrets and makes the mail.
+    /// Makes the mail, and derives the secrets in it, if it has any.
     fn write(
         &self,
         claimed: &Claimed,
         to: &Addressee,
         now: DateTime<Utc>,
-    ) -> Result<(lettre::address::Envelope, Vec<u8>, Secrets), String> {
-        let method = Method::from_name(&claimed.method).ok_or("unknown method")?;
-        let key = self
-            .keys
-            .require(&claimed.key_id)
-            .map_err(|error| error.to_string())?;
-        let secrets = Secrets::derive(
-            key,
-            claimed.invitation_id,
-            u32::try_from(claimed.counter).map_err(|_| "bad counter")?,
-            u8::try_from(claimed.pin_length).map_err(|_| "bad PIN length")?,
-        );
-        let lifetime = u8::try_from(claimed.pin_lifetime_days).map_err(|_| "bad PIN lifetime")?;
-        let until = valid_until(
-            method,
-            claimed.pin_issued_at.unwrap_or(now),
-            lifetime,
-            claimed.expires_at,
-        );
-        // A lost answer began the PIN's life, and it ended before the mail was accepted: it begins anew.
-        let until = if until <= now {
-            valid_until(method, now, lifetime, claimed.expires_at)
-        } else {
-            until
+    ) -> Result<(lettre::address::Envelope, Vec<u8>, Option<Secrets>), String> {
+        let (rendered, secrets) = match &claimed.about {
+            About::Invitation(invited) => {
+                let (rendered, secrets) = self.invitation(invited, to, now)?;
+                (rendered, Some(secrets))
+            }
+            About::Enrollment(enrolled) => (self.confirmation(enrolled, to)?, None),
         };
-        let rendered = self
-            .writer
-            .invitation(to, method, &secrets, until, claimed.note.as_deref())
-            .map_err(|error| error.to_string())?;
         let mail = self
             .writer
             .seal(to, claimed.id, now, &rendered)
             .map_err(|error| error.to_string())?;
         Ok((mail.envelope().clone(), mail.formatted(), secrets))
     }
+
+    fn invitation(
+        &self,
+        invited: &Invited,
+        to: &Addressee,
+        now: DateTime<Utc>,
+    ) -> Result<(Rendered, Secrets), String> {
+        let method = Method::from_name(&invited.method).ok_or("unknown method")?;
+        let key = self
+            .keys
+            .require(&invited.key_id)
+            .map_err(|error| error.to_string())?;
+        let secrets = Secrets::derive(
+            key,
+            invited.invitation_id,
+            u32::try_from(invited.counter).map_err(|_| "bad counter")?,
+            u8::try_from(invited.pin_length).map_err(|_| "bad PIN length")?,
+        );
+        let lifetime = u8::try_from(invited.pin_lifetime_days).map_err(|_| "bad PIN lifetime")?;
+        let until = valid_until(
+            method,
+            invited.pin_issued_at.unwrap_or(now),
+            lifetime,
+            invited.expires_at,
+        );
+        // A lost answer began the PIN's life, and it ended before the mail was accepted: it begins anew.
+        let until = if until <= now {
+            valid_until(method, now, lifetime, invited.expires_at)
+        } else {
+            until
+        };
+        let rendered = self
+            .writer
+            .invitation(to, method, &secrets, until, invited.note.as_deref())
+            .map_err(|error| error.to_string())?;
+        Ok((rendered, secrets))
+    }
+
+    fn confirmation(&self, enrolled: &Enrolled, to: &Addressee) -> Result<Rendered, String> {
+        let ownership = Ownership::from_name(&enrolled.ownership).ok_or("unknown ownership")?;
+        let platform = Platform::from_name(&enrolled.platform).ok_or("unknown platform")?;
+        self.writer
+            .confirmation(
+                to,
+                enrolled.model.as_deref().unwrap_or(platform.shown()),
+                &enrolled.number,
+                ownership,
+                enrolled.enrolled_at,
+            )
+            .map_err(|error| error.to_string())
+    }
+}
+
+/// Until when a message is worth sending.
+fn good_until(claimed: &Claimed) -> DateTime<Utc> {
+    match &claimed.about {
+        About::Invitation(invited) => invited.expires_at,
+        // As long as any message is tried.
+        About::Enrollment(_) => DateTime::<Utc>::MAX_UTC,
+    }
+}
+
+/// A server's words without the secrets in them.
+fn hidden(secrets: Option<&Secrets>, text: &str) -> String {
+    secrets.map_or_else(|| text.to_owned(), |secrets| secrets.hidden(text))
 }
 
 /// At least one, whatever is stored.
@@ -497,6 +555,6 @@ fn addressee(claimed: &Claimed) -> Option<Addressee> {
         username: claimed.username.clone()?,
         email: claimed.email.clone()?,
         time_zone: claimed.time_zone.clone(),
-        lang: Lang::negotiate(Some(&claimed.locale)),
+        lang: Lang::negotiate(claimed.locale.as_deref()),
     })
 }

@@ -18,6 +18,8 @@ pub enum Purpose {
     Fingerprint,
     /// What tells this key from another one under the same id.
     Identity,
+    /// The row that counts guesses at a name behind which there is nothing.
+    Nobody,
 }
 
 impl Purpose {
@@ -28,6 +30,7 @@ impl Purpose {
             Self::Cursor => b"enlist/cursor/v1\0",
             Self::Fingerprint => b"enlist/fingerprint/v1\0",
             Self::Identity => b"enlist/identity/v1\0",
+            Self::Nobody => b"enlist/nobody/v1\0",
         }
     }
 }
@@ -191,6 +194,8 @@ mod tests {
             Purpose::Token,
             Purpose::Cursor,
             Purpose::Fingerprint,
+            Purpose::Identity,
+            Purpose::Nobody,
         ]
         .map(|purpose| ring.signing().mac(purpose, &[b"same"]));
         for (index, mac) in macs.iter().enumerate() {

@@ -325,7 +325,7 @@ fn lock(
 
 /// Delete a user
 ///
-/// A pending invitation is revoked; invitations and batches stay, without the person.
+/// A pending invitation is revoked; invitations, batches and retired devices stay, without the person.
 #[utoipa::path(
     tag = "users",
     params(
@@ -334,6 +334,7 @@ fn lock(
     ),
     responses(
         (status = 204, description = "Deleted"),
+        (status = 409, description = "`user_has_devices`: the user holds devices", body = crate::http::problem::Problem),
         (status = 412, description = "The user has changed since", body = crate::http::problem::Problem),
     )
 )]
@@ -350,6 +351,13 @@ async fn delete_user(
         .transaction(move |connection| {
             let now = clock.now();
             let user = lock(connection, id, wanted.as_ref(), now)?;
+            if user.device_count > 0 {
+                return Err(ApiError::new(
+                    409,
+                    "user_has_devices",
+                    "The user holds devices; retire them first, with DELETE /devices/{id}.",
+                ));
+            }
             if user.invite_status == InviteStatus::Pending {
                 send::end_pending(connection, std::iter::once(id), "revoked", now)?;
             }

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use argon2::{Algorithm, Argon2, Params, Version, password_hash::PasswordHasher};
+use argon2::{
+    Algorithm, Argon2, Params, Version,
+    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
+};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 
@@ -37,44 +40,83 @@ impl Hasher {
     /// # Errors
     /// 503 when there is no place in time; 500 when the operating system has no randomness for the salt.
     pub async fn hash(&self, password: Password) -> Result<SecretString, ApiError> {
+        self.at_a_place(move || {
+            let salt = clock::random_bytes::<16>().map_err(|error| error.to_string())?;
+            Ok(hashed(password.expose(), &salt)?.into())
+        })
+        .await
+    }
+
+    /// Whether a password is the one behind a PHC string. Where there is none it is not, after as much work.
+    ///
+    /// # Errors
+    /// 503 when there is no place in time; 500 when what is stored is no PHC string.
+    pub async fn verify(
+        &self,
+        given: SecretString,
+        stored: Option<SecretString>,
+    ) -> Result<bool, ApiError> {
+        self.at_a_place(move || {
+            let Some(stored) = stored else {
+                hashed(&given, &[0; 16])?;
+                return Ok(false);
+            };
+            let stored =
+                PasswordHash::new(stored.expose_secret()).map_err(|error| error.to_string())?;
+            let given = given.expose_secret().as_bytes();
+            Ok(Argon2::default().verify_password(given, &stored).is_ok())
+        })
+        .await
+    }
+
+    async fn at_a_place<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, String> + Send + 'static,
+    ) -> Result<T, ApiError> {
         let _place = tokio::time::timeout(WAIT_FOR_PLACE, self.places.acquire())
             .await
             .map_err(|_| ApiError {
-                detail: "Too many passwords are being set at once. Nothing was changed; try again shortly.".into(),
+                detail: "Too many passwords are being looked at at once. Nothing was changed; try again shortly.".into(),
                 ..ApiError::unavailable(5, "all places for hashing are taken")
             })?
             .map_err(ApiError::internal)?;
-        tokio::task::spawn_blocking(move || {
-            let params =
-                Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|error| error.to_string())?;
-            let salt = clock::random_bytes::<16>().map_err(|error| error.to_string())?;
-            let hash = Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-                .hash_password_with_salt(password.expose().expose_secret().as_bytes(), &salt)
-                .map_err(|error| error.to_string())?;
-            Ok::<_, String>(SecretString::from(hash.to_string()))
-        })
-        .await
-        .map_err(ApiError::internal)?
-        .map_err(ApiError::internal)
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(ApiError::internal)?
+            .map_err(ApiError::internal)
     }
+}
+
+fn hashed(password: &SecretString, salt: &[u8]) -> Result<String, String> {
+    let params = Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|error| error.to_string())?;
+    let hash = Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+        .hash_password_with_salt(password.expose_secret().as_bytes(), salt)
+        .map_err(|error| error.to_string())?;
+    Ok(hash.to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use argon2::password_hash::{PasswordVerifier, phc::PasswordHash};
 
     #[tokio::test]
     async fn hashes_say_their_parameters_and_verify() {
         let password = Password::parse("correct horse").unwrap();
-        let hash = Hasher::default().hash(password).await.unwrap();
+        let hasher = Hasher::default();
+        let hash = hasher.hash(password).await.unwrap();
         let text = hash.expose_secret();
         assert!(
             text.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
             "{text}"
         );
-        let parsed = PasswordHash::new(text).unwrap();
-        let verify = |given: &str| Argon2::default().verify_password(given.as_bytes(), &parsed);
-        assert!(verify("correct horse").is_ok() && verify("wrong horse").is_err());
+        for (given, stored, right) in [
+            ("correct horse", Some(hash.clone()), true),
+            ("wrong horse", Some(hash.clone()), false),
+            ("correct horse", None, false),
+        ] {
+            assert_eq!(hasher.verify(given.into(), stored).await.unwrap(), right);
+        }
+        let broken = hasher.verify("x".into(), Some("no hash".into())).await;
+        assert_eq!(broken.unwrap_err().status, 500);
     }
 }

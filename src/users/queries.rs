@@ -60,6 +60,7 @@ type Row = (
     DateTime<Utc>,
     DateTime<Utc>,
     DateTime<Utc>,
+    i32,
     Option<Newest>,
 );
 
@@ -92,6 +93,7 @@ macro_rules! user_columns {
             users::created_at,
             users::updated_at,
             user_activity::last_invited_at,
+            user_activity::device_count,
             (
                 invitations::state,
                 invitations::expires_at,
@@ -127,6 +129,7 @@ fn shown(
         created_at,
         updated_at,
         last_invited_at,
+        device_count,
         newest,
     ) = row;
     let serde_json::Value::Object(attributes) = attributes else {
@@ -158,7 +161,7 @@ fn shown(
         pin_status: pin.map(|pin| pin.status(now)),
         pin_issued_at: pin.map(|pin| pin.issued_at),
         pin_expires_at: pin.map(|pin| pin.expires_at),
-        device_count: 0,
+        device_count: device_count.into(),
         created_at,
         updated_at,
     })

@@ -436,7 +436,6 @@ async fn a_dead_instances_messages_are_taken_over_within_a_minute() {
     let late = enlist::outbox::queries::Settled {
         id: claimed[0].id,
         attempts: claimed[0].attempts,
-        invitation_id: claimed[0].invitation_id,
         state: "failed",
         due_at: now,
         smtp_code: None,

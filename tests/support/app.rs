@@ -45,6 +45,10 @@ pub struct Setup {
     pub branding: Branding,
     pub cors_origins: Vec<String>,
     pub clock: Clock,
+    /// Public enrollments a second.
+    pub limit_secrets: u32,
+    /// Enrollments a second with a key.
+    pub limit_key: u32,
 }
 
 impl Default for Setup {
@@ -60,6 +64,9 @@ impl Default for Setup {
             },
             cors_origins: Vec::new(),
             clock: Clock::fixed(start_of_time()),
+            // Tests come from one address.
+            limit_secrets: 1_000_000,
+            limit_key: 1_000_000,
         }
     }
 }
@@ -77,6 +84,8 @@ pub fn config(db: &TestDb, sink: &SmtpSink, setup: &Setup) -> Config {
         keys: KeyRing::parse(&setup.keys).unwrap(),
         branding: setup.branding.clone(),
         cors_origins: setup.cors_origins.clone(),
+        limit_key: setup.limit_key.try_into().unwrap(),
+        limit_secrets: setup.limit_secrets.try_into().unwrap(),
         mail_connections: 4,
     }
 }

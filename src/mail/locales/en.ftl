@@ -21,6 +21,22 @@ why = You receive this message because an administrator at { $org } has invited 
 unexpected = Not expecting it? You can ignore this message: nothing happens unless you enroll.
 questions = Questions? { $support }
 
+# After an enrollment
+confirmation-subject = Your device is enrolled at { $org }
+confirmation-preheader = Enrolled { $at }
+confirmation-title = Your device is enrolled
+confirmation-intro = A device has been enrolled at { $org } for the user { $username }. There is nothing more to do.
+confirmation-device = Device
+confirmation-number = Serial number or id
+confirmation-when = Enrolled
+confirmation-owner = Owner
+confirmation-user-owned = You: it is your own device
+confirmation-company-owned = { $org }
+confirmation-not-you-title = It was not you?
+confirmation-not-you-support = Then somebody else has enrolled a device in your name. Tell { $support } at once.
+confirmation-not-you = Then somebody else has enrolled a device in your name. Tell your administrator at { $org } at once.
+confirmation-why = You receive this message because { $org } confirms every enrollment. You need not answer it.
+
 # With a PIN
 preheader-pin = Your PIN is in this message. It works until { $until }.
 pin-title = Your PIN

@@ -20,6 +20,22 @@ why = Vous recevez ce message parce qu’un administrateur chez { $org } a invit
 unexpected = Vous ne vous y attendiez pas ? Vous pouvez ignorer ce message : il ne se passe rien tant que vous n’enregistrez pas d’appareil.
 questions = Des questions ? { $support }
 
+# Après un enregistrement
+confirmation-subject = Votre appareil est enregistré chez { $org }
+confirmation-preheader = Enregistré le { $at }
+confirmation-title = Votre appareil est enregistré
+confirmation-intro = Un appareil a été enregistré chez { $org } pour l’utilisateur { $username }. Il ne vous reste rien à faire.
+confirmation-device = Appareil
+confirmation-number = Numéro de série ou identifiant
+confirmation-when = Enregistré le
+confirmation-owner = Propriétaire
+confirmation-user-owned = Vous : c’est votre propre appareil
+confirmation-company-owned = { $org }
+confirmation-not-you-title = Ce n’était pas vous ?
+confirmation-not-you-support = Quelqu’un d’autre a donc enregistré un appareil en votre nom. Signalez-le sans attendre à { $support }.
+confirmation-not-you = Quelqu’un d’autre a donc enregistré un appareil en votre nom. Signalez-le sans attendre à votre administrateur chez { $org }.
+confirmation-why = Vous recevez ce message parce que { $org } confirme chaque enregistrement. Il n’appelle pas de réponse.
+
 # Avec un code PIN
 preheader-pin = Votre code PIN se trouve dans ce message. Il est valable jusqu’au { $until }.
 pin-title = Votre code PIN

@@ -1,0 +1,12 @@
+DELETE FROM messages WHERE invitation_id IS NULL OR batch_id IS NULL;
+DROP INDEX messages_one_confirmation;
+ALTER TABLE messages DROP CONSTRAINT messages_about;
+ALTER TABLE messages DROP COLUMN enrollment_id;
+ALTER TABLE messages ALTER COLUMN batch_id SET NOT NULL;
+ALTER TABLE messages ALTER COLUMN invitation_id SET NOT NULL;
+DROP TABLE pin_requests;
+DROP TABLE guesses;
+ALTER TABLE invitations DROP COLUMN pin_tries;
+ALTER TABLE user_activity DROP COLUMN device_count;
+DROP TABLE enrollments;
+DROP TABLE devices;

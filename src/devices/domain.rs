@@ -1,0 +1,125 @@
+//! What a device is. Pure.
+
+use chrono::{DateTime, Utc};
+use deserr::Deserr;
+use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use crate::{
+    checked_text,
+    invitations::ownership::Decided,
+    paging::Limit,
+    string_enum,
+    users::domain::SearchText,
+    wire::{Faults, QueryTypes, line},
+};
+
+string_enum! {
+    /// What runs on a device.
+    Platform {
+        Ios = "ios",
+        Ipados = "ipados",
+        Macos = "macos",
+        Android = "android",
+        Windows = "windows",
+        Other = "other",
+    }
+}
+
+impl Platform {
+    /// As its makers write it; nothing where it is none that has a name.
+    pub const fn shown(self) -> &'static str {
+        match self {
+            Self::Ios => "iOS",
+            Self::Ipados => "iPadOS",
+            Self::Macos => "macOS",
+            Self::Android => "Android",
+            Self::Windows => "Windows",
+            Self::Other => "",
+        }
+    }
+}
+
+checked_text!(
+    /// The maker's number of a device: one line of 1 to 100 characters. Upper and lower case are the same.
+    SerialNumber,
+    |text| line(text, 100)
+);
+checked_text!(
+    /// What an MDM server knows a device by where it shows no serial number (Apple User Enrollment,
+    /// Android work profiles): one line of 1 to 200 characters, opaque, so case matters.
+    DeviceId,
+    |text| line(text, 200)
+);
+checked_text!(
+    /// A model or a version: one line of 1 to 100 characters.
+    Label,
+    |text| line(text, 100)
+);
+
+/// A device, as the API shows one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Device {
+    pub id: Uuid,
+    /// Who enrolled it; `null` once it is retired and the user deleted.
+    #[schema(required)]
+    pub user_id: Option<Uuid>,
+    #[schema(required)]
+    pub serial_number: Option<String>,
+    #[schema(required)]
+    pub device_id: Option<String>,
+    pub platform: Platform,
+    #[schema(required)]
+    pub model: Option<String>,
+    #[schema(required)]
+    pub os_version: Option<String>,
+    pub supervised: bool,
+    pub user_enrollment: bool,
+    pub device_ownership: Decided,
+    /// When it was first enrolled by this user.
+    pub enrolled_at: DateTime<Utc>,
+    /// When it was last enrolled.
+    pub updated_at: DateTime<Utc>,
+    /// When it was retired; `null`: it is held.
+    #[schema(required)]
+    pub retired_at: Option<DateTime<Utc>>,
+}
+
+/// The query of `GET /devices`.
+#[derive(Debug, Deserr, IntoParams)]
+#[deserr(error = Faults, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListQuery {
+    /// A part of the serial number, the device id or the model, without regard to case.
+    #[param(value_type = Option<String>, max_length = 200)]
+    #[deserr(default)]
+    pub q: Option<SearchText>,
+    /// Of this user.
+    #[deserr(default)]
+    pub user_id: Option<Uuid>,
+    /// Of this platform.
+    #[param(inline)]
+    #[deserr(default)]
+    pub platform: Option<Platform>,
+    /// `true`: those that were retired, instead of those that are held.
+    #[deserr(default)]
+    #[param(value_type = Option<bool>)]
+    pub retired: bool,
+    /// How many rows a page holds.
+    #[deserr(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
+    pub limit: Limit,
+    /// `next_cursor` of the page before.
+    #[deserr(default)]
+    pub cursor: Option<String>,
+    /// Also count all rows that match.
+    #[deserr(default)]
+    #[param(value_type = Option<bool>)]
+    pub count: bool,
+}
+
+impl QueryTypes for ListQuery {
+    const FLAGS: &'static [&'static str] = &["retired", "count"];
+    const NUMBERS: &'static [&'static str] = &["limit"];
+}

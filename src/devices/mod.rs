@@ -1,0 +1,5 @@
+//! Devices: what was enrolled, and by whom.
+
+pub mod domain;
+pub mod http;
+pub mod queries;

@@ -1,0 +1,312 @@
+//! What is asked when a device enrolls, and what is answered. Pure.
+
+use chrono::{DateTime, Utc};
+use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
+use secrecy::SecretString;
+use serde::Serialize;
+use unicode_normalization::UnicodeNormalization;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::{
+    devices::domain::{Device, DeviceId, Label, Platform, SerialNumber},
+    error::Fault,
+    invitations::{
+        domain::{Method, Ownership},
+        ownership::{Decided, DeviceFacts},
+    },
+    string_enum,
+    users::domain::Username,
+    wire::{Faults, Flaw, check_length, parse_text},
+};
+
+/// A secret as somebody typed it: it may be anything, and is right or wrong.
+#[derive(Debug, Clone)]
+pub struct Given(SecretString);
+
+impl Given {
+    /// # Errors
+    /// When it is empty or longer than any secret.
+    fn parse(text: String) -> Result<Self, Flaw> {
+        if text.is_empty() {
+            return Err(Flaw::new("empty", "must not be empty"));
+        }
+        check_length(&text, 256)?;
+        Ok(Self(text.into()))
+    }
+
+    /// A PIN: digits of every script and width count, spaces and hyphens between them do not.
+    ///
+    /// # Errors
+    /// As [`Given::parse`].
+    fn pin(text: &str) -> Result<Self, Flaw> {
+        check_length(text, 256)?;
+        let digits = text.nfkc().filter(|c| !c.is_whitespace() && *c != '-');
+        Self::parse(digits.collect())
+    }
+
+    /// A password, composed as it was when it was set.
+    ///
+    /// # Errors
+    /// As [`Given::parse`].
+    fn password(text: &str) -> Result<Self, Flaw> {
+        check_length(text, 256)?;
+        Self::parse(text.nfc().collect())
+    }
+
+    /// What was typed, for the comparison.
+    pub fn expose(&self) -> &SecretString {
+        &self.0
+    }
+}
+
+/// Declares a field that holds a secret, read in its own way.
+macro_rules! given {
+    ($(#[$meta:meta])* $name:ident, $parse:expr) => {
+        $(#[$meta])*
+        #[derive(Debug)]
+        pub struct $name(pub Given);
+
+        impl Deserr<Faults> for $name {
+            fn deserialize_from_value<V: IntoValue>(
+                value: Value<V>,
+                location: ValuePointerRef,
+            ) -> Result<Self, Faults> {
+                parse_text(value, location, $parse).map(Self)
+            }
+        }
+    };
+}
+
+given!(
+    /// A PIN as it was typed.
+    GivenPin,
+    Given::pin
+);
+given!(
+    /// A password as it was typed.
+    GivenPassword,
+    Given::password
+);
+given!(
+    /// The token of a QR code, as it was read.
+    GivenToken,
+    |text: &str| Given::parse(text.trim().to_owned())
+);
+
+string_enum! {
+    /// Whose the enrolling user says the device is.
+    OwnerChoice {
+        UserOwned = "user_owned",
+        CompanyOwned = "company_owned",
+    }
+}
+
+impl OwnerChoice {
+    /// The owner that was chosen.
+    pub fn owner(self) -> Ownership {
+        match self {
+            Self::UserOwned => Ownership::UserOwned,
+            Self::CompanyOwned => Ownership::CompanyOwned,
+        }
+    }
+}
+
+/// A device as the caller describes it.
+#[derive(Debug, Deserr, ToSchema)]
+#[deserr(error = Faults, deny_unknown_fields)]
+pub struct DeviceReport {
+    /// This or `device_id` is needed. Upper and lower case are the same.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 100)]
+    #[deserr(default)]
+    pub serial_number: Option<SerialNumber>,
+    /// This or `serial_number` is needed: for devices that show no serial number.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
+    #[deserr(default)]
+    pub device_id: Option<DeviceId>,
+    /// `other` unless given.
+    #[deserr(default)]
+    pub platform: Option<Platform>,
+    #[schema(value_type = Option<String>, max_length = 100)]
+    #[deserr(default)]
+    pub model: Option<Label>,
+    #[schema(value_type = Option<String>, max_length = 100)]
+    #[deserr(default)]
+    pub os_version: Option<Label>,
+    /// `true` is taken from a caller with a key only.
+    #[deserr(default)]
+    #[schema(value_type = Option<bool>)]
+    pub supervised: Option<bool>,
+    /// An Apple User Enrollment. `true` is taken from a caller with a key only.
+    #[deserr(default)]
+    #[schema(value_type = Option<bool>)]
+    pub user_enrollment: Option<bool>,
+}
+
+impl DeviceReport {
+    /// What decides who owns it.
+    pub fn facts(&self) -> DeviceFacts {
+        DeviceFacts {
+            supervised: self.supervised.unwrap_or(false),
+            user_enrollment: self.user_enrollment.unwrap_or(false),
+        }
+    }
+
+    /// What runs on it.
+    pub fn platform(&self) -> Platform {
+        self.platform.unwrap_or(Platform::Other)
+    }
+
+    /// Whether this is that device: it has one of its two names, and none that is another's.
+    pub fn is(&self, device: &Device) -> bool {
+        let serial = self
+            .serial_number
+            .as_ref()
+            .zip(device.serial_number.as_ref())
+            .map(|(given, known)| given.as_str().to_lowercase() == known.to_lowercase());
+        let id = self
+            .device_id
+            .as_ref()
+            .zip(device.device_id.as_ref())
+            .map(|(given, known)| given.as_str() == known);
+        let names = [serial, id];
+        names.contains(&Some(true)) && !names.contains(&Some(false))
+    }
+}
+
+/// The body of `POST /enrollments`.
+#[derive(Debug, Deserr, ToSchema)]
+#[deserr(error = Faults, deny_unknown_fields)]
+pub struct EnrollRequest {
+    /// Or the e-mail address; upper and lower case are the same. With `pin` or `password`, or both.
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 254)]
+    #[deserr(default)]
+    pub username: Option<Username>,
+    #[schema(value_type = Option<String>, max_length = 256)]
+    #[deserr(default)]
+    pub pin: Option<GivenPin>,
+    #[schema(value_type = Option<String>, max_length = 256)]
+    #[deserr(default)]
+    pub password: Option<GivenPassword>,
+    /// Of a QR code; alone.
+    #[schema(value_type = Option<String>, max_length = 256)]
+    #[deserr(default)]
+    pub token: Option<GivenToken>,
+    /// Taken where the setting is `user_owned` and the method lets an owner be chosen.
+    #[deserr(default)]
+    pub owner_choice: Option<OwnerChoice>,
+    pub device: DeviceReport,
+}
+
+/// What somebody has to show.
+#[derive(Debug)]
+pub enum Proof {
+    /// A name, and a PIN or a password or both.
+    Typed {
+        username: Username,
+        pin: Option<Given>,
+        password: Option<Given>,
+    },
+    /// A QR code's token.
+    Token(Given),
+}
+
+/// A device that wants to enroll.
+#[derive(Debug)]
+pub struct Attempt {
+    pub proof: Proof,
+    pub owner_choice: Option<Ownership>,
+    pub device: DeviceReport,
+}
+
+impl EnrollRequest {
+    /// Checks what only shows once all fields are known. `trusted`: the caller has a key, and its word on
+    /// the device counts.
+    ///
+    /// # Errors
+    /// Every fault.
+    pub fn attempt(self, trusted: bool) -> Result<Attempt, Vec<Fault>> {
+        let mut faults = Faults::default();
+        if !trusted {
+            for (field, claimed) in [
+                ("supervised", self.device.supervised),
+                ("user_enrollment", self.device.user_enrollment),
+            ] {
+                if claimed == Some(true) {
+                    faults.push(
+                        &format!("/device/{field}"),
+                        "needs_key",
+                        "only a caller with an API key can say so; leave it out",
+                    );
+                }
+            }
+        }
+        if self.device.serial_number.is_none() && self.device.device_id.is_none() {
+            faults.push("/device", "unidentified", "give serial_number or device_id");
+        }
+        let proof = match (self.token, self.username) {
+            (Some(token), None) if self.pin.is_none() && self.password.is_none() => {
+                Some(Proof::Token(token.0))
+            }
+            (Some(_), _) => {
+                faults.push(
+                    "/token",
+                    "not_alone",
+                    "a token stands alone: give it without username, pin and password",
+                );
+                None
+            }
+            (None, Some(username)) => {
+                if self.pin.is_none() && self.password.is_none() {
+                    faults.push("/pin", "required", "give pin, password or both");
+                }
+                Some(Proof::Typed {
+                    username,
+                    pin: self.pin.map(|pin| pin.0),
+                    password: self.password.map(|password| password.0),
+                })
+            }
+            (None, None) => {
+                faults.push(
+                    "/username",
+                    "required",
+                    "give username with pin or password, or token alone",
+                );
+                None
+            }
+        };
+        faults.into_result()?;
+        Ok(Attempt {
+            // Without it, there was a fault.
+            proof: proof.ok_or_else(Vec::new)?,
+            owner_choice: self.owner_choice.map(OwnerChoice::owner),
+            device: self.device,
+        })
+    }
+}
+
+/// Who enrolled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct EnrolledUser {
+    pub id: Uuid,
+    pub username: String,
+    #[schema(required)]
+    pub email: Option<String>,
+    pub display_name: String,
+}
+
+/// An enrollment, as the API shows one.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Enrollment {
+    pub id: Uuid,
+    pub user: EnrolledUser,
+    /// `null`: with the password alone.
+    #[schema(required)]
+    pub invitation_id: Option<Uuid>,
+    pub method: Method,
+    pub device: Device,
+    pub device_ownership: Decided,
+    /// Whether the user gets a confirmation by e-mail.
+    pub confirmation_email: bool,
+    pub enrolled_at: DateTime<Utc>,
+}

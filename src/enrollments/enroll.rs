@@ -1,0 +1,424 @@
+//! Enrolling: counts the try, looks at the secrets, decides, writes it all down.
+//!
+//! A try with a PIN or a token is one transaction: it locks the invitation, so that of any number of
+//! devices with the same secret one enrolls, and it is committed when the secret was wrong, too, so that
+//! the try stays counted. A password takes 20 ms of a core to look at: it is counted in a transaction of
+//! its own, and looked at without any.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use secrecy::{ExposeSecret, SecretString};
+use subtle::ConstantTimeEq;
+use uuid::Uuid;
+
+use super::{
+    domain::{Attempt, EnrolledUser, Enrollment, Given, Proof},
+    queries::{self, Entry, Found, Guarded, Person},
+    verdict::{REPEATED_WITHIN, Right, Verdict, verdict as verdict_of},
+};
+use crate::{
+    clock::Clock,
+    db::{Db, DbError},
+    devices::{self, domain::Device},
+    error::ApiError,
+    invitations::{domain::Method, ownership},
+    secrets::{
+        keys::{KeyRing, Purpose},
+        pin::Pin,
+        token::{self, Claims},
+    },
+    settings::Applied,
+    users::password::Hasher,
+};
+
+/// How often a transaction is done anew because somebody else enrolled the same device meanwhile: then that
+/// device is there, and the second time decides.
+const TRIES: usize = 3;
+
+/// What enrolling needs.
+pub struct Desk<'a> {
+    pub db: &'a Db,
+    pub clock: &'a Clock,
+    pub keys: &'a Arc<KeyRing>,
+    pub hasher: &'a Hasher,
+}
+
+/// A device that is enrolled.
+#[derive(Debug)]
+pub enum Enrolled {
+    /// Just now.
+    New(Enrollment),
+    /// Before, with the same request.
+    Before(Enrollment),
+}
+
+/// Why a device is not enrolled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// Some of it is wrong; which, is not told.
+    Wrong,
+    /// Not looked at: for so many seconds more.
+    TooManyTries(u32),
+    Disabled,
+    PinExpired,
+    InvitationExpired,
+    AlreadyUsed,
+    DeviceLimitReached,
+    /// Somebody else holds the device.
+    EnrolledElsewhere,
+    /// The serial number and the id are of two devices.
+    TwoDevices,
+    /// The device was enrolled with this very secret, and retired since.
+    Retired,
+}
+
+/// What became of an attempt.
+pub type Outcome = Result<Enrolled, Refused>;
+
+/// What was looked at before the transaction.
+#[derive(Clone)]
+enum Seen {
+    /// A PIN, a right password with the hash that it was compared with, or both.
+    Typed {
+        password: Option<(bool, Option<SecretString>)>,
+    },
+    Token(Arc<Claims>),
+}
+
+/// Enrolls a device, if what is shown is right.
+///
+/// # Errors
+/// When the database is away, or no password can be looked at now.
+pub async fn enroll(desk: &Desk<'_>, attempt: Attempt) -> Result<Outcome, ApiError> {
+    let attempt = Arc::new(attempt);
+    let seen = match &attempt.proof {
+        Proof::Token(given) => match token::verify(desk.keys, given.expose().expose_secret()) {
+            Ok(claims) => Seen::Token(Arc::new(claims)),
+            Err(_) => return Ok(Err(Refused::Wrong)),
+        },
+        Proof::Typed {
+            username,
+            pin,
+            password,
+        } => match password {
+            None => Seen::Typed { password: None },
+            Some(given) => match look_at_password(desk, username.as_str(), given).await? {
+                Err(wait) => return Ok(Err(Refused::TooManyTries(wait))),
+                // Alone it has nothing more to say; with a PIN, that is a try too.
+                Ok((false, _)) if pin.is_none() => return Ok(Err(Refused::Wrong)),
+                Ok(password) => Seen::Typed {
+                    password: Some(password),
+                },
+            },
+        },
+    };
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let (clock, keys) = (desk.clock.clone(), Arc::clone(desk.keys));
+        let (attempt, seen) = (Arc::clone(&attempt), seen.clone());
+        let done: Result<Outcome, DbError> = desk
+            .db
+            .transaction(move |connection| decide(connection, &clock, &keys, &attempt, &seen))
+            .await;
+        match done {
+            Err(error) if tries < TRIES && devices::queries::was_quicker(&error) => {}
+            done => return Ok(done?),
+        }
+    }
+}
+
+/// Counts a try with a password and looks at it. `Err`: it may not be looked at for so many seconds.
+async fn look_at_password(
+    desk: &Desk<'_>,
+    name: &str,
+    given: &Given,
+) -> Result<Result<(bool, Option<SecretString>), u32>, ApiError> {
+    let (now, subject) = (desk.clock.now(), nobody(desk.keys, b'w', name));
+    let name = name.to_owned();
+    let counted: Result<Option<SecretString>, u32> = desk
+        .db
+        .transaction(move |connection| queries::count_password_try(connection, &name, subject, now))
+        .await
+        .map_err(|error: DbError| ApiError::from(error))?;
+    match counted {
+        Err(wait) => Ok(Err(wait)),
+        Ok(stored) => {
+            let right = desk
+                .hasher
+                .verify(given.expose().clone(), stored.clone())
+                .await?;
+            Ok(Ok((right, stored)))
+        }
+    }
+}
+
+/// Where tries at a name are counted behind which there is nothing to guess. A MAC, since what people
+/// type there by mistake may be a secret.
+fn nobody(keys: &KeyRing, kind: u8, name: &str) -> Uuid {
+    let folded = name.to_lowercase();
+    let mac = keys
+        .signing()
+        .mac(Purpose::Nobody, &[&[kind], folded.as_bytes()]);
+    Uuid::from_bytes(std::array::from_fn(|index| mac[index]))
+}
+
+/// Whether a PIN is an invitation's. In constant time as far as the digits go.
+fn is_pin(keys: &KeyRing, guarded: &Guarded, given: &Given) -> bool {
+    let Some(key) = keys.get(&guarded.key_id) else {
+        tracing::error!(invitation_id = %guarded.invited.id, key_id = guarded.key_id, "an invitation's secret key is not configured");
+        return false;
+    };
+    let pin = Pin::derive(key, guarded.invited.id, guarded.counter, guarded.pin_length);
+    let given = given.expose().expose_secret().as_bytes();
+    bool::from(pin.expose().as_bytes().ct_eq(given))
+}
+
+/// Counts, looks and decides. Runs inside a transaction, which is to be committed whatever the outcome.
+fn decide(
+    connection: &mut PgConnection,
+    clock: &Clock,
+    keys: &KeyRing,
+    attempt: &Attempt,
+    seen: &Seen,
+) -> Result<Outcome, DbError> {
+    let now = clock.now();
+    let pin = match &attempt.proof {
+        Proof::Typed { pin, .. } => pin.as_ref(),
+        Proof::Token(_) => None,
+    };
+    let found = find(connection, keys, attempt, seen, now)?;
+    if let Err(wait) = found.may_look {
+        return Ok(Err(Refused::TooManyTries(wait)));
+    }
+    let right_for = |person: Option<&Person>, guarded: Option<&Guarded>| Right {
+        pin: pin.map(|given| guarded.is_some_and(|guarded| is_pin(keys, guarded, given))),
+        password: match seen {
+            Seen::Typed {
+                password: Some((right, compared)),
+            } => {
+                // The password may have been changed while it was looked at.
+                let stored = person.and_then(|person| person.password_hash.as_ref());
+                let is_same = stored.map(ExposeSecret::expose_secret)
+                    == compared.as_ref().map(ExposeSecret::expose_secret);
+                Some(*right && is_same)
+            }
+            _ => None,
+        },
+        token: matches!(seen, Seen::Token(_)).then_some(guarded.is_some()),
+    };
+    let Found { person, newest, .. } = found;
+    let right = right_for(person.as_ref(), newest.as_ref());
+    let applied = match &person {
+        Some(person) if right.password == Some(true) && pin.is_none() => {
+            Some(applied(connection, person)?)
+        }
+        _ => None,
+    };
+    let enabled = person.as_ref().is_some_and(|person| person.enabled);
+    let alone = applied
+        .as_ref()
+        .is_some_and(|applied| applied.registration.method == Method::Password);
+    let invited = newest.as_ref().map(|guarded| &guarded.invited);
+    let mut verdict = verdict_of(invited, right, enabled, alone, now);
+    let mut used = None;
+    if verdict == Verdict::Wrong && pin.is_some() {
+        let user = person.as_ref().map(|person| person.user.id);
+        let newest = invited.map(|invited| invited.id);
+        let before = queries::used_before(connection, user, newest, &attempt.device, now)?;
+        let right = right_for(person.as_ref(), before.as_ref());
+        let invited = before.as_ref().map(|guarded| &guarded.invited);
+        verdict = verdict_of(invited, right, enabled, false, now);
+        used = before;
+    }
+    let Some(person) = person.filter(|_| verdict != Verdict::Wrong) else {
+        return Ok(Err(Refused::Wrong));
+    };
+    if right.password == Some(true) {
+        queries::forget_password_tries(connection, person.user.id)?;
+    }
+    let outcome = match verdict {
+        Verdict::Wrong => Err(Refused::Wrong),
+        Verdict::Disabled => Err(Refused::Disabled),
+        Verdict::PinExpired => Err(Refused::PinExpired),
+        Verdict::InvitationExpired => Err(Refused::InvitationExpired),
+        Verdict::Used => match used.as_ref().or(newest.as_ref()) {
+            Some(guarded) => repeated(connection, attempt, guarded, &person.user, now)?,
+            None => Err(Refused::AlreadyUsed),
+        },
+        Verdict::Enroll | Verdict::EnrollAlone => {
+            let invitation = newest.as_ref().filter(|_| verdict == Verdict::Enroll);
+            let applied = match applied {
+                Some(applied) => applied,
+                None => self::applied(connection, &person)?,
+            };
+            write_down(
+                connection, clock, attempt, &person, invitation, &applied, now,
+            )?
+        }
+    };
+    // A right secret is no wrong try; an enrollment has said so already.
+    if let (Some(guarded), Some(_), false) = (&newest, pin, matches!(outcome, Ok(Enrolled::New(_))))
+    {
+        queries::take_back_pin_try(connection, guarded)?;
+    }
+    Ok(outcome)
+}
+
+/// Finds whom and what the attempt is about, and counts it if it has a PIN.
+fn find(
+    connection: &mut PgConnection,
+    keys: &KeyRing,
+    attempt: &Attempt,
+    seen: &Seen,
+    now: DateTime<Utc>,
+) -> Result<Found, DbError> {
+    match (&attempt.proof, seen) {
+        (Proof::Typed { username, pin, .. }, _) => {
+            let name = username.as_str();
+            if pin.is_some() {
+                queries::count_pin_try(connection, name, nobody(keys, b'p', name), now)
+            } else {
+                queries::by_name(connection, name, now)
+            }
+        }
+        (Proof::Token(_), Seen::Token(claims)) => {
+            queries::by_token(connection, claims.invitation, claims.counter, now)
+        }
+        (Proof::Token(_), Seen::Typed { .. }) => Ok(Found {
+            person: None,
+            newest: None,
+            may_look: Ok(()),
+        }),
+    }
+}
+
+/// The settings that apply to a user now.
+fn applied(_connection: &mut PgConnection, _person: &Person) -> Result<Applied, DbError> {
+    Ok(Applied::default())
+}
+
+/// What a secret gets that has enrolled a device before: the same enrollment, if it is the same device and not
+/// long ago.
+fn repeated(
+    connection: &mut PgConnection,
+    attempt: &Attempt,
+    guarded: &Guarded,
+    user: &EnrolledUser,
+    now: DateTime<Utc>,
+) -> Result<Outcome, DbError> {
+    let before = queries::with_invitation(connection, guarded.invited.id, user)?;
+    Ok(match before {
+        Some(before) if is_repeat(attempt, &before, now) => {
+            if before.device.retired_at.is_some() {
+                Err(Refused::Retired)
+            } else {
+                Ok(Enrolled::Before(before))
+            }
+        }
+        _ => Err(Refused::AlreadyUsed),
+    })
+}
+
+fn is_repeat(attempt: &Attempt, before: &Enrollment, now: DateTime<Utc>) -> bool {
+    attempt.device.is(&before.device) && now - before.enrolled_at <= REPEATED_WITHIN
+}
+
+/// Enrolls the device, unless it is somebody else's or one too many.
+fn write_down(
+    connection: &mut PgConnection,
+    clock: &Clock,
+    attempt: &Attempt,
+    person: &Person,
+    invitation: Option<&Guarded>,
+    applied: &Applied,
+    now: DateTime<Utc>,
+) -> Result<Outcome, DbError> {
+    let report = &attempt.device;
+    let held = devices::queries::held(
+        connection,
+        report.serial_number.as_ref(),
+        report.device_id.as_ref(),
+    )?;
+    if held
+        .iter()
+        .any(|device| device.user_id != Some(person.user.id))
+    {
+        return Ok(Err(Refused::EnrolledElsewhere));
+    }
+    let known = match held.as_slice() {
+        [] => None,
+        [device] => Some(device.id),
+        _ => return Ok(Err(Refused::TwoDevices)),
+    };
+    if let (Some(device), None) = (known, invitation) {
+        let before = queries::last_by_password(connection, device, &person.user)?;
+        if let Some(before) = before.filter(|before| is_repeat(attempt, before, now)) {
+            return Ok(Ok(Enrolled::Before(before)));
+        }
+    }
+    let method = invitation.map_or(Method::Password, |guarded| guarded.invited.method);
+    let requested = invitation.map_or(applied.registration.device_ownership, |guarded| {
+        guarded.invited.device_ownership
+    });
+    let confirmed = applied.confirmation && person.user.email.is_some();
+    let entry = Entry {
+        id: clock.new_id(),
+        user: &person.user,
+        invitation,
+        method,
+        device_id: known.unwrap_or_else(|| clock.new_id()),
+        device: report,
+        ownership: ownership::decided(report.facts(), method, requested, attempt.owner_choice),
+        confirmation: confirmed.then(|| clock.new_id()),
+        now,
+    };
+    let device = if known.is_some() {
+        queries::enroll_again(connection, &entry)?;
+        devices::queries::get(connection, entry.device_id)?
+            .ok_or_else(|| DbError::Stored("devices".into()))?
+    } else if queries::enroll_new(connection, &entry, applied.registration.device_limit)? {
+        new_device(&entry)
+    } else {
+        return Ok(Err(Refused::DeviceLimitReached));
+    };
+    Ok(Ok(Enrolled::New(Enrollment {
+        id: entry.id,
+        user: person.user.clone(),
+        invitation_id: invitation.map(|guarded| guarded.invited.id),
+        method,
+        device,
+        device_ownership: entry.ownership,
+        confirmation_email: confirmed,
+        enrolled_at: now,
+    })))
+}
+
+/// The row that [`queries::enroll_new`] has written.
+fn new_device(entry: &Entry<'_>) -> Device {
+    let report = entry.device;
+    let facts = report.facts();
+    Device {
+        id: entry.device_id,
+        user_id: Some(entry.user.id),
+        serial_number: report
+            .serial_number
+            .as_ref()
+            .map(|serial| serial.as_str().to_owned()),
+        device_id: report.device_id.as_ref().map(|id| id.as_str().to_owned()),
+        platform: report.platform(),
+        model: report.model.as_ref().map(|label| label.as_str().to_owned()),
+        os_version: report
+            .os_version
+            .as_ref()
+            .map(|label| label.as_str().to_owned()),
+        supervised: facts.supervised,
+        user_enrollment: facts.user_enrollment,
+        device_ownership: entry.ownership,
+        enrolled_at: entry.now,
+        updated_at: entry.now,
+        retired_at: None,
+    }
+}

@@ -1,0 +1,128 @@
+//! `POST /enrollments`.
+
+use actix_web::{HttpResponse, post, web};
+
+use super::{
+    domain::{EnrollRequest, Enrollment},
+    enroll::{self, Desk, Enrolled, Refused},
+};
+use crate::{
+    access::Caller,
+    error::ApiError,
+    http::{Register, State, extract::Body},
+};
+
+/// Adds the handlers.
+pub fn routes(config: &mut impl Register) {
+    config.service(enroll_device);
+}
+
+impl From<Refused> for ApiError {
+    fn from(refused: Refused) -> Self {
+        let (status, code, detail) = match refused {
+            Refused::Wrong => (
+                401,
+                "invalid_credentials",
+                "What was given does not enroll a device: the username, the PIN, the password or the code is wrong, or no longer works.",
+            ),
+            Refused::TooManyTries(seconds) => {
+                return Self {
+                    retry_after: Some(seconds),
+                    ..Self::new(
+                        429,
+                        "too_many_attempts",
+                        "There were too many wrong tries; nothing is looked at for a while. Try again after `Retry-After` seconds, \
+                         or ask your administrator to send the invitation again.",
+                    )
+                };
+            }
+            Refused::Disabled => (
+                403,
+                "user_disabled",
+                "This user is disabled and enrolls no devices. Ask your administrator.",
+            ),
+            Refused::PinExpired => (
+                410,
+                "pin_expired",
+                "The PIN was right and has expired. Ask for a new one with POST /enrollments/pin-requests, or ask your administrator.",
+            ),
+            Refused::InvitationExpired => (
+                410,
+                "invitation_expired",
+                "The invitation has expired. Ask your administrator to send a new one.",
+            ),
+            Refused::AlreadyUsed => (
+                409,
+                "already_used",
+                "A device was enrolled with this before, and it enrolls one only. Ask your administrator for another invitation.",
+            ),
+            Refused::DeviceLimitReached => (
+                409,
+                "device_limit_reached",
+                "The user holds as many devices as allowed. Retire one first.",
+            ),
+            Refused::EnrolledElsewhere => (
+                409,
+                "device_enrolled_elsewhere",
+                "Another user holds this device. It has to be retired there before it changes hands.",
+            ),
+            Refused::TwoDevices => (
+                409,
+                "device_mismatch",
+                "The serial number is of one of the user's devices, and the device id of another. Retire one of them, or leave one of the two out.",
+            ),
+            Refused::Retired => (
+                409,
+                "device_retired",
+                "This device was enrolled with this before, and retired since. Ask your administrator for another invitation.",
+            ),
+        };
+        Self::new(status, code, detail)
+    }
+}
+
+/// Enroll a device
+///
+/// With `username` (or the e-mail address) and `pin`, `password` or both, as the invitation asks for, or with a
+/// QR code's `token` alone. What an invitation does not ask for is not looked at. The same request for the
+/// same device within 24 hours gets the same enrollment. An `Idempotency-Key` has no meaning here.
+#[utoipa::path(
+    tag = "enrollments", request_body = EnrollRequest,
+    security((), ("bearer" = [])),
+    responses(
+        (status = 201, description = "Enrolled", body = Enrollment),
+        (status = 200, description = "Was enrolled by the same request before", body = Enrollment),
+        (status = 401, description = "`invalid_credentials`: some of it is wrong; or the API key is not valid", body = crate::http::problem::Problem),
+        (status = 403, description = "`user_disabled`; or the key's role does not reach", body = crate::http::problem::Problem),
+        (status = 409, description = "`already_used`, `device_limit_reached`, `device_enrolled_elsewhere`, `device_retired` or `device_mismatch`", body = crate::http::problem::Problem),
+        (status = 410, description = "`pin_expired` or `invitation_expired`: right, and too late", body = crate::http::problem::Problem),
+        (status = 429, description = "`too_many_attempts`: too many wrong tries; or too many requests", body = crate::http::problem::Problem),
+    )
+)]
+#[post("/enrollments")]
+async fn enroll_device(
+    state: web::Data<State>,
+    caller: Option<Caller>,
+    body: Body<EnrollRequest>,
+) -> Result<HttpResponse, ApiError> {
+    let attempt = body.value.attempt(caller.is_some())?;
+    let desk = Desk {
+        db: &state.db,
+        clock: &state.clock,
+        keys: &state.keys,
+        hasher: &state.hasher,
+    };
+    match enroll::enroll(&desk, attempt).await?? {
+        Enrolled::New(enrollment) => {
+            if enrollment.confirmation_email {
+                state.bell.notify_one();
+            }
+            tracing::info!(
+                enrollment_id = %enrollment.id, user_id = %enrollment.user.id, device_id = %enrollment.device.id,
+                method = enrollment.method.as_str(), "a device was enrolled"
+            );
+            Ok(HttpResponse::Created().json(enrollment))
+        }
+        Enrolled::Before(enrollment) => Ok(HttpResponse::Ok().json(enrollment)),
+    }
+}

@@ -1,0 +1,462 @@
+//! What settings say, and to whom they apply. Pure.
+//!
+//! The body of a setting that is stored is read by the same parser that reads requests: so a field that is
+//! added later takes its default in what was stored before.
+
+use chrono::{DateTime, Duration, SubsecRound, Utc};
+use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::{
+    checked_text,
+    enrollments::payload::{QrPayload, TOKEN, TokenUrl},
+    invitations::domain::{Method, Ownership},
+    string_enum,
+    wire::{Faults, Flaw, line, parse_text, whole_number},
+};
+
+/// The priority of a custom setting whose request names none.
+pub const USUAL_PRIORITY: u32 = 100;
+
+/// The most users whom one setting names; a group holds any number.
+pub const MOST_USERS: usize = 10_000;
+
+/// The most groups that one setting is distributed to.
+pub const MOST_GROUPS: usize = 1_000;
+
+string_enum! {
+    /// What a setting is about.
+    Kind {
+        /// How a user enrolls.
+        Registration = "registration",
+        /// Whether a user is reminded.
+        Reminder = "reminder",
+        /// Whether a user gets a confirmation.
+        Confirmation = "confirmation",
+    }
+}
+
+checked_text!(
+    /// What administrators know a setting by: one line of 1 to 200 characters.
+    SettingName,
+    |text| line(text, 200)
+);
+
+/// A whole number from `LOW` to `HIGH`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Whole<const LOW: u32, const HIGH: u32>(u32);
+
+impl<const LOW: u32, const HIGH: u32> Whole<LOW, HIGH> {
+    /// The number.
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+
+    /// The number where `HIGH` is below 256.
+    fn byte(self) -> u8 {
+        u8::try_from(self.0).unwrap_or(u8::MAX)
+    }
+}
+
+impl<const LOW: u32, const HIGH: u32> Deserr<Faults> for Whole<LOW, HIGH> {
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        location: ValuePointerRef,
+    ) -> Result<Self, Faults> {
+        whole_number(value, location, LOW..=HIGH).map(Self)
+    }
+}
+
+/// A number of days, as lifetimes have them.
+type Days = Whole<1, 30>;
+/// The lower one applies first.
+pub type Priority = Whole<0, 1_000_000>;
+
+/// A point in time as a body has it: RFC 3339, with any offset.
+#[derive(Debug, Clone, Copy)]
+pub struct Time(pub DateTime<Utc>);
+
+impl Deserr<Faults> for Time {
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        location: ValuePointerRef,
+    ) -> Result<Self, Faults> {
+        parse_text(value, location, |text| {
+            DateTime::parse_from_rfc3339(text)
+                .map(|time| Self(time.to_utc().trunc_subsecs(6)))
+                .map_err(|_| {
+                    Flaw::new(
+                        "invalid_time",
+                        "must be a time of RFC 3339, such as 2026-12-01T09:00:00Z",
+                    )
+                })
+        })
+    }
+}
+
+/// The MDM's address for a user, which holds `{token}`.
+#[derive(Debug)]
+pub struct MdmUrl(TokenUrl);
+
+impl Deserr<Faults> for MdmUrl {
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        location: ValuePointerRef,
+    ) -> Result<Self, Faults> {
+        parse_text(value, location, |text| {
+            let url = TokenUrl::parse(text)?;
+            if !url.as_str().contains(TOKEN) {
+                return Err(Flaw::new(
+                    "token_missing",
+                    "must hold {token}, where the invitation's token goes",
+                ));
+            }
+            Ok(Self(url))
+        })
+    }
+}
+
+/// To whom a custom setting applies: the members of the groups, and the users.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserr, ToSchema)]
+#[deserr(error = Faults, deny_unknown_fields)]
+pub struct Distribution {
+    /// Groups, at most 1,000.
+    #[schema(required = false, max_items = 1_000)]
+    #[deserr(default)]
+    pub group_ids: Vec<Uuid>,
+    /// Single users, at most 10,000.
+    #[schema(required = false, max_items = 10_000)]
+    #[deserr(default)]
+    pub user_ids: Vec<Uuid>,
+}
+
+/// What every kind of setting has, as a body says it.
+#[derive(Debug, Default)]
+pub struct Common {
+    pub name: Option<SettingName>,
+    pub priority: Option<Priority>,
+    pub distribution: Option<Distribution>,
+    /// As an answer showed it.
+    pub id: Option<String>,
+}
+
+/// What a kind of setting says.
+pub trait Content: Serialize + ToSchema + Default + Clone + PartialEq + Send + 'static {
+    /// Which kind.
+    const KIND: Kind;
+    /// A body that sets one.
+    type Request: Deserr<Faults> + 'static;
+
+    /// What every kind has, and what this one has.
+    fn parts(request: Self::Request) -> (Common, Self);
+
+    /// What only shows once all fields are known.
+    fn check(&self, faults: &mut Faults);
+}
+
+/// Declares the body that sets a kind of setting.
+macro_rules! setting_request {
+    ($(#[$meta:meta])* $name:ident { $($fields:tt)* }) => {
+        $(#[$meta])*
+        ///
+        /// A field that is left out takes its default. `id`, `created_at` and `updated_at` are there so that
+        /// what GET gave can be put back; they cannot be changed.
+        #[derive(Debug, Deserr, ToSchema)]
+        #[deserr(error = Faults, deny_unknown_fields)]
+        pub struct $name {
+            /// What administrators know the setting by. A custom one needs it; the default is called `Default`.
+            #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
+            #[deserr(default)]
+            pub name: Option<SettingName>,
+            /// Among custom settings the lower number applies first, among equal ones the older setting; 100
+            /// unless given. The default has none.
+            #[schema(value_type = Option<u32>, maximum = 1_000_000)]
+            #[deserr(default)]
+            pub priority: Option<Priority>,
+            /// To whom a custom setting applies: nobody, unless given. The default has none.
+            #[deserr(default)]
+            pub distribution: Option<Distribution>,
+            /// As shown.
+            #[schema(read_only)]
+            #[deserr(default)]
+            pub id: Option<String>,
+            /// As shown.
+            #[schema(value_type = Option<DateTime<Utc>>, read_only)]
+            #[deserr(default)]
+            pub created_at: Option<Time>,
+            /// As shown.
+            #[schema(value_type = Option<DateTime<Utc>>, read_only)]
+            #[deserr(default)]
+            pub updated_at: Option<Time>,
+            $($fields)*
+        }
+
+        impl $name {
+            fn common(&mut self) -> Common {
+                Common {
+                    name: self.name.take(),
+                    priority: self.priority,
+                    distribution: self.distribution.take(),
+                    id: self.id.take(),
+                }
+            }
+        }
+    };
+}
+
+setting_request!(
+    /// How users enroll.
+    RegistrationRequest {
+        /// What the user enrolls with.
+        #[schema(required = false)]
+        #[deserr(default = Registration::default().method)]
+        pub method: Method,
+        /// Digits of a PIN.
+        #[schema(value_type = u32, required = false, minimum = 4, maximum = 12, default = 8)]
+        #[deserr(default = Whole(8))]
+        pub pin_length: Whole<4, 12>,
+        /// Days that a PIN works, not more than the invitation does.
+        #[schema(value_type = u32, required = false, minimum = 1, maximum = 30, default = 1)]
+        #[deserr(default = Whole(1))]
+        pub pin_lifetime_days: Days,
+        /// Days that an invitation works.
+        #[schema(value_type = u32, required = false, minimum = 1, maximum = 30, default = 7)]
+        #[deserr(default = Whole(7))]
+        pub invitation_lifetime_days: Days,
+        /// Whether the user may ask for the PIN again.
+        #[schema(value_type = bool, required = false, default = true)]
+        #[deserr(default = true)]
+        pub allow_pin_request: bool,
+        /// Who owns the devices, unless the administrator says otherwise.
+        #[schema(required = false)]
+        #[deserr(default = Registration::default().device_ownership)]
+        pub device_ownership: Ownership,
+        /// How many devices the user may hold; `null`: any number.
+        #[schema(value_type = Option<u32>, minimum = 1, maximum = 1_000_000)]
+        #[deserr(default)]
+        pub device_limit: Option<Whole<1, 1_000_000>>,
+        /// Where the landing page leads to: an https address with `{token}` in it.
+        #[schema(value_type = Option<String>, max_length = 1_000, examples("https://mdm.example.com/start?t={token}"))]
+        #[deserr(default)]
+        pub mdm_url: Option<MdmUrl>,
+        /// What a QR code says.
+        #[schema(required = false)]
+        #[deserr(default)]
+        pub qr_payload: QrPayload,
+    }
+);
+
+/// The registration setting: how a user enrolls.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Registration {
+    /// What the user enrolls with.
+    pub method: Method,
+    /// Digits of a PIN, 4 to 12.
+    pub pin_length: u8,
+    /// Days that a PIN works, 1 to 30, inside the invitation's own life.
+    pub pin_lifetime_days: u8,
+    /// Days that an invitation works, 1 to 30.
+    pub invitation_lifetime_days: u8,
+    /// Whether the user may ask for the PIN again.
+    pub allow_pin_request: bool,
+    /// Who owns the devices, unless the administrator says otherwise.
+    pub device_ownership: Ownership,
+    /// How many devices the user may hold; `null`: any number.
+    #[schema(required)]
+    pub device_limit: Option<u32>,
+    /// Where the landing page leads to: an https address with `{token}` in it.
+    #[schema(value_type = Option<String>, required)]
+    pub mdm_url: Option<TokenUrl>,
+    /// What a QR code says.
+    pub qr_payload: QrPayload,
+}
+
+impl Default for Registration {
+    fn default() -> Self {
+        Self {
+            method: Method::Pin,
+            pin_length: 8,
+            pin_lifetime_days: 1,
+            invitation_lifetime_days: 7,
+            allow_pin_request: true,
+            device_ownership: Ownership::Undefined,
+            device_limit: None,
+            mdm_url: None,
+            qr_payload: QrPayload::default(),
+        }
+    }
+}
+
+impl Registration {
+    /// How long an invitation works.
+    pub fn invitation_lifetime(&self) -> Duration {
+        Duration::days(i64::from(self.invitation_lifetime_days))
+    }
+}
+
+impl Content for Registration {
+    const KIND: Kind = Kind::Registration;
+    type Request = RegistrationRequest;
+
+    fn parts(mut request: RegistrationRequest) -> (Common, Self) {
+        let registration = Self {
+            method: request.method,
+            pin_length: request.pin_length.byte(),
+            pin_lifetime_days: request.pin_lifetime_days.byte(),
+            invitation_lifetime_days: request.invitation_lifetime_days.byte(),
+            allow_pin_request: request.allow_pin_request,
+            device_ownership: request.device_ownership,
+            device_limit: request.device_limit.map(Whole::get),
+            mdm_url: request.mdm_url.take().map(|url| url.0),
+            qr_payload: std::mem::take(&mut request.qr_payload),
+        };
+        (request.common(), registration)
+    }
+
+    fn check(&self, faults: &mut Faults) {
+        if self.pin_lifetime_days > self.invitation_lifetime_days {
+            faults.push(
+                "/pin_lifetime_days",
+                "outlives_invitation",
+                format!(
+                    "a PIN must not work longer than its invitation: at most {} days, or give a longer \
+                     invitation_lifetime_days",
+                    self.invitation_lifetime_days
+                ),
+            );
+        }
+    }
+}
+
+setting_request!(
+    /// Whether and when users are reminded.
+    ReminderRequest {
+        /// Whether reminders are sent.
+        #[schema(value_type = bool, required = false, default = false)]
+        #[deserr(default)]
+        pub enabled: bool,
+        /// No reminder is sent before; `null`: from the invitation on.
+        #[schema(value_type = Option<DateTime<Utc>>)]
+        #[deserr(default)]
+        pub start_at: Option<Time>,
+        /// No reminder is sent from then on; `null`: as long as the invitation works.
+        #[schema(value_type = Option<DateTime<Utc>>)]
+        #[deserr(default)]
+        pub end_at: Option<Time>,
+        /// Days from the invitation to the first reminder, and from each to the next.
+        #[schema(value_type = u32, required = false, minimum = 1, maximum = 30, default = 3)]
+        #[deserr(default = Whole(3))]
+        pub every_days: Days,
+    }
+);
+
+/// The reminder setting: whether and when a user is reminded of a pending invitation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Reminder {
+    /// Whether reminders are sent.
+    pub enabled: bool,
+    /// No reminder is sent before; `null`: from the invitation on.
+    #[schema(required)]
+    pub start_at: Option<DateTime<Utc>>,
+    /// No reminder is sent from then on; `null`: as long as the invitation works.
+    #[schema(required)]
+    pub end_at: Option<DateTime<Utc>>,
+    /// Days from the invitation to the first reminder, and from each to the next.
+    pub every_days: u8,
+}
+
+impl Default for Reminder {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            start_at: None,
+            end_at: None,
+            every_days: 3,
+        }
+    }
+}
+
+impl Content for Reminder {
+    const KIND: Kind = Kind::Reminder;
+    type Request = ReminderRequest;
+
+    fn parts(mut request: ReminderRequest) -> (Common, Self) {
+        let reminder = Self {
+            enabled: request.enabled,
+            start_at: request.start_at.map(|time| time.0),
+            end_at: request.end_at.map(|time| time.0),
+            every_days: request.every_days.byte(),
+        };
+        (request.common(), reminder)
+    }
+
+    fn check(&self, faults: &mut Faults) {
+        if let (Some(start), Some(end)) = (self.start_at, self.end_at)
+            && end <= start
+        {
+            faults.push("/end_at", "before_start", "must be later than start_at");
+        }
+    }
+}
+
+setting_request!(
+    /// Whether users get a confirmation after they have enrolled.
+    ConfirmationRequest {
+        /// Whether confirmations are sent.
+        #[schema(value_type = bool, required = false, default = false)]
+        #[deserr(default)]
+        pub enabled: bool,
+    }
+);
+
+/// The confirmation setting: whether a user gets a confirmation after enrolling.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Confirmation {
+    /// Whether confirmations are sent.
+    pub enabled: bool,
+}
+
+impl Content for Confirmation {
+    const KIND: Kind = Kind::Confirmation;
+    type Request = ConfirmationRequest;
+
+    fn parts(mut request: ConfirmationRequest) -> (Common, Self) {
+        let enabled = request.enabled;
+        (request.common(), Self { enabled })
+    }
+
+    fn check(&self, _faults: &mut Faults) {}
+}
+
+/// Reads what was stored.
+///
+/// # Errors
+/// When it is not what this version writes.
+pub fn read_stored<C: Content>(body: serde_json::Value) -> Result<C, String> {
+    crate::wire::parse::<C::Request>(body)
+        .map(|request| C::parts(request).1)
+        .map_err(|faults| {
+            let places = faults.into_iter().map(|fault| fault.pointer);
+            format!(
+                "{} setting: {}",
+                C::KIND,
+                places.collect::<Vec<_>>().join(", ")
+            )
+        })
+}
+
+/// The settings that apply to a user.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// How the user enrolls.
+    pub registration: Registration,
+    /// What an invitation that is sent now is kept with, for
+    /// [`queries::registration`](super::queries::registration).
+    pub registration_id: Option<Uuid>,
+    /// Whether and when the user is reminded.
+    pub reminder: Reminder,
+    /// Whether the user gets a confirmation after enrolling.
+    pub confirmation: bool,
+}

@@ -1,0 +1,345 @@
+//! Secrets are guessed at, by many at once: what is looked at, what is locked, and what that tells.
+
+use std::collections::BTreeMap;
+
+use chrono::Duration;
+use enlist::access::Role;
+use futures_util::future::join_all;
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+
+use crate::{
+    enrollments::{PASSWORD, device, enroll, enroll_as, guest, invite, token, with_pin, wrong},
+    support::app::{Answer, Setup, TestApp, api_key},
+};
+
+fn statuses(answers: &[Answer]) -> BTreeMap<u16, usize> {
+    let mut counted = BTreeMap::new();
+    for answer in answers {
+        *counted.entry(answer.status.as_u16()).or_default() += 1;
+    }
+    counted
+}
+
+#[tokio::test]
+async fn of_many_devices_with_one_pin_one_enrolls() {
+    let app = TestApp::start().await;
+    let ada = guest(&app, "ada", json!({})).await;
+    let answers = join_all((0..24).map(|number| {
+        let (app, pin) = (&app, &ada.pin);
+        async move { with_pin(app, "ada", pin, &format!("S{number}")).await }
+    }))
+    .await;
+    assert_eq!(statuses(&answers), [(201, 1), (409, 23)].into());
+    for answer in answers
+        .iter()
+        .filter(|answer| answer.status == StatusCode::CONFLICT)
+    {
+        answer.is_problem(409, "already_used");
+    }
+    for table in ["devices", "enrollments"] {
+        assert_eq!(app.db.number(&format!("SELECT count(*) FROM {table}")), 1);
+    }
+    assert_eq!(
+        app.db.number("SELECT max(device_count) FROM user_activity"),
+        1
+    );
+    assert_eq!(app.db.number("SELECT pin_tries FROM invitations"), 0);
+}
+
+#[tokio::test]
+async fn of_many_devices_with_one_code_one_enrolls() {
+    let app = TestApp::start().await;
+    let ada = guest(&app, "ada", json!({"method": "qr"})).await;
+    let answers = join_all((0..24).map(|number| {
+        let body =
+            json!({"token": token(&ada.invitation), "device": device(&format!("S{number}"))});
+        enroll(&app, body)
+    }))
+    .await;
+    assert_eq!(statuses(&answers), [(201, 1), (409, 23)].into());
+}
+
+#[tokio::test]
+async fn one_device_with_one_pin_is_one_enrollment_however_often_it_asks() {
+    let app = TestApp::start().await;
+    let ada = guest(&app, "ada", json!({})).await;
+    let answers = join_all((0..24).map(|_| with_pin(&app, "ada", &ada.pin, "S"))).await;
+    assert_eq!(statuses(&answers), [(200, 23), (201, 1)].into());
+    assert!(answers.iter().all(|answer| answer.json == answers[0].json));
+}
+
+#[tokio::test]
+async fn one_device_that_many_users_enroll_is_one_users() {
+    let app = TestApp::start().await;
+    let mut guests = Vec::new();
+    for number in 0..12 {
+        guests.push(guest(&app, &format!("user{number}"), json!({})).await);
+    }
+    let answers = join_all(guests.iter().enumerate().map(|(number, guest)| {
+        let app = &app;
+        async move { with_pin(app, &format!("user{number}"), &guest.pin, "S").await }
+    }))
+    .await;
+    assert_eq!(statuses(&answers), [(201, 1), (409, 11)].into());
+    for answer in answers
+        .iter()
+        .filter(|answer| answer.status == StatusCode::CONFLICT)
+    {
+        answer.is_problem(409, "device_enrolled_elsewhere");
+    }
+    assert_eq!(
+        app.db
+            .number("SELECT count(*) FROM invitations WHERE state = 'pending'"),
+        11
+    );
+    assert_eq!(app.db.number("SELECT sum(pin_tries) FROM invitations"), 0);
+}
+
+#[tokio::test]
+async fn of_thirty_guesses_at_once_five_are_looked_at() {
+    let app = TestApp::start().await;
+    let ada = guest(&app, "ada", json!({})).await;
+    let bad = wrong(&ada.pin);
+    let answers = join_all((0..30).map(|_| with_pin(&app, "ada", &bad, "S"))).await;
+    assert_eq!(statuses(&answers), [(401, 5), (429, 25)].into());
+    for answer in answers.iter().filter(|answer| answer.status == 429) {
+        answer.is_problem(429, "too_many_attempts");
+        assert_eq!(answer.header("retry-after"), "30");
+    }
+    assert_eq!(app.db.number("SELECT pin_tries FROM invitations"), 5);
+    let user = app.get(&format!("/users/{}", ada.user)).await.json;
+    assert_eq!(user["pin_status"], "locked");
+    // The right one is refused, too; a caller with a key is no better off; and nothing is counted meanwhile.
+    with_pin(&app, "ada", &ada.pin, "S")
+        .await
+        .is_problem(429, "too_many_attempts");
+    let key = api_key(&app.db, Role::Admin);
+    let body = json!({"username": "ada@example.com", "pin": ada.pin, "device": device("S")});
+    enroll_as(&app, &key, body)
+        .await
+        .is_problem(429, "too_many_attempts");
+    app.clock.advance(Duration::milliseconds(29_001));
+    let refused = with_pin(&app, "ada", &ada.pin, "S").await;
+    assert_eq!(refused.header("retry-after"), "1");
+    app.clock.advance(Duration::milliseconds(999));
+    assert_eq!(
+        with_pin(&app, "ada", &ada.pin, "S").await.status,
+        StatusCode::CREATED
+    );
+}
+
+#[tokio::test]
+async fn of_thirty_passwords_at_once_five_are_looked_at() {
+    let app = TestApp::start().await;
+    guest(&app, "ada", json!({"method": "password"})).await;
+    let ask = |name: &str, password: &str| json!({"username": name, "password": password, "device": device("S")});
+    // By either name: the tries count for the user.
+    let ada = app.get("/users?q=ada").await.json["data"][0]["id"].clone();
+    let path = format!("/users/{}", ada.as_str().unwrap());
+    app.send(Method::PATCH, &path, json!({"username": "ada"}))
+        .await;
+    let answers = join_all((0..30).map(|number| {
+        let name = if number % 2 == 0 {
+            "ada"
+        } else {
+            "ada@example.com"
+        };
+        enroll(&app, ask(name, "wrong horse"))
+    }))
+    .await;
+    assert_eq!(statuses(&answers), [(401, 5), (429, 25)].into());
+    enroll(&app, ask("ada", PASSWORD))
+        .await
+        .is_problem(429, "too_many_attempts");
+    app.clock.advance(Duration::seconds(30));
+    assert_eq!(
+        enroll(&app, ask("ada", PASSWORD)).await.status,
+        StatusCode::CREATED
+    );
+    assert_eq!(
+        app.db.number("SELECT count(*) FROM guesses"),
+        0,
+        "a right one starts the count anew"
+    );
+}
+
+/// Rounds of five, each followed by a pause twice as long, until the PIN is no longer looked at: the same for
+/// whoever is there and whoever is not.
+#[tokio::test]
+async fn pauses_double_and_the_pin_ends() {
+    let app = TestApp::start().await;
+    let ada = guest(&app, "ada", json!({})).await;
+    // An invitation of a month, so that it outlives the guessing.
+    app.db.execute("UPDATE invitations SET expires_at = expires_at + interval '30 days', pin_lifetime_days = 30");
+    let bad = wrong(&ada.pin);
+    for name in ["ada", "nobody"] {
+        for round in 0..10 {
+            for _ in 0..5 {
+                with_pin(&app, name, &bad, "S")
+                    .await
+                    .is_problem(401, "invalid_credentials");
+            }
+            let refused = with_pin(&app, name, &bad, "S").await;
+            refused.is_problem(429, "too_many_attempts");
+            let pause = [30, 60, 120, 240, 480, 960, 1_920, 3_600, 3_600, 3_600][round];
+            assert_eq!(
+                refused.header("retry-after"),
+                pause.to_string(),
+                "{name} {round}"
+            );
+            app.clock.advance(Duration::seconds(pause - 1));
+            with_pin(&app, name, &bad, "S")
+                .await
+                .is_problem(429, "too_many_attempts");
+            app.clock.advance(Duration::seconds(1));
+        }
+        let ended = with_pin(&app, name, &bad, "S").await;
+        ended.is_problem(429, "too_many_attempts");
+        assert_eq!(ended.header("retry-after"), "3600");
+    }
+    assert_eq!(app.db.number("SELECT pin_tries FROM invitations"), 50);
+    app.clock.advance(Duration::days(1));
+    with_pin(&app, "ada", &ada.pin, "S")
+        .await
+        .is_problem(429, "too_many_attempts");
+    let again = invite(&app, &ada.user, json!({})).await;
+    assert_eq!(
+        with_pin(&app, "ada", &again.pin, "S").await.status,
+        StatusCode::CREATED
+    );
+}
+
+#[tokio::test]
+async fn a_short_pin_ends_sooner() {
+    let app = TestApp::start().await;
+    let ada = guest(&app, "ada", json!({})).await;
+    app.db.execute("UPDATE invitations SET pin_length = 4");
+    for round in 0..2 {
+        for _ in 0..5 {
+            with_pin(&app, "ada", "none", "S")
+                .await
+                .is_problem(401, "invalid_credentials");
+        }
+        app.clock.advance(Duration::seconds(30 << round));
+    }
+    let pin = app
+        .get(&format!("/invitations/{}/pin", ada.invitation))
+        .await
+        .json["pin"]
+        .clone();
+    assert_eq!(pin.as_str().unwrap().len(), 4);
+    with_pin(&app, "ada", pin.as_str().unwrap(), "S")
+        .await
+        .is_problem(429, "too_many_attempts");
+}
+
+/// Whoever asks learns nothing from when the lock comes: not even whether there is such a user.
+#[tokio::test]
+async fn every_name_locks_alike() {
+    let app = TestApp::start().await;
+    guest(&app, "pin", json!({})).await;
+    guest(&app, "password", json!({"method": "password"})).await;
+    guest(&app, "both", json!({"method": "pin_and_password"})).await;
+    guest(&app, "qr", json!({"method": "qr"})).await;
+    app.user(json!({"email": "idle@example.com"})).await;
+    for proof in [
+        json!({"pin": "x"}),
+        json!({"password": "wrong horse"}),
+        json!({"pin": "x", "password": "wrong horse"}),
+    ] {
+        let mut seen = Vec::new();
+        for name in ["pin", "password", "both", "qr", "idle", "Nobody"] {
+            let mut body = proof.clone();
+            body["username"] = format!("{name}@example.com").into();
+            body["device"] = device("S");
+            let mut codes = Vec::new();
+            for _ in 0..7 {
+                let answer = enroll(&app, body.clone()).await;
+                codes.push((
+                    answer.status,
+                    answer.header("retry-after").to_owned(),
+                    answer.json["detail"].clone(),
+                ));
+            }
+            seen.push(codes);
+        }
+        assert_eq!(seen[0][4].0, 401);
+        assert_eq!(seen[0][5].0, 429);
+        assert!(
+            seen.windows(2).all(|two| two[0] == two[1]),
+            "{proof} {seen:?}"
+        );
+        app.clock.advance(Duration::minutes(1));
+        app.db.execute(
+            "DELETE FROM guesses; UPDATE invitations SET pin_tries = 0, pin_locked_until = NULL",
+        );
+    }
+}
+
+#[tokio::test]
+async fn with_both_secrets_neither_can_be_guessed_alone() {
+    let app = TestApp::start().await;
+    let ada = guest(&app, "ada", json!({"method": "pin_and_password"})).await;
+    let ask = |pin: &str, password: &str| json!({"username": "ada@example.com", "pin": pin, "password": password, "device": device("S")});
+    for (pin, password) in [
+        (ada.pin.clone(), "wrong horse"),
+        (wrong(&ada.pin), PASSWORD),
+        (wrong(&ada.pin), "wrong horse"),
+        (ada.pin.clone(), "wrong horse"),
+        (wrong(&ada.pin), PASSWORD),
+    ] {
+        enroll(&app, ask(&pin, password))
+            .await
+            .is_problem(401, "invalid_credentials");
+    }
+    enroll(&app, ask(&ada.pin, PASSWORD))
+        .await
+        .is_problem(429, "too_many_attempts");
+    app.clock.advance(Duration::seconds(30));
+    let answer = enroll(&app, ask(&ada.pin, PASSWORD)).await;
+    assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text);
+}
+
+#[tokio::test]
+async fn counts_nobody_adds_to_are_forgotten() {
+    let app = TestApp::start().await;
+    let now = app.clock.now();
+    with_pin(&app, "nobody", "1234", "S").await;
+    let forget = |at| enlist::enrollments::queries::forget_old(&mut app.db.connect(), at).unwrap();
+    assert_eq!(forget(now + Duration::hours(23)), 0);
+    assert_eq!(forget(now + Duration::hours(24)), 1);
+}
+
+#[tokio::test]
+async fn an_address_may_ask_ten_times_at_once_and_a_key_has_its_own_limit() {
+    let setup = Setup {
+        limit_secrets: 1,
+        limit_key: 3,
+        ..Setup::default()
+    };
+    let app = TestApp::start_with(setup).await;
+    let body = json!({"token": "x", "device": device("S")});
+    let mut answers = Vec::new();
+    for _ in 0..12 {
+        answers.push(enroll(&app, body.clone()).await);
+    }
+    let refused = &answers[11];
+    assert_eq!(answers[9].status, 401);
+    refused.is_problem(429, "rate_limited");
+    assert!(refused.header("retry-after").parse::<u32>().unwrap() >= 1);
+    // Before the body is looked at; and whatever a client says of where it comes from.
+    let spoofed = app
+        .anonymous(Method::POST, "/enrollments")
+        .header("x-forwarded-for", "192.0.2.7")
+        .body("{");
+    Answer::of(spoofed.send().await.unwrap())
+        .await
+        .is_problem(429, "rate_limited");
+    let key = api_key(&app.db, Role::Enroller);
+    let answers = join_all((0..8).map(|_| enroll_as(&app, &key, body.clone()))).await;
+    let counted = statuses(&answers);
+    assert!(counted[&401] >= 3 && counted[&429] >= 2, "{counted:?}");
+    // Everything else goes on.
+    assert_eq!(app.get("/users").await.status, StatusCode::OK);
+}
