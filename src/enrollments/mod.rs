@@ -1,4 +1,4 @@
-//! Enrolling a device with what an invitation gave; what a QR code says, and the page that invitations lead to.
+//! Enrolling a device with what an invitation gave, what a QR code says, and the page that invitations lead to.
 
 pub mod domain;
 pub mod enroll;

@@ -37,6 +37,7 @@ use crate::{
     invitations::{self, letter::Writer},
     limits::Limits,
     secrets::keys::KeyRing,
+    settings,
     users::{self, password::Hasher},
 };
 use routes::Routes;
@@ -92,10 +93,11 @@ pub fn api(config: &mut impl Register) {
     users::transfer_http::routes(config);
     users::http::routes(config);
     groups::http::routes(config);
+    settings::http::routes(config);
     invitations::http::routes(config);
+    landing::http::routes(config);
     enrollments::http::routes(config);
     devices::http::routes(config);
-    landing::http::routes(config);
     system::routes(config);
 }
 

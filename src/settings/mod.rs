@@ -1,6 +1,10 @@
 //! Settings: what applies to a user, and why (PRODUCT §5).
 
 pub mod domain;
+pub mod fields;
+pub mod http;
 pub mod queries;
+pub mod resource;
+pub mod store;
 
 pub use domain::{Applied, Registration};

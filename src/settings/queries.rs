@@ -1,15 +1,24 @@
 //! Settings in the database.
 
-use diesel::{dsl::exists, prelude::*};
+use diesel::{
+    dsl::exists,
+    prelude::*,
+    sql_types::{Bool, Int4, Jsonb, Nullable, Text},
+};
 use uuid::Uuid;
 
-use super::domain::{Applied, Confirmation, Content, Kind, Registration, Reminder, read_stored};
+use super::{
+    domain::{Applied, Confirmation, Content, Kind, Registration, Reminder, read_stored},
+    resource::{Reason, Source, Sourced, UserSettings},
+    store::{shown_id, shown_priority},
+};
 use crate::{
     db::{DbError, stored},
     schema::{group_members, setting_groups, setting_users, setting_versions, settings},
+    users::domain::GroupRef,
 };
 
-fn read<C: Content>(body: serde_json::Value) -> Result<C, DbError> {
+pub(super) fn read<C: Content>(body: serde_json::Value) -> Result<C, DbError> {
     read_stored(body).map_err(DbError::Stored)
 }
 
@@ -68,4 +77,95 @@ pub fn registration(
         .select(setting_versions::body)
         .first(connection)?;
     read(body)
+}
+
+#[derive(QueryableByName)]
+struct SourceRow {
+    #[diesel(sql_type = diesel::sql_types::Uuid)]
+    id: Uuid,
+    #[diesel(sql_type = Text)]
+    kind: String,
+    #[diesel(sql_type = Bool)]
+    is_default: bool,
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = Nullable<Int4>)]
+    priority: Option<i32>,
+    #[diesel(sql_type = Jsonb)]
+    body: serde_json::Value,
+    #[diesel(sql_type = Bool)]
+    names_user: bool,
+    #[diesel(sql_type = Nullable<diesel::sql_types::Uuid>)]
+    group_id: Option<Uuid>,
+    #[diesel(sql_type = Nullable<Text>)]
+    group_name: Option<String>,
+}
+
+impl SourceRow {
+    fn sourced<C: Content>(self) -> Result<Sourced<C>, DbError> {
+        let group = self
+            .group_id
+            .zip(self.group_name)
+            .filter(|_| !self.names_user);
+        let reason = match (self.is_default, &group) {
+            (true, _) => Reason::Default,
+            (false, Some(_)) => Reason::Group,
+            (false, None) => Reason::User,
+        };
+        Ok(Sourced {
+            content: read(self.body)?,
+            source: Source {
+                id: shown_id(self.is_default, self.id),
+                name: self.name,
+                priority: shown_priority(self.priority),
+                reason,
+                group: group.map(|(id, name)| GroupRef { id, name }),
+            },
+        })
+    }
+}
+
+/// What [`applied`] finds, and why; `None` if there is no such user.
+///
+/// # Errors
+/// When the database is away.
+pub fn with_sources(
+    connection: &mut PgConnection,
+    user: Uuid,
+) -> Result<Option<UserSettings>, DbError> {
+    let rows: Vec<SourceRow> = diesel::sql_query(
+        "SELECT DISTINCT ON (s.kind) s.id, s.kind, s.is_default, s.name, s.priority, v.body,
+            d.user_id IS NOT NULL AS names_user, g.id AS group_id, g.name AS group_name
+         FROM users u
+         CROSS JOIN settings s
+         JOIN setting_versions v ON v.id = s.version_id
+         LEFT JOIN setting_users d ON d.setting_id = s.id AND d.user_id = u.id
+         LEFT JOIN LATERAL (
+            SELECT g.id, g.name
+            FROM setting_groups d
+            JOIN group_members m ON m.group_id = d.group_id AND m.user_id = u.id
+            JOIN groups g ON g.id = d.group_id
+            WHERE d.setting_id = s.id ORDER BY g.name, g.id LIMIT 1
+         ) g ON true
+         WHERE u.id = $1 AND (s.is_default OR d.user_id IS NOT NULL OR g.id IS NOT NULL)
+         ORDER BY s.kind, s.priority, s.id",
+    )
+    .bind::<diesel::sql_types::Uuid, _>(user)
+    .load(connection)?;
+    let (mut registration, mut reminder, mut confirmation) = (None, None, None);
+    for row in rows {
+        match stored(&row.kind, Kind::from_name)? {
+            Kind::Registration => registration = Some(row.sourced()?),
+            Kind::Reminder => reminder = Some(row.sourced()?),
+            Kind::Confirmation => confirmation = Some(row.sourced()?),
+        }
+    }
+    Ok(match (registration, reminder, confirmation) {
+        (Some(registration), Some(reminder), Some(confirmation)) => Some(UserSettings {
+            registration,
+            reminder,
+            confirmation,
+        }),
+        _ => None,
+    })
 }

@@ -245,6 +245,11 @@ mod tests {
         for lang in Lang::all() {
             for (name, page) in pages() {
                 let html = rendered(lang, &page);
+                // To be looked at: docs/accessibility.py.
+                if let Some(folder) = std::env::var_os("ENLIST_PAGES") {
+                    let file = format!("{name}.{}.html", lang.as_str());
+                    std::fs::write(std::path::Path::new(&folder).join(file), &html).unwrap();
+                }
                 // The style is a file of its own, and the pictures are read back elsewhere.
                 let html = html.replace(STYLE, "…");
                 let html = match html.split_once("base64,") {
