@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     db::{CUSTOM_PLAN, DbError},
+    enrollments::payload::QrPayload,
     error::Fault,
     mail::{
         catalogue::Lang,
@@ -220,7 +221,14 @@ pub fn preview(
                 .note
                 .as_ref()
                 .map(super::domain::Note::as_str);
-            let rendered = writer.invitation(&to, terms.method, &secrets, until, note)?;
+            let rendered = writer.invitation(
+                &to,
+                terms.method,
+                &secrets,
+                until,
+                note,
+                &QrPayload::default(),
+            )?;
             Some(Sample {
                 user_id: id,
                 to,

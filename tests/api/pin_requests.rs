@@ -6,6 +6,7 @@ use chrono::Duration as Span;
 use enlist::{
     access::Role,
     enrollments::pin_requests::{Requested, request},
+    settings::cache::Registrations,
 };
 use mailparse::{MailHeaderMap, parse_mail};
 use reqwest::{Method, StatusCode};
@@ -29,7 +30,7 @@ fn asked(app: &TestApp, name: &str) -> Requested {
     app.db
         .connect()
         .transaction::<_, enlist::db::DbError, _>(|connection| {
-            request(connection, &app.clock, name)
+            request(connection, &app.clock, &Registrations::default(), name)
         })
         .unwrap()
 }
