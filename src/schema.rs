@@ -243,12 +243,12 @@ diesel::joinable!(invitations -> batches (batch_id));
 diesel::joinable!(invitations -> users (user_id));
 diesel::joinable!(messages -> enrollments (enrollment_id));
 diesel::joinable!(messages -> invitations (invitation_id));
+diesel::joinable!(pin_requests -> users (user_id));
 diesel::joinable!(setting_groups -> groups (group_id));
 diesel::joinable!(setting_groups -> settings (setting_id));
 diesel::joinable!(setting_users -> settings (setting_id));
 diesel::joinable!(setting_users -> users (user_id));
 diesel::joinable!(settings -> setting_versions (version_id));
-diesel::joinable!(pin_requests -> users (user_id));
 diesel::joinable!(user_activity -> invitations (latest_invitation_id));
 diesel::joinable!(user_activity -> users (user_id));
 

@@ -43,6 +43,8 @@ pub enum Permission {
     Manage,
     /// Enroll devices, and say what they are.
     Enroll,
+    /// Change settings.
+    Configure,
 }
 
 impl Permission {
@@ -54,6 +56,7 @@ impl Permission {
         match path.rsplit('/').next() {
             Some("pin" | "pins" | "qr.png" | "qr.svg") => Self::ReadSecrets,
             _ if method == Method::GET => Self::Read,
+            _ if path.starts_with("/settings/") => Self::Configure,
             _ => Self::Manage,
         }
     }
@@ -62,7 +65,8 @@ impl Permission {
 impl Role {
     const fn may(self, permission: Permission) -> bool {
         match self {
-            Self::Admin | Self::Manager => true,
+            Self::Admin => true,
+            Self::Manager => !matches!(permission, Permission::Configure),
             Self::Reader => matches!(permission, Permission::Read),
             Self::Enroller => matches!(permission, Permission::Enroll),
             Self::Provisioner => false,
@@ -86,6 +90,11 @@ impl Caller {
     /// As it is kept with what the caller did: `api_key:<id>`.
     pub fn label(&self) -> String {
         format!("api_key:{}", self.id)
+    }
+
+    /// Whether the role reaches.
+    pub fn may(&self, permission: Permission) -> bool {
+        self.role.may(permission)
     }
 
     /// # Errors
@@ -180,14 +189,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reader_sees_no_secret_and_an_enroller_only_enrolls() {
-        use Permission::{Enroll, Manage, Read, ReadSecrets};
-        for permission in [Read, ReadSecrets, Manage, Enroll] {
-            assert!(Role::Admin.may(permission) && Role::Manager.may(permission));
+    fn a_reader_sees_no_secret_an_enroller_only_enrolls_and_settings_are_the_admins() {
+        use Permission::{Configure, Enroll, Manage, Read, ReadSecrets};
+        for permission in [Read, ReadSecrets, Manage, Enroll, Configure] {
+            assert!(Role::Admin.may(permission));
+            assert_eq!(Role::Manager.may(permission), permission != Configure);
             assert_eq!(Role::Enroller.may(permission), permission == Enroll);
             assert!(!Role::Provisioner.may(permission));
         }
-        assert!(!Role::Reader.may(Enroll));
+        assert!(!Role::Reader.may(Enroll) && !Role::Reader.may(Configure));
         assert!(
             Role::Reader.may(Read) && !Role::Reader.may(ReadSecrets) && !Role::Reader.may(Manage)
         );

@@ -12,6 +12,7 @@ use crate::{
     checked_text,
     error::Fault,
     paging::Limit,
+    settings::resource::LostGroup,
     string_enum,
     users::domain::SearchText,
     wire::{Faults, Patch, QueryTypes, line},
@@ -66,6 +67,28 @@ pub struct ListQuery {
 impl QueryTypes for ListQuery {
     const FLAGS: &'static [&'static str] = &["count"];
     const NUMBERS: &'static [&'static str] = &["limit"];
+}
+
+/// The query of `DELETE /groups/{id}`.
+#[derive(Debug, Clone, Copy, Deserr, IntoParams)]
+#[deserr(error = Faults, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct DeleteQuery {
+    /// Only say what would change.
+    #[deserr(default)]
+    #[param(value_type = Option<bool>)]
+    pub dry_run: bool,
+}
+
+impl QueryTypes for DeleteQuery {
+    const FLAGS: &'static [&'static str] = &["dry_run"];
+}
+
+/// What the deletion of a group changes beside it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct GroupDeleted {
+    /// The settings that were distributed to it, in the order of application.
+    pub settings: Vec<LostGroup>,
 }
 
 /// The body of `POST /groups`.

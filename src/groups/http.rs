@@ -6,7 +6,8 @@ use uuid::Uuid;
 
 use super::{
     domain::{
-        ChangeMembers, CreateGroup, Group, GroupName, ListQuery, MembersChanged, PatchGroup, Sort,
+        ChangeMembers, CreateGroup, DeleteQuery, Group, GroupDeleted, GroupName, ListQuery,
+        MembersChanged, PatchGroup, Sort,
     },
     queries,
 };
@@ -22,6 +23,7 @@ use crate::{
     },
     idempotency::{self, Answer, Scope},
     paging::{self, Page},
+    settings::store,
 };
 
 /// Adds the handlers.
@@ -88,7 +90,10 @@ async fn list_groups(
     let page = Page::of(rows, limit, total, |last| {
         paging::seal(&state.keys, &query, &queries::position(last))
     });
-    Ok(respond::page(&request, &page))
+    Ok(respond::page(
+        &request,
+        page.write().map_err(ApiError::internal)?,
+    ))
 }
 
 /// Create a group
@@ -232,15 +237,20 @@ async fn change_group(
 
 /// Delete a group
 ///
-/// Its users stay, and are no longer in it.
+/// Its users stay, and are no longer in it. A setting that was distributed to it is so no longer: then the
+/// answer names these settings, each with how many users it no longer holds. To these users the next setting
+/// applies; invitations that are sent already stay as they are. With `dry_run=true` nothing is deleted, and
+/// the answer says what would change.
 #[utoipa::path(
     tag = "groups",
     params(
+        DeleteQuery,
         ("id" = Uuid, Path, description = "The group's id"),
         ("If-Match" = Option<String>, Header, description = "Delete only the version with this `ETag`"),
     ),
     responses(
-        (status = 204, description = "Deleted"),
+        (status = 200, description = "Deleted, and what that changed; or with `dry_run` what it would change", body = GroupDeleted),
+        (status = 204, description = "Deleted; no setting was distributed to it"),
         (status = 412, description = "The group has changed since", body = crate::http::problem::Problem),
     )
 )]
@@ -249,17 +259,26 @@ async fn delete_group(
     state: web::Data<State>,
     request: HttpRequest,
     Id(id): Id,
+    Params(asked): Params<DeleteQuery>,
 ) -> Result<HttpResponse, ApiError> {
     let wanted = tags(&request, header::IF_MATCH);
-    state
+    let deleted = state
         .db
         .transaction(move |connection| {
+            // No setting may be distributed to it any more before it is gone: a weaker lock would let one.
+            queries::lock_for_deletion(connection, id)?;
             lock(connection, id, wanted.as_ref())?;
-            queries::delete(connection, id)?;
-            Ok::<_, ApiError>(())
+            let settings = store::distributed_to(connection, id)?;
+            if !asked.dry_run {
+                queries::delete(connection, id)?;
+            }
+            Ok::<_, ApiError>(GroupDeleted { settings })
         })
         .await?;
-    Ok(HttpResponse::NoContent().finish())
+    if deleted.settings.is_empty() && !asked.dry_run {
+        return Ok(HttpResponse::NoContent().finish());
+    }
+    Ok(HttpResponse::Ok().json(deleted))
 }
 
 /// Change a group's members

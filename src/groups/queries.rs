@@ -139,6 +139,20 @@ pub fn lock(connection: &mut PgConnection, id: Uuid) -> Result<bool, DbError> {
     Ok(found.is_some())
 }
 
+/// Locks a group that is to be deleted: nothing can refer to it any more meanwhile.
+///
+/// # Errors
+/// When the database is away.
+pub fn lock_for_deletion(connection: &mut PgConnection, id: Uuid) -> Result<(), DbError> {
+    groups::table
+        .find(id)
+        .select(groups::id)
+        .for_update()
+        .first::<Uuid>(connection)
+        .optional()?;
+    Ok(())
+}
+
 /// Whether the unique index on the name refused a row: only it can tell, whoever else is at it.
 pub fn is_taken(error: &DbError) -> bool {
     error.constraint() == Some("groups_name_key")

@@ -37,7 +37,7 @@ use crate::{
     invitations::{self, letter::Writer},
     limits::Limits,
     secrets::keys::KeyRing,
-    settings::cache::Registrations,
+    settings::{self, cache::Registrations},
     users::{self, password::Hasher},
 };
 use routes::Routes;
@@ -94,6 +94,7 @@ pub fn api(config: &mut impl Register) {
     users::transfer_http::routes(config);
     users::http::routes(config);
     groups::http::routes(config);
+    settings::http::routes(config);
     invitations::http::routes(config);
     landing::http::routes(config);
     enrollments::http::routes(config);

@@ -24,6 +24,7 @@ use super::{api, problem::Problem};
     tags(
         (name = "users", description = "The people who are invited"),
         (name = "groups", description = "Users who are filtered by and invited together"),
+        (name = "settings", description = "How users enroll, are reminded and get a confirmation: a default of each kind, and custom ones for groups and users"),
         (name = "invitations", description = "Preview, send and look after invitations"),
         (name = "batches", description = "What became of a `send`"),
         (name = "enrollments", description = "Enroll a device with what an invitation gave, and the page that leads there"),
@@ -81,7 +82,7 @@ pub fn json() -> Result<String, serde_json::Error> {
 
 /// Request bodies take no other fields than theirs: an unknown one is a 422.
 fn close_requests(document: &mut Document) {
-    const REQUESTS: [&str; 12] = [
+    const REQUESTS: &[&str] = &[
         "CreateUser",
         "PatchUser",
         "SetPassword",
@@ -94,12 +95,16 @@ fn close_requests(document: &mut Document) {
         "Selection",
         "EnrollRequest",
         "DeviceReport",
+        "RegistrationRequest",
+        "ReminderRequest",
+        "ConfirmationRequest",
+        "Distribution",
     ];
     let Some(components) = &mut document.components else {
         return;
     };
     for name in REQUESTS {
-        if let Some(RefOr::T(Schema::Object(object))) = components.schemas.get_mut(name) {
+        if let Some(RefOr::T(Schema::Object(object))) = components.schemas.get_mut(*name) {
             object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
         }
     }
@@ -177,6 +182,7 @@ fn add_common_answers(operation: &mut Operation, method: &HttpMethod) {
     let is_resource = has_path_id
         && !is_list
         && (matches!(method, HttpMethod::Patch)
+            || matches!(method, HttpMethod::Put) && is_json(operation)
             || matches!(method, HttpMethod::Get) && is_json(operation));
     if is_resource && matches!(method, HttpMethod::Get) {
         operation.parameters.get_or_insert_default().push(RefOr::T(

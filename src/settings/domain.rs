@@ -3,28 +3,22 @@
 //! The body of a setting that is stored is read by the same parser that reads requests: so a field that is
 //! added later takes its default in what was stored before.
 
-use chrono::{DateTime, Duration, SubsecRound, Utc};
-use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
+use chrono::{DateTime, Duration, Utc};
+use deserr::Deserr;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::{
+    fields::{Days, Distribution, MdmUrl, Priority, SettingName, Time, Whole},
+    resource::Common,
+};
 use crate::{
-    checked_text,
-    enrollments::payload::{QrPayload, TOKEN, TokenUrl},
+    enrollments::payload::{QrPayload, TokenUrl},
     invitations::domain::{Method, Ownership},
     string_enum,
-    wire::{Faults, Flaw, line, parse_text, whole_number},
+    wire::Faults,
 };
-
-/// The priority of a custom setting whose request names none.
-pub const USUAL_PRIORITY: u32 = 100;
-
-/// The most users whom one setting names; a group holds any number.
-pub const MOST_USERS: usize = 10_000;
-
-/// The most groups that one setting is distributed to.
-pub const MOST_GROUPS: usize = 1_000;
 
 string_enum! {
     /// What a setting is about.
@@ -36,110 +30,6 @@ string_enum! {
         /// Whether a user gets a confirmation.
         Confirmation = "confirmation",
     }
-}
-
-checked_text!(
-    /// What administrators know a setting by: one line of 1 to 200 characters.
-    SettingName,
-    |text| line(text, 200)
-);
-
-/// A whole number from `LOW` to `HIGH`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Whole<const LOW: u32, const HIGH: u32>(u32);
-
-impl<const LOW: u32, const HIGH: u32> Whole<LOW, HIGH> {
-    /// The number.
-    pub const fn get(self) -> u32 {
-        self.0
-    }
-
-    /// The number where `HIGH` is below 256.
-    fn byte(self) -> u8 {
-        u8::try_from(self.0).unwrap_or(u8::MAX)
-    }
-}
-
-impl<const LOW: u32, const HIGH: u32> Deserr<Faults> for Whole<LOW, HIGH> {
-    fn deserialize_from_value<V: IntoValue>(
-        value: Value<V>,
-        location: ValuePointerRef,
-    ) -> Result<Self, Faults> {
-        whole_number(value, location, LOW..=HIGH).map(Self)
-    }
-}
-
-/// A number of days, as lifetimes have them.
-type Days = Whole<1, 30>;
-/// The lower one applies first.
-pub type Priority = Whole<0, 1_000_000>;
-
-/// A point in time as a body has it: RFC 3339, with any offset.
-#[derive(Debug, Clone, Copy)]
-pub struct Time(pub DateTime<Utc>);
-
-impl Deserr<Faults> for Time {
-    fn deserialize_from_value<V: IntoValue>(
-        value: Value<V>,
-        location: ValuePointerRef,
-    ) -> Result<Self, Faults> {
-        parse_text(value, location, |text| {
-            DateTime::parse_from_rfc3339(text)
-                .map(|time| Self(time.to_utc().trunc_subsecs(6)))
-                .map_err(|_| {
-                    Flaw::new(
-                        "invalid_time",
-                        "must be a time of RFC 3339, such as 2026-12-01T09:00:00Z",
-                    )
-                })
-        })
-    }
-}
-
-/// The MDM's address for a user, which holds `{token}`.
-#[derive(Debug)]
-pub struct MdmUrl(TokenUrl);
-
-impl Deserr<Faults> for MdmUrl {
-    fn deserialize_from_value<V: IntoValue>(
-        value: Value<V>,
-        location: ValuePointerRef,
-    ) -> Result<Self, Faults> {
-        parse_text(value, location, |text| {
-            let url = TokenUrl::parse(text)?;
-            if !url.as_str().contains(TOKEN) {
-                return Err(Flaw::new(
-                    "token_missing",
-                    "must hold {token}, where the invitation's token goes",
-                ));
-            }
-            Ok(Self(url))
-        })
-    }
-}
-
-/// To whom a custom setting applies: the members of the groups, and the users.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserr, ToSchema)]
-#[deserr(error = Faults, deny_unknown_fields)]
-pub struct Distribution {
-    /// Groups, at most 1,000.
-    #[schema(required = false, max_items = 1_000)]
-    #[deserr(default)]
-    pub group_ids: Vec<Uuid>,
-    /// Single users, at most 10,000.
-    #[schema(required = false, max_items = 10_000)]
-    #[deserr(default)]
-    pub user_ids: Vec<Uuid>,
-}
-
-/// What every kind of setting has, as a body says it.
-#[derive(Debug, Default)]
-pub struct Common {
-    pub name: Option<SettingName>,
-    pub priority: Option<Priority>,
-    pub distribution: Option<Distribution>,
-    /// As an answer showed it.
-    pub id: Option<String>,
 }
 
 /// What a kind of setting says.
@@ -154,6 +44,9 @@ pub trait Content: Serialize + ToSchema + Default + Clone + PartialEq + Send + '
 
     /// What only shows once all fields are known.
     fn check(&self, faults: &mut Faults);
+
+    /// Takes out what only those may see who may see secrets.
+    fn hide_secrets(&mut self) {}
 }
 
 /// Declares the body that sets a kind of setting.
@@ -200,6 +93,13 @@ macro_rules! setting_request {
                     priority: self.priority,
                     distribution: self.distribution.take(),
                     id: self.id.take(),
+                    times: [
+                        self.created_at.map(|_| "created_at"),
+                        self.updated_at.map(|_| "updated_at"),
+                    ]
+                    .into_iter()
+                    .flatten()
+                    .collect(),
                 }
             }
         }
@@ -215,15 +115,15 @@ setting_request!(
         pub method: Method,
         /// Digits of a PIN.
         #[schema(value_type = u32, required = false, minimum = 4, maximum = 12, default = 8)]
-        #[deserr(default = Whole(8))]
+        #[deserr(default = Whole::of(8))]
         pub pin_length: Whole<4, 12>,
         /// Days that a PIN works, not more than the invitation does.
         #[schema(value_type = u32, required = false, minimum = 1, maximum = 30, default = 1)]
-        #[deserr(default = Whole(1))]
+        #[deserr(default = Whole::of(1))]
         pub pin_lifetime_days: Days,
         /// Days that an invitation works.
         #[schema(value_type = u32, required = false, minimum = 1, maximum = 30, default = 7)]
-        #[deserr(default = Whole(7))]
+        #[deserr(default = Whole::of(7))]
         pub invitation_lifetime_days: Days,
         /// Whether the user may ask for the PIN again.
         #[schema(value_type = bool, required = false, default = true)]
@@ -309,10 +209,14 @@ impl Content for Registration {
             allow_pin_request: request.allow_pin_request,
             device_ownership: request.device_ownership,
             device_limit: request.device_limit.map(Whole::get),
-            mdm_url: request.mdm_url.take().map(|url| url.0),
+            mdm_url: request.mdm_url.take().map(MdmUrl::into_url),
             qr_payload: std::mem::take(&mut request.qr_payload),
         };
         (request.common(), registration)
+    }
+
+    fn hide_secrets(&mut self) {
+        self.qr_payload.hide_secrets();
     }
 
     fn check(&self, faults: &mut Faults) {
@@ -347,7 +251,7 @@ setting_request!(
         pub end_at: Option<Time>,
         /// Days from the invitation to the first reminder, and from each to the next.
         #[schema(value_type = u32, required = false, minimum = 1, maximum = 30, default = 3)]
-        #[deserr(default = Whole(3))]
+        #[deserr(default = Whole::of(3))]
         pub every_days: Days,
     }
 );

@@ -2,6 +2,11 @@
 
 pub mod cache;
 pub mod domain;
+pub mod fields;
+pub mod http;
 pub mod queries;
+pub mod resource;
+pub mod rules;
+pub mod store;
 
 pub use domain::{Applied, Registration};

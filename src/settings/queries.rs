@@ -1,15 +1,26 @@
 //! Settings in the database.
 
-use diesel::{dsl::exists, prelude::*};
+use diesel::{
+    dsl::exists,
+    pg::PgRowByRowLoadingMode,
+    prelude::*,
+    sql_types::{Array, Bool, Int4, Jsonb, Nullable, Text},
+};
 use uuid::Uuid;
 
-use super::domain::{Applied, Confirmation, Content, Kind, Registration, Reminder, read_stored};
+use super::{
+    domain::{Applied, Confirmation, Content, Kind, Registration, Reminder, read_stored},
+    resource::{Reason, Source, Sourced, UserSettings},
+    rules::{Custom, Rules, Which},
+    store::{shown_id, shown_priority},
+};
 use crate::{
     db::{DbError, stored},
     schema::{group_members, setting_groups, setting_users, setting_versions, settings},
+    users::domain::GroupRef,
 };
 
-fn read<C: Content>(body: serde_json::Value) -> Result<C, DbError> {
+pub(super) fn read<C: Content>(body: serde_json::Value) -> Result<C, DbError> {
     read_stored(body).map_err(DbError::Stored)
 }
 
@@ -70,14 +81,17 @@ pub fn registration(
     read(body)
 }
 
-/// Registration settings by version, each read or not.
+/// A version of the registration setting, which this service can read, or not.
+pub type ReadVersion = (Uuid, Result<Registration, DbError>);
+
+/// Registration settings by version.
 ///
 /// # Errors
 /// When the database is away.
 pub fn registrations(
     connection: &mut PgConnection,
     versions: &[Uuid],
-) -> Result<Vec<(Uuid, Result<Registration, DbError>)>, DbError> {
+) -> Result<Vec<ReadVersion>, DbError> {
     let rows: Vec<(Uuid, serde_json::Value)> = setting_versions::table
         .filter(setting_versions::id.eq_any(versions))
         .select((setting_versions::id, setting_versions::body))
@@ -98,4 +112,205 @@ pub fn default_registration(connection: &mut PgConnection) -> Result<Uuid, DbErr
         .filter(settings::is_default)
         .select(settings::version_id)
         .first(connection)?)
+}
+
+/// Every setting that matters while inviting. One statement.
+///
+/// # Errors
+/// When the database is away.
+pub fn rules(connection: &mut PgConnection) -> Result<Rules, DbError> {
+    type Row = (String, Uuid, bool, Uuid, serde_json::Value);
+    let rows: Vec<Row> = settings::table
+        .inner_join(setting_versions::table)
+        .filter(settings::kind.ne(Kind::Reminder.as_str()))
+        .order((settings::kind, settings::priority, settings::id))
+        .select((
+            settings::kind,
+            settings::id,
+            settings::is_default,
+            settings::version_id,
+            setting_versions::body,
+        ))
+        .load(connection)?;
+    let mut rules = Rules {
+        registrations: Vec::new(),
+        confirmations: Vec::new(),
+        custom: Vec::new(),
+    };
+    for (kind, id, is_default, version, body) in rows {
+        let is_confirmation = stored(&kind, Kind::from_name)? == Kind::Confirmation;
+        let at = if is_confirmation {
+            rules
+                .confirmations
+                .push(read::<Confirmation>(body)?.enabled);
+            rules.confirmations.len()
+        } else {
+            rules.registrations.push((Some(version), read(body)?));
+            rules.registrations.len()
+        };
+        if !is_default {
+            rules.custom.push(Custom {
+                id,
+                is_confirmation,
+                at: u32::try_from(at - 1).unwrap_or(u32::MAX),
+            });
+        }
+    }
+    Ok(rules)
+}
+
+#[derive(QueryableByName)]
+struct WhichRow {
+    #[diesel(sql_type = diesel::sql_types::Uuid)]
+    user_id: Uuid,
+    #[diesel(sql_type = Nullable<Int4>)]
+    registration: Option<i32>,
+    #[diesel(sql_type = Nullable<Int4>)]
+    confirmation: Option<i32>,
+}
+
+/// Tells `take` which of the rules apply to those of these users whom a custom setting holds; to the others
+/// the defaults apply. One statement, and none where there are no custom settings. The planner must know how
+/// many users there are: [`CUSTOM_PLAN`](crate::db::CUSTOM_PLAN).
+///
+/// # Errors
+/// When the database is away.
+pub fn which(
+    connection: &mut PgConnection,
+    rules: &Rules,
+    users: &[Uuid],
+    mut take: impl FnMut(Uuid, Which),
+) -> Result<(), DbError> {
+    if rules.custom.is_empty() || users.is_empty() {
+        return Ok(());
+    }
+    let custom = || rules.custom.iter();
+    let rows = diesel::sql_query(
+        "WITH custom AS MATERIALIZED (
+            SELECT * FROM unnest($1, $2, $3) AS c(id, is_confirmation, at)
+        ), held AS (
+            SELECT u.id AS user_id, d.setting_id FROM unnest($4) u(id)
+            JOIN setting_users d ON d.user_id = u.id
+            UNION ALL
+            SELECT u.id, d.setting_id FROM unnest($4) u(id)
+            JOIN group_members m ON m.user_id = u.id
+            JOIN setting_groups d ON d.group_id = m.group_id
+        )
+        SELECT h.user_id, min(c.at) FILTER (WHERE NOT c.is_confirmation) AS registration,
+            min(c.at) FILTER (WHERE c.is_confirmation) AS confirmation
+        FROM held h JOIN custom c ON c.id = h.setting_id GROUP BY h.user_id",
+    )
+    .bind::<Array<diesel::sql_types::Uuid>, _>(custom().map(|c| c.id).collect::<Vec<_>>())
+    .bind::<Array<Bool>, _>(custom().map(|c| c.is_confirmation).collect::<Vec<_>>())
+    .bind::<Array<Int4>, _>(
+        custom()
+            .map(|c| i32::try_from(c.at).unwrap_or(i32::MAX))
+            .collect::<Vec<_>>(),
+    )
+    .bind::<Array<diesel::sql_types::Uuid>, _>(users)
+    .load_iter::<WhichRow, PgRowByRowLoadingMode>(connection)?;
+    let defaults = rules.defaults();
+    let place = |found: Option<i32>, default| {
+        found.map_or(default, |at| u32::try_from(at).unwrap_or(default))
+    };
+    for row in rows {
+        let row = row?;
+        let which = Which {
+            registration: place(row.registration, defaults.registration),
+            confirmation: place(row.confirmation, defaults.confirmation),
+        };
+        take(row.user_id, which);
+    }
+    Ok(())
+}
+
+#[derive(QueryableByName)]
+struct SourceRow {
+    #[diesel(sql_type = diesel::sql_types::Uuid)]
+    id: Uuid,
+    #[diesel(sql_type = Text)]
+    kind: String,
+    #[diesel(sql_type = Bool)]
+    is_default: bool,
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = Nullable<Int4>)]
+    priority: Option<i32>,
+    #[diesel(sql_type = Jsonb)]
+    body: serde_json::Value,
+    #[diesel(sql_type = Bool)]
+    names_user: bool,
+    #[diesel(sql_type = Nullable<diesel::sql_types::Uuid>)]
+    group_id: Option<Uuid>,
+    #[diesel(sql_type = Nullable<Text>)]
+    group_name: Option<String>,
+}
+
+impl SourceRow {
+    fn sourced<C: Content>(self) -> Result<Sourced<C>, DbError> {
+        let group = self
+            .group_id
+            .zip(self.group_name)
+            .filter(|_| !self.names_user);
+        let reason = match (self.is_default, &group) {
+            (true, _) => Reason::Default,
+            (false, Some(_)) => Reason::Group,
+            (false, None) => Reason::User,
+        };
+        Ok(Sourced {
+            content: read(self.body)?,
+            source: Source {
+                id: shown_id(self.is_default, self.id),
+                name: self.name,
+                priority: shown_priority(self.priority),
+                reason,
+                group: group.map(|(id, name)| GroupRef { id, name }),
+            },
+        })
+    }
+}
+
+/// What [`applied`] finds, and why; `None` if there is no such user.
+///
+/// # Errors
+/// When the database is away.
+pub fn with_sources(
+    connection: &mut PgConnection,
+    user: Uuid,
+) -> Result<Option<UserSettings>, DbError> {
+    let rows: Vec<SourceRow> = diesel::sql_query(
+        "SELECT DISTINCT ON (s.kind) s.id, s.kind, s.is_default, s.name, s.priority, v.body,
+            d.user_id IS NOT NULL AS names_user, g.id AS group_id, g.name AS group_name
+         FROM users u
+         CROSS JOIN settings s
+         JOIN setting_versions v ON v.id = s.version_id
+         LEFT JOIN setting_users d ON d.setting_id = s.id AND d.user_id = u.id
+         LEFT JOIN LATERAL (
+            SELECT g.id, g.name
+            FROM setting_groups d
+            JOIN group_members m ON m.group_id = d.group_id AND m.user_id = u.id
+            JOIN groups g ON g.id = d.group_id
+            WHERE d.setting_id = s.id ORDER BY g.name, g.id LIMIT 1
+         ) g ON true
+         WHERE u.id = $1 AND (s.is_default OR d.user_id IS NOT NULL OR g.id IS NOT NULL)
+         ORDER BY s.kind, s.priority, s.id",
+    )
+    .bind::<diesel::sql_types::Uuid, _>(user)
+    .load(connection)?;
+    let (mut registration, mut reminder, mut confirmation) = (None, None, None);
+    for row in rows {
+        match stored(&row.kind, Kind::from_name)? {
+            Kind::Registration => registration = Some(row.sourced()?),
+            Kind::Reminder => reminder = Some(row.sourced()?),
+            Kind::Confirmation => confirmation = Some(row.sourced()?),
+        }
+    }
+    Ok(match (registration, reminder, confirmation) {
+        (Some(registration), Some(reminder), Some(confirmation)) => Some(UserSettings {
+            registration,
+            reminder,
+            confirmation,
+        }),
+        _ => None,
+    })
 }

@@ -18,6 +18,9 @@ pub const TOKEN: &str = "{token}";
 /// The most extras of one setting.
 const MOST_EXTRAS: usize = 20;
 
+/// What stands in an answer for what is not shown.
+const HIDDEN: &str = "***";
+
 /// The extra of ours in Android's admin extras bundle.
 pub const TOKEN_EXTRA: &str = "enrollment_token";
 
@@ -72,6 +75,12 @@ impl EnrollmentToken {
             return Err(Flaw::new("empty", "must not be empty"));
         }
         check_length(text, 500)?;
+        if text == HIDDEN {
+            return Err(Flaw::new(
+                "hidden_value",
+                "stands for a token that was not shown; give the token itself",
+            ));
+        }
         if text.bytes().all(|byte| byte.is_ascii_graphic()) {
             Ok(Self(text.to_owned()))
         } else {
@@ -80,6 +89,11 @@ impl EnrollmentToken {
                 "must be the `value` of an enrollment token of the Android Management API",
             ))
         }
+    }
+
+    /// What is shown to those who see no secrets. No body may bring it back.
+    pub fn hidden() -> Self {
+        Self(HIDDEN.to_owned())
     }
 
     /// The token.

@@ -219,6 +219,14 @@ impl QrPayload {
         }
     }
 
+    /// Takes out what only those may see who may see secrets: an enrollment token of the Android
+    /// Management API enrolls whoever has it.
+    pub fn hide_secrets(&mut self) {
+        if let Self::AndroidAmapi(amapi) = self {
+            amapi.enrollment_token = EnrollmentToken::hidden();
+        }
+    }
+
     /// What the picture says, for the invitation's token and the landing page's link with it.
     pub fn says(&self, token: &str, link: &str) -> String {
         match self {

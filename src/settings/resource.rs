@@ -1,0 +1,280 @@
+//! A setting as a resource: what requests say of one, and what answers show. Pure.
+
+use chrono::{DateTime, Utc};
+use deserr::Deserr;
+use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::{
+    domain::{Confirmation, Kind, Registration, Reminder},
+    fields::{Distribution, Priority, SettingName},
+};
+use crate::{
+    paging::Limit,
+    string_enum,
+    users::domain::GroupRef,
+    wire::{Faults, QueryTypes},
+};
+
+/// The priority of a custom setting whose request names none.
+pub const USUAL_PRIORITY: u32 = 100;
+
+/// The most users whom one setting names; a group holds any number.
+pub const MOST_USERS: usize = 10_000;
+
+/// The most groups that one setting is distributed to.
+pub const MOST_GROUPS: usize = 1_000;
+
+/// What every default is called.
+pub const DEFAULT_NAME: &str = "Default";
+
+/// The query of `GET /settings/{kind}`.
+#[derive(Debug, Deserr, IntoParams)]
+#[deserr(error = Faults, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListQuery {
+    /// How many rows a page holds.
+    #[deserr(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
+    pub limit: Limit,
+    /// `next_cursor` of the page before.
+    #[deserr(default)]
+    pub cursor: Option<String>,
+    /// Also count all rows.
+    #[deserr(default)]
+    #[param(value_type = Option<bool>)]
+    pub count: bool,
+}
+
+impl QueryTypes for ListQuery {
+    const FLAGS: &'static [&'static str] = &["count"];
+    const NUMBERS: &'static [&'static str] = &["limit"];
+}
+
+/// What every kind of setting has, as a body says it.
+#[derive(Debug, Default)]
+pub struct Common {
+    pub name: Option<SettingName>,
+    pub priority: Option<Priority>,
+    pub distribution: Option<Distribution>,
+    /// As an answer showed it.
+    pub id: Option<String>,
+    /// Which of the fields that only answers have is given.
+    pub times: Vec<&'static str>,
+}
+
+/// What makes a setting a custom one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Custom {
+    pub name: SettingName,
+    pub priority: u32,
+    /// Sorted, each once.
+    pub distribution: Distribution,
+}
+
+impl Common {
+    /// What is said of a new custom setting.
+    pub fn created(self, faults: &mut Faults) -> Option<Custom> {
+        let given = self.id.as_ref().map(|_| "id");
+        for field in given.into_iter().chain(self.times.iter().copied()) {
+            let place = format!("/{field}");
+            faults.push(
+                &place,
+                "read_only",
+                "is not chosen by who creates a setting",
+            );
+        }
+        self.custom(faults)
+    }
+
+    /// What is said of the setting with this id; `None` for the default, of which there is nothing to say.
+    pub fn changed(self, id: SettingId, faults: &mut Faults) -> Option<Custom> {
+        if self
+            .id
+            .as_ref()
+            .is_some_and(|given| *given != id.to_string())
+        {
+            faults.push(
+                "/id",
+                "read_only",
+                "is not the id in the path, and cannot be changed",
+            );
+        }
+        match id {
+            SettingId::Default => {
+                self.default(faults);
+                None
+            }
+            SettingId::Custom(_) => self.custom(faults),
+        }
+    }
+
+    fn custom(self, faults: &mut Faults) -> Option<Custom> {
+        if self.name.is_none() {
+            faults.push("/name", "required", "a custom setting needs a name");
+        }
+        let mut distribution = self.distribution.unwrap_or_default();
+        for (place, ids, most) in [
+            (
+                "/distribution/group_ids",
+                &mut distribution.group_ids,
+                MOST_GROUPS,
+            ),
+            (
+                "/distribution/user_ids",
+                &mut distribution.user_ids,
+                MOST_USERS,
+            ),
+        ] {
+            if ids.len() > most {
+                let detail = format!("holds {} ids; at most {most} are taken", ids.len());
+                faults.push(place, "too_many", detail);
+            }
+        }
+        for ids in [&mut distribution.group_ids, &mut distribution.user_ids] {
+            ids.sort_unstable();
+            ids.dedup();
+        }
+        Some(Custom {
+            name: self.name?,
+            priority: self.priority.map_or(USUAL_PRIORITY, Priority::get),
+            distribution,
+        })
+    }
+
+    fn default(self, faults: &mut Faults) {
+        let is_other = |name: SettingName| name.as_str() != DEFAULT_NAME;
+        if self.name.is_some_and(is_other) {
+            faults.push(
+                "/name",
+                "not_changeable",
+                "the default's name cannot be changed",
+            );
+        }
+        if self.priority.is_some() {
+            faults.push(
+                "/priority",
+                "not_changeable",
+                "the default has no priority: it applies to whom no custom setting does",
+            );
+        }
+        if self
+            .distribution
+            .is_some_and(|distribution| !distribution.is_empty())
+        {
+            faults.push(
+                "/distribution",
+                "not_changeable",
+                "the default has no distribution: it applies to whom no custom setting does",
+            );
+        }
+    }
+}
+
+/// Which setting of a kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SettingId {
+    /// The one for everybody to whom no custom one applies.
+    Default,
+    Custom(Uuid),
+}
+
+impl SettingId {
+    /// As it stands in a path.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "default" => Some(Self::Default),
+            text => Uuid::try_parse(text).ok().map(Self::Custom),
+        }
+    }
+}
+
+impl std::fmt::Display for SettingId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::Custom(id) => id.fmt(f),
+        }
+    }
+}
+
+impl Serialize for SettingId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A setting, as the API shows one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Setting<C> {
+    /// A UUID; the default's is `default`.
+    #[schema(value_type = String, examples("default"))]
+    pub id: SettingId,
+    pub name: String,
+    /// The lower number applies first; the default has none and comes last.
+    #[schema(required)]
+    pub priority: Option<u32>,
+    /// To whom it applies; `null` for the default: everybody to whom no custom one does.
+    #[schema(required)]
+    pub distribution: Option<Distribution>,
+    #[serde(flatten)]
+    pub content: C,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+string_enum! {
+    /// Why a setting applies to a user.
+    Reason {
+        /// No custom setting holds the user.
+        Default = "default",
+        /// Its distribution names the user.
+        User = "user",
+        /// Its distribution names a group that the user is in.
+        Group = "group",
+    }
+}
+
+/// Where what applies to a user comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = SettingSource)]
+pub struct Source {
+    /// The setting's id; `default` for the default.
+    #[schema(value_type = String, examples("default"))]
+    pub id: SettingId,
+    pub name: String,
+    #[schema(required)]
+    pub priority: Option<u32>,
+    pub reason: Reason,
+    /// The group by which it applies, where that is the reason; of several the first by name.
+    #[schema(required)]
+    pub group: Option<GroupRef>,
+}
+
+/// What applies to a user, and where it comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Sourced<C> {
+    #[serde(flatten)]
+    pub content: C,
+    pub source: Source,
+}
+
+/// The answer of `GET /users/{id}/settings`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct UserSettings {
+    pub registration: Sourced<Registration>,
+    pub reminder: Sourced<Reminder>,
+    pub confirmation: Sourced<Confirmation>,
+}
+
+/// A setting that a deleted group is no longer in the distribution of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct LostGroup {
+    pub kind: Kind,
+    #[schema(value_type = Uuid)]
+    pub id: SettingId,
+    pub name: String,
+    /// How many users it no longer holds: members of the group whom it names neither singly nor by another group.
+    pub user_count: i64,
+}
