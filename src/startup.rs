@@ -309,12 +309,13 @@ async fn tidy(db: Db, clock: Clock) {
         let now = clock.now();
         let done: Result<usize, DbError> = db
             .transaction(move |connection| {
-                let tries = enrollments::queries::forget_old(connection, now)?;
-                Ok(tries + idempotency::forget_old(connection, now)?)
+                enrollments::queries::forget_old(connection, now)?;
+                enrollments::pin_requests::forget_old(connection, now)?;
+                idempotency::forget_old(connection, now)
             })
             .await;
         if let Err(error) = done {
-            tracing::warn!(%error, "old idempotency keys and tries cannot be forgotten");
+            tracing::warn!(%error, "old idempotency keys, tries and requests cannot be forgotten");
         }
     }
 }

@@ -285,6 +285,22 @@ impl EnrollRequest {
     }
 }
 
+/// The body of `POST /enrollments/pin-requests`.
+#[derive(Debug, Deserr, ToSchema)]
+#[deserr(error = Faults, deny_unknown_fields)]
+pub struct RequestPin {
+    /// Or the e-mail address; upper and lower case are the same.
+    #[schema(value_type = String, min_length = 1, max_length = 254)]
+    pub username: Username,
+}
+
+/// The answer of `POST /enrollments/pin-requests`, whoever asks for whomever.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PinRequested {
+    #[schema(value_type = String)]
+    pub detail: &'static str,
+}
+
 /// Who enrolled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct EnrolledUser {

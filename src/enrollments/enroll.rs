@@ -29,7 +29,7 @@ use crate::{
         pin::Pin,
         token::{self, Claims},
     },
-    settings::Applied,
+    settings::{self, Applied},
     users::password::Hasher,
 };
 
@@ -213,7 +213,7 @@ fn decide(
     let right = right_for(person.as_ref(), newest.as_ref());
     let applied = match &person {
         Some(person) if right.password == Some(true) && pin.is_none() => {
-            Some(applied(connection, person)?)
+            Some(settings::queries::applied(connection, person.user.id)?)
         }
         _ => None,
     };
@@ -252,7 +252,7 @@ fn decide(
             let invitation = newest.as_ref().filter(|_| verdict == Verdict::Enroll);
             let applied = match applied {
                 Some(applied) => applied,
-                None => self::applied(connection, &person)?,
+                None => settings::queries::applied(connection, person.user.id)?,
             };
             write_down(
                 connection, clock, attempt, &person, invitation, &applied, now,
@@ -293,11 +293,6 @@ fn find(
             may_look: Ok(()),
         }),
     }
-}
-
-/// The settings that apply to a user now.
-fn applied(_connection: &mut PgConnection, _person: &Person) -> Result<Applied, DbError> {
-    Ok(Applied::default())
 }
 
 /// What a secret gets that has enrolled a device before: the same enrollment, if it is the same device and not
@@ -359,10 +354,24 @@ fn write_down(
             return Ok(Ok(Enrolled::Before(before)));
         }
     }
-    let method = invitation.map_or(Method::Password, |guarded| guarded.invited.method);
-    let requested = invitation.map_or(applied.registration.device_ownership, |guarded| {
-        guarded.invited.device_ownership
-    });
+    // What an invitation was sent with stays with it.
+    let (method, requested, limit) = match invitation {
+        None => {
+            let registration = &applied.registration;
+            let (owner, limit) = (registration.device_ownership, registration.device_limit);
+            (Method::Password, owner, limit)
+        }
+        Some(guarded) => {
+            let version = guarded.registration_id;
+            let registration = settings::queries::registration(connection, version)?;
+            let invited = &guarded.invited;
+            (
+                invited.method,
+                invited.device_ownership,
+                registration.device_limit,
+            )
+        }
+    };
     let confirmed = applied.confirmation && person.user.email.is_some();
     let entry = Entry {
         id: clock.new_id(),
@@ -379,7 +388,7 @@ fn write_down(
         queries::enroll_again(connection, &entry)?;
         devices::queries::get(connection, entry.device_id)?
             .ok_or_else(|| DbError::Stored("devices".into()))?
-    } else if queries::enroll_new(connection, &entry, applied.registration.device_limit)? {
+    } else if queries::enroll_new(connection, &entry, limit)? {
         new_device(&entry)
     } else {
         return Ok(Err(Refused::DeviceLimitReached));

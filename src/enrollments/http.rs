@@ -1,20 +1,24 @@
-//! `POST /enrollments`.
+//! `POST /enrollments` and `POST /enrollments/pin-requests`.
 
 use actix_web::{HttpResponse, post, web};
 
+use tracing::Instrument;
+
 use super::{
-    domain::{EnrollRequest, Enrollment},
+    domain::{EnrollRequest, Enrollment, PinRequested, RequestPin},
     enroll::{self, Desk, Enrolled, Refused},
+    pin_requests::{self, Requested},
 };
 use crate::{
     access::Caller,
+    db::DbError,
     error::ApiError,
     http::{Register, State, extract::Body},
 };
 
 /// Adds the handlers.
 pub fn routes(config: &mut impl Register) {
-    config.service(enroll_device);
+    config.service(enroll_device).service(request_pin);
 }
 
 impl From<Refused> for ApiError {
@@ -125,4 +129,40 @@ async fn enroll_device(
         }
         Enrolled::Before(enrollment) => Ok(HttpResponse::Ok().json(enrollment)),
     }
+}
+
+/// Ask for a PIN again
+///
+/// The answer is always the same. If the user has a pending invitation with a PIN, and the setting that it was
+/// sent with allows it, the PIN is mailed to the registered address: the same one while it lives, else the
+/// next one, and the old one is dead. At most 3 mails an hour and 10 a day.
+#[utoipa::path(
+    tag = "enrollments", request_body = RequestPin,
+    security((), ("bearer" = [])),
+    responses((status = 202, description = "Heard; whether there is anything to send is not told", body = PinRequested))
+)]
+#[post("/enrollments/pin-requests")]
+async fn request_pin(
+    state: web::Data<State>,
+    body: Body<RequestPin>,
+) -> Result<HttpResponse, ApiError> {
+    let shared = state.clone();
+    let work = async move {
+        let clock = shared.clock.clone();
+        let name = body.value.username;
+        let done: Result<Requested, DbError> = shared
+            .db
+            .transaction(move |connection| pin_requests::request(connection, &clock, name.as_str()))
+            .await;
+        match done {
+            Ok(Requested::Queued) => shared.bell.notify_one(),
+            Ok(outcome) => tracing::info!(?outcome, "a PIN was asked for and not sent"),
+            Err(error) => tracing::error!(%error, "a PIN was asked for and cannot be sent"),
+        }
+    };
+    // After the answer: neither what it says nor when it comes depends on what there is to find.
+    tokio::spawn(work.in_current_span());
+    Ok(HttpResponse::Accepted().json(PinRequested {
+        detail: "If there is a PIN to send, it is on its way to the registered e-mail address.",
+    }))
 }

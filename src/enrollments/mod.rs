@@ -6,5 +6,6 @@ pub mod guessing;
 pub mod http;
 pub mod landing;
 pub mod payload;
+pub mod pin_requests;
 pub mod queries;
 pub mod verdict;

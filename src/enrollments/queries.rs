@@ -46,6 +46,8 @@ pub struct Guarded {
     pub key_id: String,
     pub counter: u32,
     pub pin_length: u8,
+    /// The registration setting that it was sent with.
+    pub registration_id: Option<Uuid>,
     tries: i32,
     locked_until: Option<DateTime<Utc>>,
 }
@@ -107,6 +109,8 @@ struct NewestRow {
     pin_issued_at: Option<DateTime<Utc>>,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     expires_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    registration_id: Option<Uuid>,
     #[diesel(sql_type = Nullable<Int4>)]
     pin_tries: Option<i32>,
     #[diesel(sql_type = Nullable<Timestamptz>)]
@@ -139,6 +143,7 @@ impl NewestRow {
             counter: u32::try_from(self.counter.ok_or_else(missing)?).map_err(|_| missing())?,
             pin_length: u8::try_from(self.pin_length.ok_or_else(missing)?)
                 .map_err(|_| missing())?,
+            registration_id: self.registration_id,
             tries: self.pin_tries.ok_or_else(missing)?,
             locked_until: self.pin_locked_until,
         }))
@@ -196,9 +201,11 @@ macro_rules! found_columns {
     () => {
         "f.id AS user_id, f.username, f.email, f.display_name, f.enabled, f.password_hash, f.locale AS user_locale,
          n.id AS invitation_id, n.method, n.state, n.device_ownership, n.locale, n.key_id, n.counter, n.pin_length,
-         n.pin_lifetime_days, n.pin_issued_at, n.expires_at, n.pin_tries, n.pin_locked_until"
+         n.pin_lifetime_days, n.pin_issued_at, n.expires_at, n.registration_id, n.pin_tries, n.pin_locked_until"
     };
 }
+
+pub(super) use found_by_name;
 
 /// Counts a try, in one row of `guesses`: `$2` the row unless there is a user, `$3` now, `$4` after how many
 /// tries there is a pause, `$5` the pauses, `$6` after how many tries nothing is looked at any more.
@@ -445,7 +452,7 @@ pub fn used_before(
 ) -> Result<Option<Guarded>, DbError> {
     let row: Option<NewestRow> = Prepared::new(
         "SELECT i.id AS invitation_id, i.method, i.state, i.device_ownership, i.locale, i.key_id, i.counter,
-            i.pin_length, i.pin_lifetime_days, i.pin_issued_at, i.expires_at, i.pin_tries, i.pin_locked_until
+            i.pin_length, i.pin_lifetime_days, i.pin_issued_at, i.expires_at, i.registration_id, i.pin_tries, i.pin_locked_until
          FROM enrollments e JOIN invitations i ON i.id = e.invitation_id JOIN devices d ON d.id = e.device_id
          WHERE e.user_id = $1 AND e.enrolled_at >= $2 AND i.id IS DISTINCT FROM $3
              AND (lower(d.serial_number) = lower($4) OR d.device_id = $5)

@@ -99,6 +99,7 @@ fn close_requests(document: &mut Document) {
         "ReminderRequest",
         "ConfirmationRequest",
         "Distribution",
+        "RequestPin",
     ];
     let Some(components) = &mut document.components else {
         return;

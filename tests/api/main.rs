@@ -4,6 +4,7 @@
 mod support;
 
 mod access;
+mod confirmations;
 mod contract;
 mod delivery;
 mod dev;
@@ -17,6 +18,9 @@ mod landing;
 mod mailbox;
 mod migrations;
 mod paging;
+mod password_alone;
+mod pin_requests;
+mod settings;
 mod smtp;
 mod transfer;
 mod users;

@@ -30,6 +30,7 @@ confirmation-device = Device
 confirmation-number = Serial number or id
 confirmation-when = Enrolled
 confirmation-owner = Owner
+confirmation-line = { $name }: { $value }
 confirmation-user-owned = You: it is your own device
 confirmation-company-owned = { $org }
 confirmation-not-you-title = It was not you?

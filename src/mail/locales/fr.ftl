@@ -29,6 +29,7 @@ confirmation-device = Appareil
 confirmation-number = Numéro de série ou identifiant
 confirmation-when = Enregistré le
 confirmation-owner = Propriétaire
+confirmation-line = { $name } : { $value }
 confirmation-user-owned = Vous : c’est votre propre appareil
 confirmation-company-owned = { $org }
 confirmation-not-you-title = Ce n’était pas vous ?

@@ -1,0 +1,203 @@
+//! A user asks for the PIN again: it is mailed to the registered address, and nowhere else.
+//!
+//! Whoever asks is told nothing: the answer is given before anything is looked up.
+
+use chrono::{DateTime, Duration, Utc};
+use diesel::{
+    prelude::*,
+    sql_types::{BigInt, Bool, Int2, Int4, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+};
+use uuid::Uuid;
+
+use super::{guessing, queries::found_by_name};
+use crate::{
+    clock::Clock,
+    db::{DbError, stored},
+    invitations::{domain::Method, letter::pin_expires_at},
+    prepared::Prepared,
+    schema::pin_requests,
+    settings,
+};
+
+/// Mails an hour and a day to one user, at most.
+const AN_HOUR: i64 = 3;
+const A_DAY: i64 = 10;
+
+/// What came of a request: for the log and the tests, never for whoever asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Requested {
+    /// The PIN will be mailed: the same one, or the next if its life is over.
+    Queued,
+    /// There is no such user, no address, no pending invitation with a PIN, or it was guessed at too often.
+    NothingToSend,
+    /// The user's setting has this off.
+    NotAllowed,
+    /// A mail with the PIN is on its way already.
+    OnItsWay,
+    /// There were enough mails.
+    TooOften,
+}
+
+#[derive(QueryableByName)]
+struct Pending {
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
+    #[diesel(sql_type = SqlUuid)]
+    user_id: Uuid,
+    #[diesel(sql_type = Text)]
+    method: String,
+    #[diesel(sql_type = Int2)]
+    pin_length: i16,
+    #[diesel(sql_type = Int2)]
+    pin_lifetime_days: i16,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    pin_issued_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Timestamptz)]
+    expires_at: DateTime<Utc>,
+    #[diesel(sql_type = Int4)]
+    pin_tries: i32,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    registration_id: Option<Uuid>,
+}
+
+#[derive(QueryableByName)]
+struct Before {
+    #[diesel(sql_type = Bool)]
+    on_its_way: bool,
+    #[diesel(sql_type = BigInt)]
+    within_an_hour: i64,
+    #[diesel(sql_type = BigInt)]
+    within_a_day: i64,
+}
+
+/// Queues the PIN of whoever has this name, if that may be. Runs inside a transaction.
+///
+/// # Errors
+/// When the database is away.
+pub fn request(
+    connection: &mut PgConnection,
+    clock: &Clock,
+    name: &str,
+) -> Result<Requested, DbError> {
+    let now = clock.now();
+    let Some(pending) = pending(connection, name, now)? else {
+        return Ok(Requested::NothingToSend);
+    };
+    let method = stored(&pending.method, Method::from_name)?;
+    let digits = u8::try_from(pending.pin_length).unwrap_or(u8::MAX);
+    // A PIN that was guessed at too often is over, and so would the next one be: only an administrator
+    // starts the count anew.
+    if !method.has_pin() || pending.pin_tries >= guessing::most_pins(digits) {
+        return Ok(Requested::NothingToSend);
+    }
+    if !settings::queries::registration(connection, pending.registration_id)?.allow_pin_request {
+        return Ok(Requested::NotAllowed);
+    }
+    let before = before(connection, &pending, now)?;
+    if before.on_its_way {
+        return Ok(Requested::OnItsWay);
+    }
+    if before.within_an_hour >= AN_HOUR || before.within_a_day >= A_DAY {
+        return Ok(Requested::TooOften);
+    }
+    let end = pin_expires_at(
+        method,
+        pending.pin_issued_at,
+        pending.pin_lifetime_days,
+        pending.expires_at,
+    );
+    queue(
+        connection,
+        clock,
+        &pending,
+        end.is_some_and(|end| end <= now),
+        now,
+    )?;
+    Ok(Requested::Queued)
+}
+
+/// The pending invitation of whoever has this name, locked, so that requests take turns.
+fn pending(
+    connection: &mut PgConnection,
+    name: &str,
+    now: DateTime<Utc>,
+) -> Result<Option<Pending>, DbError> {
+    Ok(Prepared::new(
+        concat!(
+            "WITH ",
+            found_by_name!(),
+            " SELECT i.* FROM found f JOIN invitations i ON i.user_id = f.id AND i.state = 'pending'
+            WHERE f.enabled AND f.email IS NOT NULL AND i.expires_at > $2
+            FOR NO KEY UPDATE OF i"
+        ),
+        (name.into_sql::<Text>(), now.into_sql::<Timestamptz>()),
+    )
+    .get_result(connection)
+    .optional()?)
+}
+
+/// What was mailed lately. A statement of its own, so that whoever waited for the lock sees what was asked for
+/// meanwhile.
+fn before(
+    connection: &mut PgConnection,
+    pending: &Pending,
+    now: DateTime<Utc>,
+) -> Result<Before, DbError> {
+    Ok(Prepared::new(
+        "SELECT
+            EXISTS (SELECT FROM messages WHERE invitation_id = $1
+                AND state NOT IN ('accepted', 'bounced', 'failed', 'suppressed')) AS on_its_way,
+            count(*) FILTER (WHERE requested_at > $3) AS within_an_hour,
+            count(*) AS within_a_day
+         FROM pin_requests WHERE user_id = $2 AND requested_at > $4",
+        (
+            pending.id.into_sql::<SqlUuid>(),
+            pending.user_id.into_sql::<SqlUuid>(),
+            (now - Duration::hours(1)).into_sql::<Timestamptz>(),
+            (now - Duration::days(1)).into_sql::<Timestamptz>(),
+        ),
+    )
+    .get_result(connection)?)
+}
+
+/// Queues the mail. What was wrongly tried goes on counting, also against the next PIN; whose life begins when its
+/// mail is handed over. The message is no part of the batch that was once sent.
+fn queue(
+    connection: &mut PgConnection,
+    clock: &Clock,
+    pending: &Pending,
+    next: bool,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    Prepared::new(
+        "WITH renewed AS (
+            UPDATE invitations SET counter = counter + 1, pin_issued_at = NULL WHERE id = $1 AND $6
+        ), noted AS (
+            INSERT INTO pin_requests (id, user_id, requested_at) VALUES ($4, $2, $5)
+        )
+        INSERT INTO messages (id, kind, invitation_id, state, attempts, due_at, created_at)
+        VALUES ($3, 'invitation', $1, 'queued', 0, $5, $5)",
+        (
+            pending.id.into_sql::<SqlUuid>(),
+            pending.user_id.into_sql::<SqlUuid>(),
+            clock.new_id().into_sql::<SqlUuid>(),
+            clock.new_id().into_sql::<SqlUuid>(),
+            now.into_sql::<Timestamptz>(),
+            next.into_sql::<Bool>(),
+        ),
+    )
+    .execute(connection)?;
+    Ok(())
+}
+
+/// Forgets requests that no limit looks at any more. Gives how many.
+///
+/// # Errors
+/// When the database is away.
+pub fn forget_old(connection: &mut PgConnection, now: DateTime<Utc>) -> Result<usize, DbError> {
+    let before = now - Duration::days(1);
+    Ok(
+        diesel::delete(pin_requests::table.filter(pin_requests::requested_at.le(before)))
+            .execute(connection)?,
+    )
+}
