@@ -23,6 +23,7 @@ const PURE: &[&str] = &[
     "settings/domain.rs",
     "settings/fields.rs",
     "settings/resource.rs",
+    "settings/rules.rs",
     "devices/domain.rs",
     "enrollments/domain.rs",
     "enrollments/guessing.rs",

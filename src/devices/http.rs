@@ -72,7 +72,10 @@ async fn list_devices(
         };
         paging::seal(&state.keys, &query, &position)
     });
-    Ok(respond::page(&request, &page))
+    Ok(respond::page(
+        &request,
+        page.write().map_err(ApiError::internal)?,
+    ))
 }
 
 /// Get a device

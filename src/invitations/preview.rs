@@ -14,12 +14,11 @@ use super::{
     domain::{Delivery, Method, Overrides, Selection},
     letter::{Addressee, Secrets, Writer, valid_until},
     ownership,
-    plan::{self, Decision, Notice, Recipient, SkipReason, Terms},
+    plan::{Decision, Notice, Plan, Recipient, SkipReason},
     selection::{self, SelectionError},
 };
 use crate::{
     db::{CUSTOM_PLAN, DbError},
-    enrollments::payload::QrPayload,
     error::Fault,
     mail::{
         catalogue::Lang,
@@ -27,8 +26,7 @@ use crate::{
         mime::{self, MimeError},
     },
     schema::{invitations, users},
-    settings::Applied,
-    string_enum,
+    settings, string_enum,
 };
 
 string_enum! {
@@ -170,117 +168,113 @@ pub fn preview(
     connection.batch_execute(&format!(
         "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; {CUSTOM_PLAN}"
     ))?;
-    let terms = Terms::of(&Applied::default(), &asked.overrides);
+    let rules = settings::queries::rules(connection)?;
+    let plan = Plan::of(&rules, &asked.overrides);
+    let recipients =
+        selection::recipients(connection, &asked.selection, &rules, &plan, false, now)?;
+    let mut tally = plan.tally();
     let mut summary = PreviewSummary::default();
-    let mut sendable_count = 0;
-    let mut listed: Vec<(Recipient, Decision)> = Vec::new();
     let mut first_invited = None;
-    let recipient_count = selection::recipients(
-        connection,
-        &asked.selection,
-        &terms,
-        false,
-        now,
-        |recipient| {
-            let decision = plan::decide(&recipient, &terms);
-            match decision {
-                Decision::Invite => {
-                    sendable_count += 1;
-                    *summary.by_method.entry(terms.method.as_str()).or_default() += 1;
-                    *summary
-                        .by_locale
-                        .entry(recipient.lang.as_str())
-                        .or_default() += 1;
-                    first_invited.get_or_insert((recipient.user_id, recipient.lang));
-                }
-                Decision::Skip(reason) => {
-                    *summary.skipped.entry(reason.as_str()).or_default() += 1;
-                }
+    for recipient in &recipients {
+        match plan.decide(recipient) {
+            Decision::Invite => {
+                tally.add(&plan, recipient);
+                let method = plan.terms(recipient.which).method;
+                *summary.by_method.entry(method.as_str()).or_default() += 1;
+                *summary
+                    .by_locale
+                    .entry(recipient.lang.as_str())
+                    .or_default() += 1;
+                first_invited.get_or_insert(recipient);
             }
-            if listed.len() < asked.limit {
-                listed.push((recipient, decision));
+            Decision::Skip(reason) => {
+                *summary.skipped.entry(reason.as_str()).or_default() += 1;
             }
-        },
-    )?;
+        }
+    }
     let sample = match asked.sample_user_id {
-        Some(id) => Some(chosen_sample(connection, asked, &terms, id, now)?),
+        Some(id) => Some(chosen_sample(&plan, &recipients, id)?),
         None => first_invited,
     };
     let sample = match sample {
-        Some((id, lang)) if terms.delivery == Delivery::Email => {
-            let to = addressee(connection, id, lang)?;
-            let secrets = Secrets::placeholder(terms.pin_length);
-            let until = valid_until(
-                terms.method,
-                now,
-                terms.pin_lifetime_days,
-                now + terms.invitation_lifetime,
-            );
-            let note = asked
-                .overrides
-                .note
-                .as_ref()
-                .map(super::domain::Note::as_str);
-            let rendered = writer.invitation(
-                &to,
-                terms.method,
-                &secrets,
-                until,
-                note,
-                &QrPayload::default(),
-            )?;
-            Some(Sample {
-                user_id: id,
-                to,
-                rendered,
-            })
-        }
+        Some(recipient) if plan.delivery == Delivery::Email => Some(rendered_sample(
+            connection, writer, asked, &plan, recipient, now,
+        )?),
         _ => None,
     };
     let preview = Preview {
-        recipient_count,
-        sendable_count,
+        recipient_count: recipients.len(),
+        sendable_count: tally.invited,
         summary,
-        recipients: describe(connection, &terms, listed, now)?,
+        recipients: describe(
+            connection,
+            &plan,
+            &recipients[..recipients.len().min(asked.limit)],
+            now,
+        )?,
         message: sample.as_ref().map(|sample| shown(writer, sample)),
-        notices: plan::notices(&terms, recipient_count, sendable_count),
+        notices: plan.notices(recipients.len(), &tally),
     };
     Ok((preview, sample))
 }
 
 /// The sample that was asked for: it must be selected and must be somebody who gets a message.
-fn chosen_sample(
-    connection: &mut PgConnection,
-    asked: &Asked,
-    terms: &Terms,
+fn chosen_sample<'a>(
+    plan: &Plan,
+    recipients: &'a [Recipient],
     id: Uuid,
-    now: DateTime<Utc>,
-) -> Result<(Uuid, Lang), PreviewError> {
+) -> Result<&'a Recipient, PreviewError> {
     let refused =
         |code, detail: String| PreviewError::BadSample(Fault::new("/sample_user_id", code, detail));
-    if !selection::is_selected(connection, &asked.selection, id, now)? {
-        return Err(refused(
-            "not_selected",
-            "is not one of the recipients".into(),
-        ));
-    }
-    let only = Selection {
-        user_ids: Some(super::domain::Ids(vec![id])),
-        ..Selection::default()
-    };
-    let mut found = None;
-    selection::recipients(connection, &only, terms, false, now, |recipient| {
-        found = Some(recipient);
-    })?;
-    let recipient =
-        found.ok_or_else(|| refused("not_selected", "is not one of the recipients".into()))?;
-    match plan::decide(&recipient, terms) {
-        Decision::Invite => Ok((id, recipient.lang)),
+    let recipient = recipients
+        .binary_search_by_key(&id, |recipient| recipient.user_id)
+        .map(|at| &recipients[at])
+        .map_err(|_| refused("not_selected", "is not one of the recipients".into()))?;
+    match plan.decide(recipient) {
+        Decision::Invite => Ok(recipient),
         Decision::Skip(reason) => Err(refused(
             "is_skipped",
             format!("would get no message ({reason})"),
         )),
     }
+}
+
+fn rendered_sample(
+    connection: &mut PgConnection,
+    writer: &Writer,
+    asked: &Asked,
+    plan: &Plan,
+    recipient: &Recipient,
+    now: DateTime<Utc>,
+) -> Result<Sample, PreviewError> {
+    let to = addressee(connection, recipient.user_id, recipient.lang)?;
+    let terms = plan.terms(recipient.which);
+    let registration = &terms.registration;
+    let secrets = Secrets::placeholder(registration.pin_length);
+    let until = valid_until(
+        terms.method,
+        now,
+        registration.pin_lifetime_days,
+        now + registration.invitation_lifetime(),
+    );
+    let note = asked
+        .overrides
+        .note
+        .as_ref()
+        .map(super::domain::Note::as_str);
+    let rendered = writer.invitation(
+        &to,
+        terms.method,
+        &secrets,
+        until,
+        note,
+        &registration.qr_payload,
+    )?;
+    Ok(Sample {
+        user_id: recipient.user_id,
+        to,
+        rendered,
+    })
 }
 
 fn addressee(connection: &mut PgConnection, id: Uuid, lang: Lang) -> Result<Addressee, DbError> {
@@ -309,17 +303,14 @@ fn addressee(connection: &mut PgConnection, id: Uuid, lang: Lang) -> Result<Addr
 
 fn describe(
     connection: &mut PgConnection,
-    terms: &Terms,
-    listed: Vec<(Recipient, Decision)>,
+    plan: &Plan,
+    listed: &[Recipient],
     now: DateTime<Utc>,
 ) -> Result<Vec<PreviewRecipient>, DbError> {
     if listed.is_empty() {
         return Ok(Vec::new());
     }
-    let ids: Vec<Uuid> = listed
-        .iter()
-        .map(|(recipient, _)| recipient.user_id)
-        .collect();
+    let ids: Vec<Uuid> = listed.iter().map(|recipient| recipient.user_id).collect();
     let pending = exists(
         invitations::table
             .filter(invitations::user_id.eq(users::id.nullable()))
@@ -334,10 +325,11 @@ fn describe(
         .map(|(id, name, email, pending)| (id, (name, email, pending)))
         .collect();
     Ok(listed
-        .into_iter()
-        .filter_map(|(recipient, decision)| {
+        .iter()
+        .filter_map(|recipient| {
             let (display_name, email, has_pending) = names.remove(&recipient.user_id)?;
-            let (outcome, reason) = match decision {
+            let terms = plan.terms(recipient.which);
+            let (outcome, reason) = match plan.decide(recipient) {
                 Decision::Invite => (Outcome::Send, None),
                 Decision::Skip(reason) => (Outcome::Skip, Some(reason)),
             };
@@ -352,8 +344,8 @@ fn describe(
                 reason,
                 device_ownership: ownership::shown(terms.method, terms.device_ownership),
                 supersedes_pending: is_invited && has_pending,
-                confirmation_email: is_invited && terms.confirmation,
-                warnings: plan::warnings(terms),
+                confirmation_email: is_invited && plan.is_confirmed(recipient),
+                warnings: plan.warnings(terms),
             })
         })
         .collect())

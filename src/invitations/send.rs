@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{
     domain::{Delivery, Overrides, Selection},
-    plan::{self, Decision, Notice, SkipReason, Terms},
+    plan::{Decision, Notice, Plan, SkipReason},
     selection::{self, SelectionError},
 };
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
     mail::catalogue::Lang,
     schema::{batch_skips, batches, invitations, messages},
     secrets::keys::Key,
-    settings::Applied,
+    settings::{self, rules::Which},
     string_enum,
 };
 
@@ -71,11 +71,12 @@ pub struct Sent {
     pub notices: Vec<Notice>,
 }
 
-/// Twenty-odd bytes a recipient: all that is held of 100,000.
+/// Some forty bytes a recipient: beside the plan's own few all that is held of 100,000.
 struct Invited {
     user: Uuid,
     invitation: Uuid,
     lang: Lang,
+    which: Which,
 }
 
 /// Invites everybody who is selected and can be. Runs inside a transaction; nothing leaves the
@@ -97,40 +98,44 @@ pub fn send(
         "{CUSTOM_PLAN}; SELECT pg_advisory_xact_lock({SEND_LOCK})"
     ))?;
     let now = clock.now();
-    let terms = Terms::of(&Applied::default(), overrides);
+    let rules = settings::queries::rules(connection)?;
+    let plan = Plan::of(&rules, overrides);
     let batch_id = clock.new_id();
 
+    let recipients = selection::recipients(connection, selection, &rules, &plan, true, now)?;
+    let recipient_count = recipients.len();
+    let mut tally = plan.tally();
     let mut invited: Vec<Invited> = Vec::new();
     let mut skipped: Vec<(Uuid, SkipReason)> = Vec::new();
     let mut results: Vec<BatchResult> = Vec::new();
-    let recipient_count =
-        selection::recipients(connection, selection, &terms, true, now, |recipient| {
-            let user = recipient.user_id;
-            let result = match plan::decide(&recipient, &terms) {
-                Decision::Invite => {
-                    let invitation = clock.new_id();
-                    invited.push(Invited {
-                        user,
-                        invitation,
-                        lang: recipient.lang,
-                    });
-                    (Outcome::Created, Some(invitation), None)
-                }
-                Decision::Skip(reason) => {
-                    skipped.push((user, reason));
-                    (Outcome::Skipped, None, Some(reason))
-                }
-            };
-            if results.len() < LISTED {
-                let (outcome, invitation_id, reason) = result;
-                results.push(BatchResult {
-                    user_id: Some(user),
-                    outcome,
-                    invitation_id,
-                    reason,
+    for recipient in recipients {
+        let user = recipient.user_id;
+        let (outcome, invitation_id, reason) = match plan.decide(&recipient) {
+            Decision::Invite => {
+                let invitation = clock.new_id();
+                tally.add(&plan, &recipient);
+                invited.push(Invited {
+                    user,
+                    invitation,
+                    lang: recipient.lang,
+                    which: recipient.which,
                 });
+                (Outcome::Created, Some(invitation), None)
             }
-        })?;
+            Decision::Skip(reason) => {
+                skipped.push((user, reason));
+                (Outcome::Skipped, None, Some(reason))
+            }
+        };
+        if results.len() < LISTED {
+            results.push(BatchResult {
+                user_id: Some(user),
+                outcome,
+                invitation_id,
+                reason,
+            });
+        }
+    }
 
     end_pending(
         connection,
@@ -148,8 +153,8 @@ pub fn send(
             batches::skipped_count.eq(count(skipped.len())),
         ))
         .execute(connection)?;
-    copy_invitations(connection, batch_id, key, &terms, &invited, now)?;
-    if terms.delivery == Delivery::Email {
+    copy_invitations(connection, batch_id, key, &plan, &invited, now)?;
+    if plan.delivery == Delivery::Email {
         copy_messages(connection, batch_id, clock, &invited, now)?;
     }
     copy_skips(connection, batch_id, &skipped)?;
@@ -169,7 +174,7 @@ pub fn send(
         accepted_count: invited.len(),
         skipped_count: skipped.len(),
         results,
-        notices: plan::notices(&terms, recipient_count, invited.len()),
+        notices: plan.notices(recipient_count, &tally),
     })
 }
 
@@ -218,14 +223,13 @@ fn copy_invitations(
     connection: &mut PgConnection,
     batch: Uuid,
     key: &Key,
-    terms: &Terms,
+    plan: &Plan,
     invited: &[Invited],
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
     use invitations as i;
     let created_at = now.to_rfc3339();
-    let expires_at = (now + terms.invitation_lifetime).to_rfc3339();
-    let issued_at = match terms.delivery {
+    let issued_at = match plan.delivery {
         Delivery::Email => "\\N",
         Delivery::None => created_at.as_str(),
     };
@@ -234,17 +238,25 @@ fn copy_invitations(
             (
                 i::id, i::batch_id, i::user_id, i::method, i::state, i::device_ownership, i::locale, i::key_id,
                 i::counter, i::pin_length, i::pin_lifetime_days, i::pin_issued_at, i::created_at, i::expires_at,
-                i::resend_count,
+                i::resend_count, i::registration_id,
             ),
             |copy| -> QueryResult<()> {
                 let mut copy = std::io::BufWriter::with_capacity(64 * 1024, copy);
-                for Invited { user, invitation, lang } in invited {
-                    writeln!(
+                for Invited { user, invitation, lang, which } in invited {
+                    let terms = plan.terms(*which);
+                    let registration = &terms.registration;
+                    let expires_at = now + registration.invitation_lifetime();
+                    write!(
                         copy,
-                        "{invitation}\t{batch}\t{user}\t{}\tpending\t{}\t{}\t{}\t0\t{}\t{}\t{issued_at}\t{created_at}\t{expires_at}\t0",
-                        terms.method, terms.device_ownership, lang.as_str(), key.id(), terms.pin_length,
-                        terms.pin_lifetime_days,
+                        "{invitation}\t{batch}\t{user}\t{}\tpending\t{}\t{}\t{}\t0\t{}\t{}\t{issued_at}\t{created_at}\t{}\t0\t",
+                        terms.method, terms.device_ownership, lang.as_str(), key.id(), registration.pin_length,
+                        registration.pin_lifetime_days, expires_at.to_rfc3339(),
                     )
+                    .map_err(copy_failed)?;
+                    match terms.registration_id {
+                        Some(version) => writeln!(copy, "{version}"),
+                        None => writeln!(copy, "\\N"),
+                    }
                     .map_err(copy_failed)?;
                 }
                 copy.flush().map_err(copy_failed)

@@ -95,9 +95,10 @@ async fn list<C: Content>(
         };
         paging::seal(&state.keys, &query, &position)
     });
+    let page = page.map(|setting| seen(setting, caller));
     Ok(respond::page(
         request,
-        &page.map(|setting| seen(setting, caller)),
+        page.write().map_err(ApiError::internal)?,
     ))
 }
 

@@ -6,6 +6,7 @@ pub mod fields;
 pub mod http;
 pub mod queries;
 pub mod resource;
+pub mod rules;
 pub mod store;
 
 pub use domain::{Applied, Registration};

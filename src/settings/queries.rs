@@ -2,14 +2,16 @@
 
 use diesel::{
     dsl::exists,
+    pg::PgRowByRowLoadingMode,
     prelude::*,
-    sql_types::{Bool, Int4, Jsonb, Nullable, Text},
+    sql_types::{Array, Bool, Int4, Jsonb, Nullable, Text},
 };
 use uuid::Uuid;
 
 use super::{
     domain::{Applied, Confirmation, Content, Kind, Registration, Reminder, read_stored},
     resource::{Reason, Source, Sourced, UserSettings},
+    rules::{Custom, Rules, Which},
     store::{shown_id, shown_priority},
 };
 use crate::{
@@ -77,6 +79,149 @@ pub fn registration(
         .select(setting_versions::body)
         .first(connection)?;
     read(body)
+}
+
+/// A version of the registration setting, which this service can read, or not.
+pub type ReadVersion = (Uuid, Result<Registration, DbError>);
+
+/// Registration settings by version.
+///
+/// # Errors
+/// When the database is away.
+pub fn registrations(
+    connection: &mut PgConnection,
+    versions: &[Uuid],
+) -> Result<Vec<ReadVersion>, DbError> {
+    let rows: Vec<(Uuid, serde_json::Value)> = setting_versions::table
+        .filter(setting_versions::id.eq_any(versions))
+        .select((setting_versions::id, setting_versions::body))
+        .load(connection)?;
+    Ok(rows
+        .into_iter()
+        .map(|(id, body)| (id, read(body)))
+        .collect())
+}
+
+/// The version of the registration setting that is the default now.
+///
+/// # Errors
+/// When the database is away.
+pub fn default_registration(connection: &mut PgConnection) -> Result<Uuid, DbError> {
+    Ok(settings::table
+        .filter(settings::kind.eq(Kind::Registration.as_str()))
+        .filter(settings::is_default)
+        .select(settings::version_id)
+        .first(connection)?)
+}
+
+/// Every setting that matters while inviting. One statement.
+///
+/// # Errors
+/// When the database is away.
+pub fn rules(connection: &mut PgConnection) -> Result<Rules, DbError> {
+    type Row = (String, Uuid, bool, Uuid, serde_json::Value);
+    let rows: Vec<Row> = settings::table
+        .inner_join(setting_versions::table)
+        .filter(settings::kind.ne(Kind::Reminder.as_str()))
+        .order((settings::kind, settings::priority, settings::id))
+        .select((
+            settings::kind,
+            settings::id,
+            settings::is_default,
+            settings::version_id,
+            setting_versions::body,
+        ))
+        .load(connection)?;
+    let mut rules = Rules {
+        registrations: Vec::new(),
+        confirmations: Vec::new(),
+        custom: Vec::new(),
+    };
+    for (kind, id, is_default, version, body) in rows {
+        let is_confirmation = stored(&kind, Kind::from_name)? == Kind::Confirmation;
+        let at = if is_confirmation {
+            rules
+                .confirmations
+                .push(read::<Confirmation>(body)?.enabled);
+            rules.confirmations.len()
+        } else {
+            rules.registrations.push((Some(version), read(body)?));
+            rules.registrations.len()
+        };
+        if !is_default {
+            rules.custom.push(Custom {
+                id,
+                is_confirmation,
+                at: u32::try_from(at - 1).unwrap_or(u32::MAX),
+            });
+        }
+    }
+    Ok(rules)
+}
+
+#[derive(QueryableByName)]
+struct WhichRow {
+    #[diesel(sql_type = diesel::sql_types::Uuid)]
+    user_id: Uuid,
+    #[diesel(sql_type = Nullable<Int4>)]
+    registration: Option<i32>,
+    #[diesel(sql_type = Nullable<Int4>)]
+    confirmation: Option<i32>,
+}
+
+/// Tells `take` which of the rules apply to those of these users whom a custom setting holds; to the others
+/// the defaults apply. One statement, and none where there are no custom settings. The planner must know how
+/// many users there are: [`CUSTOM_PLAN`](crate::db::CUSTOM_PLAN).
+///
+/// # Errors
+/// When the database is away.
+pub fn which(
+    connection: &mut PgConnection,
+    rules: &Rules,
+    users: &[Uuid],
+    mut take: impl FnMut(Uuid, Which),
+) -> Result<(), DbError> {
+    if rules.custom.is_empty() || users.is_empty() {
+        return Ok(());
+    }
+    let custom = || rules.custom.iter();
+    let rows = diesel::sql_query(
+        "WITH custom AS MATERIALIZED (
+            SELECT * FROM unnest($1, $2, $3) AS c(id, is_confirmation, at)
+        ), held AS (
+            SELECT u.id AS user_id, d.setting_id FROM unnest($4) u(id)
+            JOIN setting_users d ON d.user_id = u.id
+            UNION ALL
+            SELECT u.id, d.setting_id FROM unnest($4) u(id)
+            JOIN group_members m ON m.user_id = u.id
+            JOIN setting_groups d ON d.group_id = m.group_id
+        )
+        SELECT h.user_id, min(c.at) FILTER (WHERE NOT c.is_confirmation) AS registration,
+            min(c.at) FILTER (WHERE c.is_confirmation) AS confirmation
+        FROM held h JOIN custom c ON c.id = h.setting_id GROUP BY h.user_id",
+    )
+    .bind::<Array<diesel::sql_types::Uuid>, _>(custom().map(|c| c.id).collect::<Vec<_>>())
+    .bind::<Array<Bool>, _>(custom().map(|c| c.is_confirmation).collect::<Vec<_>>())
+    .bind::<Array<Int4>, _>(
+        custom()
+            .map(|c| i32::try_from(c.at).unwrap_or(i32::MAX))
+            .collect::<Vec<_>>(),
+    )
+    .bind::<Array<diesel::sql_types::Uuid>, _>(users)
+    .load_iter::<WhichRow, PgRowByRowLoadingMode>(connection)?;
+    let defaults = rules.defaults();
+    let place = |found: Option<i32>, default| {
+        found.map_or(default, |at| u32::try_from(at).unwrap_or(default))
+    };
+    for row in rows {
+        let row = row?;
+        let which = Which {
+            registration: place(row.registration, defaults.registration),
+            confirmation: place(row.confirmation, defaults.confirmation),
+        };
+        take(row.user_id, which);
+    }
+    Ok(())
 }
 
 #[derive(QueryableByName)]
@@ -168,34 +313,4 @@ pub fn with_sources(
         }),
         _ => None,
     })
-}
-
-/// Registration settings by version, each read or not.
-///
-/// # Errors
-/// When the database is away.
-pub fn registrations(
-    connection: &mut PgConnection,
-    versions: &[Uuid],
-) -> Result<Vec<(Uuid, Result<Registration, DbError>)>, DbError> {
-    let rows: Vec<(Uuid, serde_json::Value)> = setting_versions::table
-        .filter(setting_versions::id.eq_any(versions))
-        .select((setting_versions::id, setting_versions::body))
-        .load(connection)?;
-    Ok(rows
-        .into_iter()
-        .map(|(id, body)| (id, read(body)))
-        .collect())
-}
-
-/// The version of the registration setting that is the default now.
-///
-/// # Errors
-/// When the database is away.
-pub fn default_registration(connection: &mut PgConnection) -> Result<Uuid, DbError> {
-    Ok(settings::table
-        .filter(settings::kind.eq(Kind::Registration.as_str()))
-        .filter(settings::is_default)
-        .select(settings::version_id)
-        .first(connection)?)
 }

@@ -5,7 +5,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::{
-    enrollments::{PASSWORD, device, enroll, guest, invite, sent_with_default, with_pin},
+    enrollments::{PASSWORD, device, enroll, guest, invite, with_pin},
     support::app::{Answer, TestApp},
 };
 
@@ -183,7 +183,6 @@ async fn a_limit_leaves_the_invitation_as_it_was() {
     let first = with_pin(&app, "ada", &ada.pin, "S").await;
     assert_eq!(first.status, StatusCode::CREATED);
     let second = invite(&app, &ada.user, json!({})).await;
-    sent_with_default(&app);
     app.set_default("registration", json!({"device_limit": null}))
         .await;
     with_pin(&app, "ada", &second.pin, "T")
