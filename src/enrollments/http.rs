@@ -1,7 +1,9 @@
 //! `POST /enrollments` and `POST /enrollments/pin-requests`.
 
-use actix_web::{HttpResponse, post, web};
+use std::time::Duration;
 
+use actix_web::{HttpResponse, post, web};
+use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::{
@@ -19,6 +21,16 @@ use crate::{
 /// Adds the handlers.
 pub fn routes(config: &mut impl Register) {
     config.service(enroll_device).service(request_pin);
+}
+
+/// What is wrong is answered at the next of these steps. All kinds of wrong take the same statements; what is
+/// left of a difference, some tenths of a millisecond of rows that are there or not, goes under in the wait.
+const STEP: Duration = Duration::from_millis(25);
+
+/// The end of the step in which `now` is, counted from when the request was begun.
+fn next_step(begun: Instant, now: Instant) -> Instant {
+    let steps = now.duration_since(begun).as_micros() / STEP.as_micros() + 1;
+    begun + STEP * u32::try_from(steps).unwrap_or(1)
 }
 
 impl From<Refused> for ApiError {
@@ -109,6 +121,7 @@ async fn enroll_device(
     caller: Option<Caller>,
     body: Body<EnrollRequest>,
 ) -> Result<HttpResponse, ApiError> {
+    let begun = Instant::now();
     let attempt = body.value.attempt(caller.is_some())?;
     let desk = Desk {
         db: &state.db,
@@ -117,7 +130,11 @@ async fn enroll_device(
         hasher: &state.hasher,
         registrations: &state.registrations,
     };
-    match enroll::enroll(&desk, attempt).await?? {
+    let outcome = enroll::enroll(&desk, attempt).await?;
+    if matches!(outcome, Err(Refused::Wrong)) {
+        tokio::time::sleep_until(next_step(begun, Instant::now())).await;
+    }
+    match outcome? {
         Enrolled::New(enrollment) => {
             if enrollment.confirmation_email {
                 state.bell.notify_one();
@@ -168,4 +185,25 @@ async fn request_pin(
     Ok(HttpResponse::Accepted().json(PinRequested {
         detail: "If there is a PIN to send, it is on its way to the registered e-mail address.",
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrong_answers_come_in_steps() {
+        let begun = Instant::now();
+        for (took, step) in [
+            (0, 25),
+            (1, 25),
+            (24, 25),
+            (25, 50),
+            (26, 50),
+            (1_000, 1_025),
+        ] {
+            let now = begun + Duration::from_millis(took);
+            assert_eq!(next_step(begun, now) - begun, Duration::from_millis(step));
+        }
+    }
 }
