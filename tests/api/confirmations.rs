@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use crate::{
     enrollments::{PASSWORD, device, enroll, guest, invite, token, with_pin},
-    settings::set_default,
     support::{app::TestApp, smtp::Stage},
 };
 
@@ -32,7 +31,8 @@ fn mails(app: &TestApp) -> Vec<(String, String)> {
 #[tokio::test]
 async fn one_mail_an_enrollment_says_what_when_and_whose() {
     let app = TestApp::start().await;
-    set_default(&app, "confirmation", json!({"enabled": true}));
+    app.set_default("confirmation", json!({"enabled": true}))
+        .await;
     let user = app
         .user(json!({"email": "ada@example.com", "display_name": "Ada", "locale": "fr", "time_zone": "Europe/Paris"}))
         .await;
@@ -97,7 +97,8 @@ async fn one_mail_an_enrollment_says_what_when_and_whose() {
 #[tokio::test]
 async fn a_confirmation_is_tried_again_and_survives_what_comes_after() {
     let app = TestApp::start().await;
-    set_default(&app, "confirmation", json!({"enabled": true}));
+    app.set_default("confirmation", json!({"enabled": true}))
+        .await;
     let ada = guest(&app, "ada", json!({})).await;
     assert_eq!(
         with_pin(&app, "ada", &ada.pin, "S").await.status,
@@ -129,7 +130,8 @@ async fn who_gets_none_is_told_so() {
     assert_eq!(off.json["confirmation_email"], false, "the setting is off");
     // Decided when the device enrolls, not when the invitation was sent.
     let bob = guest(&app, "bob", json!({"method": "qr"})).await;
-    set_default(&app, "confirmation", json!({"enabled": true}));
+    app.set_default("confirmation", json!({"enabled": true}))
+        .await;
     let on = enroll(
         &app,
         json!({"token": token(&bob.invitation), "device": device("B")}),

@@ -19,7 +19,6 @@ mod migrations;
 mod paging;
 mod password_alone;
 mod pin_requests;
-mod settings;
 mod smtp;
 mod transfer;
 mod users;

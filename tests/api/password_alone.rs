@@ -5,8 +5,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::{
-    enrollments::{PASSWORD, device, enroll, guest, invite, with_pin},
-    settings::{sent_with_default, set_default},
+    enrollments::{PASSWORD, device, enroll, guest, invite, sent_with_default, with_pin},
     support::app::{Answer, TestApp},
 };
 
@@ -28,11 +27,11 @@ async fn a_password_enrolls_alone_where_the_setting_says_so_and_nothing_is_pendi
     by_password(&app, "ada", "S")
         .await
         .is_problem(401, "invalid_credentials");
-    set_default(
-        &app,
+    app.set_default(
         "registration",
         json!({"method": "password", "device_ownership": "user_owned"}),
-    );
+    )
+    .await;
     let first = by_password(&app, "ada", "S").await;
     assert_eq!(first.status, StatusCode::CREATED, "{}", first.text);
     assert_eq!(first.json["invitation_id"], Value::Null);
@@ -109,11 +108,11 @@ async fn a_user_holds_no_more_devices_than_allowed_however_many_ask_at_once() {
     let app = TestApp::start().await;
     app.user(json!({"email": "ada@example.com", "password": PASSWORD}))
         .await;
-    set_default(
-        &app,
+    app.set_default(
         "registration",
         json!({"method": "password", "device_limit": 2}),
-    );
+    )
+    .await;
     let serials: Vec<String> = (0..5).map(|number| format!("S{number}")).collect();
     let answers = join_all(
         serials
@@ -160,7 +159,8 @@ async fn one_device_that_asks_many_times_at_once_is_there_once() {
     let app = TestApp::start().await;
     app.user(json!({"email": "ada@example.com", "password": PASSWORD}))
         .await;
-    set_default(&app, "registration", json!({"method": "password"}));
+    app.set_default("registration", json!({"method": "password"}))
+        .await;
     let answers = join_all((0..4).map(|_| by_password(&app, "ada", "S"))).await;
     let created = answers
         .iter()
@@ -177,13 +177,15 @@ async fn one_device_that_asks_many_times_at_once_is_there_once() {
 #[tokio::test]
 async fn a_limit_leaves_the_invitation_as_it_was() {
     let app = TestApp::start().await;
-    set_default(&app, "registration", json!({"device_limit": 1}));
+    app.set_default("registration", json!({"device_limit": 1}))
+        .await;
     let ada = guest(&app, "ada", json!({})).await;
     let first = with_pin(&app, "ada", &ada.pin, "S").await;
     assert_eq!(first.status, StatusCode::CREATED);
     let second = invite(&app, &ada.user, json!({})).await;
     sent_with_default(&app);
-    set_default(&app, "registration", json!({"device_limit": null}));
+    app.set_default("registration", json!({"device_limit": null}))
+        .await;
     with_pin(&app, "ada", &second.pin, "T")
         .await
         .is_problem(409, "device_limit_reached");

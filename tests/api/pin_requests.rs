@@ -12,8 +12,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::{
-    enrollments::{guest, invite, with_pin, wrong},
-    settings::{sent_with_default, set_default},
+    enrollments::{guest, invite, sent_with_default, with_pin, wrong},
     support::app::{Answer, TestApp, api_key},
 };
 
@@ -248,11 +247,13 @@ async fn nothing_is_sent_where_there_is_nothing_to_send() {
         Requested::NothingToSend,
         "expired"
     );
-    set_default(&app, "registration", json!({"allow_pin_request": false}));
+    app.set_default("registration", json!({"allow_pin_request": false}))
+        .await;
     invite(&app, &user, json!({})).await;
     sent_with_default(&app);
     assert_eq!(asked(&app, "ada@example.com"), Requested::NotAllowed);
-    set_default(&app, "registration", json!({"allow_pin_request": true}));
+    app.set_default("registration", json!({"allow_pin_request": true}))
+        .await;
     assert_eq!(
         asked(&app, "ada@example.com"),
         Requested::NotAllowed,

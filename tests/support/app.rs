@@ -183,6 +183,17 @@ impl TestApp {
         answer.json
     }
 
+    /// Changes fields of a default setting.
+    pub async fn set_default(&self, kind: &str, change: Value) {
+        let path = format!("/settings/{kind}/default");
+        let mut body = self.get(&path).await.json;
+        for (field, value) in change.as_object().unwrap() {
+            body[field] = value.clone();
+        }
+        let answer = self.send(Method::PUT, &path, body).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+    }
+
     /// Stops the app as SIGTERM does and waits for it.
     pub async fn stop(&mut self) {
         self.stopper.stop().await;
