@@ -19,6 +19,7 @@ mod migrations;
 mod paging;
 mod password_alone;
 mod pin_requests;
+mod settings;
 mod smtp;
 mod transfer;
 mod users;
