@@ -25,6 +25,7 @@ use crate::{
     mail::smtp::{SmtpLimits, SmtpPool},
     outbox::worker::Worker,
     secrets::keys::KeyRing,
+    settings::cache::Registrations,
     users::password::Hasher,
 };
 
@@ -91,6 +92,7 @@ impl App {
         if !config.smtp.is_loopback() {
             warn_of_local_names(&public_url, &hello);
         }
+        let registrations = Registrations::default();
         let pages = Pages::new(&config.branding)?;
         let writer = Arc::new(Writer::new(
             config.branding,
@@ -111,6 +113,7 @@ impl App {
                 SmtpLimits::default(),
             )?),
             connections: config.mail_connections,
+            registrations: registrations.clone(),
             bell: Arc::clone(&bell),
         };
         let state = web::Data::new(State {
@@ -122,6 +125,7 @@ impl App {
             limits: Limits::new(config.limit_secrets, config.limit_key),
             writer,
             pages,
+            registrations,
             routes: match mailbox {
                 Some(_) => routes(config.role).with_page("/dev/mailbox"),
                 None => routes(config.role),

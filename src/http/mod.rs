@@ -37,7 +37,7 @@ use crate::{
     invitations::{self, letter::Writer},
     limits::Limits,
     secrets::keys::KeyRing,
-    settings,
+    settings::{self, cache::Registrations},
     users::{self, password::Hasher},
 };
 use routes::Routes;
@@ -52,6 +52,7 @@ pub struct State {
     pub limits: Limits,
     pub writer: Arc<Writer>,
     pub pages: Pages,
+    pub registrations: Registrations,
     pub routes: Routes,
     /// Rung when something was queued.
     pub bell: Arc<Notify>,

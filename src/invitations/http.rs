@@ -417,8 +417,8 @@ async fn get_invitation_qr_png(
     caller: Caller,
     Id(id): Id,
 ) -> Result<HttpResponse, ApiError> {
-    let link = live_link(&state, id).await?;
-    let picture = web::block(move || qr::png(&link))
+    let says = live_payload(&state, id).await?;
+    let picture = web::block(move || qr::png(&says))
         .await
         .map_err(ApiError::internal)?
         .map_err(ApiError::internal)?;
@@ -441,8 +441,8 @@ async fn get_invitation_qr_svg(
     caller: Caller,
     Id(id): Id,
 ) -> Result<HttpResponse, ApiError> {
-    let link = live_link(&state, id).await?;
-    let picture = web::block(move || qr::svg(&link))
+    let says = live_payload(&state, id).await?;
+    let picture = web::block(move || qr::svg(&says))
         .await
         .map_err(ApiError::internal)?
         .map_err(ApiError::internal)?;
@@ -451,14 +451,21 @@ async fn get_invitation_qr_svg(
         .body(picture.text))
 }
 
-async fn live_link(state: &State, id: Uuid) -> Result<String, ApiError> {
+/// What an invitation's QR code says, as its message says it.
+async fn live_payload(state: &State, id: Uuid) -> Result<String, ApiError> {
     let live = live(state, id, |method| method == Method::Qr).await?;
+    let (registrations, version) = (state.registrations.clone(), live.registration_id);
+    let registration = state
+        .db
+        .read(move |connection| registrations.get(connection, version))
+        .await?;
     let key = state
         .keys
         .require(&live.key_id)
         .map_err(ApiError::internal)?;
     let token = token::mint(key, live.id, live.counter);
-    Ok(state.writer.link(&token))
+    let link = state.writer.link(&token);
+    Ok(registration.qr_payload.says(&token, &link))
 }
 
 fn not_applicable(detail: &'static str) -> ApiError {

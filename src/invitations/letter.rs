@@ -7,10 +7,11 @@ use uuid::Uuid;
 
 use super::domain::{Method, Ownership};
 use crate::{
+    enrollments::payload::QrPayload,
     mail::{
         catalogue::Lang,
         confirmation::{ConfirmationMail, Owner},
-        message::{Branding, Credential, InvitationMail, RenderError, Rendered, Renderer},
+        message::{Branding, Code, Credential, InvitationMail, RenderError, Rendered, Renderer},
         mime::{self, Headers, MimeError},
     },
     secrets::{keys::Key, pin::Pin, token},
@@ -141,7 +142,7 @@ impl Writer {
         format!("{}/enroll/{token}", self.public_url)
     }
 
-    /// Renders an invitation. `until` is when what it carries stops working.
+    /// Renders an invitation. `until` is when what it carries stops working, `payload` what a QR code says.
     ///
     /// # Errors
     /// When the message cannot be rendered; the error holds no secret.
@@ -152,8 +153,13 @@ impl Writer {
         secrets: &Secrets,
         until: DateTime<Utc>,
         note: Option<&str>,
+        payload: &QrPayload,
     ) -> Result<Rendered, RenderError> {
         let link = self.link(&secrets.token);
+        let says = match method {
+            Method::Qr => payload.says(&secrets.token, &link),
+            _ => String::new(),
+        };
         let enroll_url = self.enroll_url();
         self.renderer.invitation(&InvitationMail {
             lang: to.lang,
@@ -163,7 +169,15 @@ impl Writer {
                 Method::Pin => Credential::Pin(secrets.pin.expose()),
                 Method::Password => Credential::Password,
                 Method::PinAndPassword => Credential::PinAndPassword(secrets.pin.expose()),
-                Method::Qr => Credential::Qr { link: &link },
+                Method::Qr => Credential::Qr {
+                    link: &link,
+                    says: &says,
+                    code: match payload {
+                        QrPayload::EnrollmentUrl => Code::Page,
+                        QrPayload::AndroidDpc(_) | QrPayload::AndroidAmapi(_) => Code::SetUp,
+                        QrPayload::AppleUrl(_) => Code::Profile,
+                    },
+                },
             },
             enroll_url: &enroll_url,
             valid_until: until.with_timezone(&to.zone()),

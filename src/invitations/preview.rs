@@ -262,7 +262,14 @@ fn rendered_sample(
         .note
         .as_ref()
         .map(super::domain::Note::as_str);
-    let rendered = writer.invitation(&to, terms.method, &secrets, until, note)?;
+    let rendered = writer.invitation(
+        &to,
+        terms.method,
+        &secrets,
+        until,
+        note,
+        &registration.qr_payload,
+    )?;
     Ok(Sample {
         user_id: recipient.user_id,
         to,

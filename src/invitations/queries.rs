@@ -38,6 +38,8 @@ pub struct Derivation {
     pub pin_length: u8,
     pub valid_until: Option<DateTime<Utc>>,
     pub expires_at: DateTime<Utc>,
+    /// The version of the registration setting that it was sent with.
+    pub registration_id: Option<Uuid>,
 }
 
 #[derive(Queryable, Selectable)]
@@ -59,6 +61,7 @@ struct Row {
     expires_at: DateTime<Utc>,
     resend_count: i32,
     last_sent_at: Option<DateTime<Utc>>,
+    registration_id: Option<Uuid>,
 }
 
 impl Row {
@@ -96,6 +99,7 @@ impl Row {
             pin_length: u8::try_from(self.pin_length).unwrap_or(8),
             expires_at: self.expires_at,
             key_id: self.key_id,
+            registration_id: self.registration_id,
         })
     }
 

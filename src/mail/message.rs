@@ -96,10 +96,35 @@ pub enum Credential<'a> {
     Pin(&'a str),
     Password,
     PinAndPassword(&'a str),
-    /// The link is in the picture, and beside it as text.
+    /// The picture, and the link to the landing page as text beside it.
     Qr {
         link: &'a str,
+        /// What the picture says.
+        says: &'a str,
+        code: Code,
     },
+}
+
+/// What scanning a QR code does, for the words around it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    /// Opens the landing page.
+    Page,
+    /// Sets up a device that is new or was reset; only its set-up assistant reads it.
+    SetUp,
+    /// Downloads a configuration profile.
+    Profile,
+}
+
+impl Code {
+    /// As the templates know it.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Page => "page",
+            Self::SetUp => "set_up",
+            Self::Profile => "profile",
+        }
+    }
 }
 
 /// An invitation to enroll a device.
@@ -186,17 +211,17 @@ impl Renderer {
     /// # Errors
     /// [`RenderError`]: a broken template or catalogue, or a link too long for a QR code.
     pub fn invitation(&self, mail: &InvitationMail<'_>) -> Result<Rendered, RenderError> {
-        let (template, pin, qr_link) = match mail.credential {
-            Credential::Pin(pin) => ("invitation_pin", pin, ""),
-            Credential::Password => ("invitation_password", "", ""),
-            Credential::PinAndPassword(pin) => ("invitation_pin_and_password", pin, ""),
-            Credential::Qr { link } => ("invitation_qr", "", link),
+        let (template, pin, qr_link, code) = match mail.credential {
+            Credential::Pin(pin) => ("invitation_pin", pin, "", ""),
+            Credential::Password => ("invitation_password", "", "", ""),
+            Credential::PinAndPassword(pin) => ("invitation_pin_and_password", pin, "", ""),
+            Credential::Qr { link, code, .. } => ("invitation_qr", "", link, code.name()),
         };
         let mut inline = self.logo();
         let mut qr_id = String::new();
         let mut qr_width = 0;
-        if let Credential::Qr { link } = mail.credential {
-            let picture = qr::png(link)?;
+        if let Credential::Qr { says, .. } = mail.credential {
+            let picture = qr::png(says)?;
             qr_width = shown_width(picture.width);
             let part = InlinePart::new("qr.png", "image/png", picture.bytes.into());
             qr_id.clone_from(&part.content_id);
@@ -213,6 +238,7 @@ impl Renderer {
             // The longest PIN fits a phone, in CSS pixels.
             pin_size => if pin.len() <= 8 { 40 } else { 28 },
             qr_link,
+            code,
             qr => qr_id,
             qr_width,
         };
@@ -258,9 +284,10 @@ fn lines(note: &str) -> Vec<String> {
         .collect()
 }
 
-/// How wide a QR code is shown, in CSS pixels: 5 a module, as far as a phone's width allows.
+/// How wide a QR code is shown, in CSS pixels: 5 a module, as far as the card's width allows; a phone makes
+/// it smaller.
 fn shown_width(pixels: u32) -> u32 {
-    (pixels / qr::MODULE_PX * 5).min(290)
+    (pixels / qr::MODULE_PX * 5).min(440)
 }
 
 /// Leaves one empty line where templates leave several. Long lines stay long: a hard break in the
@@ -280,12 +307,36 @@ mod tests {
 
     const PIN: &str = "48217730";
     const LINK: &str = "https://enroll.example.com/enroll/AQAB3mC0lJtL9Q1xZ0vYw7p2a8Uu4KfRkSdH6nTg";
-    const METHODS: [(&str, Credential<'static>); 4] = [
+    const METHODS: [(&str, Credential<'static>); 6] = [
         ("pin", Credential::Pin(PIN)),
         ("password", Credential::Password),
         ("pin_and_password", Credential::PinAndPassword(PIN)),
-        ("qr", Credential::Qr { link: LINK }),
+        ("qr", qr(LINK)),
+        (
+            "qr_set_up",
+            Credential::Qr {
+                link: LINK,
+                says: "{\"android.app.extra.PROVISIONING_SKIP_ENCRYPTION\":true}",
+                code: Code::SetUp,
+            },
+        ),
+        (
+            "qr_profile",
+            Credential::Qr {
+                link: LINK,
+                says: "https://mdm.example.com/profile",
+                code: Code::Profile,
+            },
+        ),
     ];
+
+    const fn qr(link: &str) -> Credential<'_> {
+        Credential::Qr {
+            link,
+            says: link,
+            code: Code::Page,
+        }
+    }
 
     fn branding() -> Branding {
         Branding {
@@ -365,7 +416,7 @@ mod tests {
                         vec![PIN, "https://enroll.example.com/enroll"]
                     }
                     Credential::Password => vec!["https://enroll.example.com/enroll"],
-                    Credential::Qr { link } => vec![link],
+                    Credential::Qr { link, .. } => vec![link],
                 });
                 for part in [&seen(&page), &mail.text] {
                     for needed in &needed {
@@ -383,10 +434,14 @@ mod tests {
                 assert!(links.contains(&"mailto:help@example.com".to_owned()));
                 let button = attributes(&page, "a.button", "href");
                 let target = match credential {
-                    Credential::Qr { link } => link,
-                    _ => "https://enroll.example.com/enroll",
+                    // The code is for another screen than this one.
+                    Credential::Qr {
+                        code: Code::SetUp, ..
+                    } => None,
+                    Credential::Qr { link, .. } => Some(link),
+                    _ => Some("https://enroll.example.com/enroll"),
                 };
-                assert_eq!(button, [target]);
+                assert_eq!(button, Vec::from_iter(target));
             }
         }
     }
@@ -400,7 +455,7 @@ mod tests {
                 Credential::Pin(pin) | Credential::PinAndPassword(pin) => {
                     (pin, texts(&page, "#pin"))
                 }
-                Credential::Qr { link } => (link, texts(&page, "a.link[href*='/enroll/']")),
+                Credential::Qr { link, .. } => (link, texts(&page, "a.link[href*='/enroll/']")),
                 Credential::Password => continue,
             };
             assert_eq!(shown, [secret]);
@@ -481,7 +536,7 @@ mod tests {
         let renderer = Renderer::new(branding).unwrap();
         let one = renderer.invitation(&mail("fr", METHODS[3].1)).unwrap();
         let link = LINK.replace("AQAB", "AQAC");
-        let other = Credential::Qr { link: &link };
+        let other = qr(&link);
         let other = renderer.invitation(&mail("fr", other)).unwrap();
         let page = Html::parse_document(&one.html);
         let ids: Vec<_> = one.inline.iter().map(|part| &part.content_id).collect();
@@ -538,7 +593,7 @@ mod tests {
         let link = LINK.repeat(40);
         let error = Renderer::new(branding())
             .unwrap()
-            .invitation(&mail("en", Credential::Qr { link: &link }))
+            .invitation(&mail("en", qr(&link)))
             .err()
             .unwrap();
         assert!(!format!("{error} {error:?}").contains("AQAB"), "{error:?}");

@@ -155,7 +155,7 @@ mod tests {
 
     use super::*;
     use crate::mail::{
-        message::{Branding, Credential, InvitationMail, Logo, Renderer},
+        message::{Branding, Code, Credential, InvitationMail, Logo, Renderer},
         qr::tests::scan_png,
     };
 
@@ -257,7 +257,15 @@ mod tests {
     #[test]
     fn a_qr_mail_holds_its_pictures_and_the_code_is_the_link() {
         for (logo, pictures) in [(false, 1), (true, 2)] {
-            let rendered = rendered("fr", Credential::Qr { link: LINK }, logo);
+            let rendered = rendered(
+                "fr",
+                Credential::Qr {
+                    link: LINK,
+                    says: LINK,
+                    code: Code::Page,
+                },
+                logo,
+            );
             let from = sender();
             let bytes = bytes(&with(&from, "zoe@example.com", "Zoë"), &rendered);
             let mail = mailparse::parse_mail(&bytes).unwrap();

@@ -1,6 +1,9 @@
 //! The outbox in the database: claim, keep, settle, give back.
 
-use std::collections::HashMap;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
 use diesel::{
@@ -10,7 +13,10 @@ use diesel::{
 };
 use uuid::Uuid;
 
-use crate::db::{CUSTOM_PLAN, DbError};
+use crate::{
+    db::{CUSTOM_PLAN, DbError},
+    settings::{Registration, cache::Registrations},
+};
 
 /// A message that this instance holds until `lease`, with all that it takes to send it.
 #[derive(Debug, Clone)]
@@ -47,6 +53,10 @@ pub struct Invited {
     pub pin_issued_at: Option<DateTime<Utc>>,
     pub expires_at: DateTime<Utc>,
     pub note: Option<String>,
+    /// The version of the registration setting that it was sent with.
+    pub registration_id: Option<Uuid>,
+    /// What that says; `None` if this instance cannot read it.
+    pub registration: Option<Arc<Registration>>,
 }
 
 /// What an enrollment's message is made of.
@@ -106,6 +116,8 @@ struct InvitationRow {
     expires_at: Option<DateTime<Utc>>,
     #[diesel(sql_type = Nullable<Text>)]
     note: Option<String>,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    registration_id: Option<Uuid>,
 }
 
 #[derive(QueryableByName)]
@@ -158,6 +170,8 @@ impl InvitationRow {
             pin_issued_at: self.pin_issued_at,
             expires_at: self.expires_at?,
             note: self.note,
+            registration_id: self.registration_id,
+            registration: None,
         }))
     }
 }
@@ -176,7 +190,8 @@ impl EnrollmentRow {
 }
 
 /// Claims up to `limit` messages that are due, also those whose lease has ended: their instance is
-/// gone. Each is ours until `lease_until`.
+/// gone. Each is ours until `lease_until`, and comes with the registration setting that it was sent with:
+/// few for many messages, and read once.
 ///
 /// # Errors
 /// When the database is away.
@@ -185,6 +200,7 @@ pub fn claim(
     limit: usize,
     now: DateTime<Utc>,
     lease_until: DateTime<Utc>,
+    registrations: &Registrations,
 ) -> Result<Vec<Claimed>, DbError> {
     // A generic plan cannot know how few these are, and would read the whole table.
     connection.batch_execute(CUSTOM_PLAN)?;
@@ -202,7 +218,7 @@ pub fn claim(
         SELECT c.id, c.attempts, c.created_at AS queued_at,
             u.display_name, u.username, u.email, u.time_zone, coalesce(i.locale, u.locale) AS locale,
             i.id AS invitation_id, i.state AS invitation_state, i.method, i.key_id, i.counter, i.pin_length,
-            i.pin_lifetime_days, i.pin_issued_at, i.expires_at, b.note,
+            i.pin_lifetime_days, i.pin_issued_at, i.expires_at, b.note, i.registration_id,
             e.id AS enrollment_id, e.enrolled_at, e.ownership, d.platform, d.model,
             coalesce(d.serial_number, d.device_id) AS number
         FROM claimed c
@@ -216,7 +232,25 @@ pub fn claim(
     .bind::<Timestamptz, _>(lease_until)
     .bind::<BigInt, _>(i64::try_from(limit).unwrap_or(i64::MAX))
     .load(connection)?;
-    rows.into_iter().map(Row::claimed).collect()
+    let mut claimed: Vec<Claimed> = rows
+        .into_iter()
+        .map(Row::claimed)
+        .collect::<Result<_, _>>()?;
+    let versions = claimed.iter().filter_map(|claimed| match &claimed.about {
+        About::Invitation(invited) => invited.registration_id,
+        About::Enrollment(_) => None,
+    });
+    let versions: HashSet<Uuid> = versions.collect();
+    let known = registrations.load(connection, versions)?;
+    for claimed in &mut claimed {
+        if let About::Invitation(invited) = &mut claimed.about {
+            invited.registration = match invited.registration_id {
+                Some(version) => known.get(&version).cloned(),
+                None => Some(Registrations::first()),
+            };
+        }
+    }
+    Ok(claimed)
 }
 
 #[derive(QueryableByName)]

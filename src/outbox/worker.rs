@@ -26,6 +26,7 @@ use crate::{
     clock::Clock,
     db::{Db, DbError},
     devices::domain::Platform,
+    enrollments::payload::QrPayload,
     invitations::{
         domain::{Method, Ownership},
         letter::{Addressee, Secrets, Writer, valid_until},
@@ -36,6 +37,7 @@ use crate::{
         smtp::{Delivery, Failure, SmtpPool},
     },
     secrets::keys::KeyRing,
+    settings::cache::Registrations,
 };
 
 /// How long a claimed message is ours; renewed while we live, so that a killed instance's messages
@@ -62,6 +64,7 @@ pub struct Worker {
     pub keys: Arc<KeyRing>,
     pub writer: Arc<Writer>,
     pub smtp: Arc<SmtpPool>,
+    pub registrations: Registrations,
     /// SMTP connections of this instance.
     pub connections: usize,
     /// Rung when something was queued here.
@@ -232,9 +235,12 @@ impl Worker {
     pub async fn deliver_due(&self) -> Result<usize, DbError> {
         let lease_until = self.lease_until();
         let now = self.clock.now();
+        let registrations = self.registrations.clone();
         let claimed = self
             .db
-            .transaction(move |connection| queries::claim(connection, 1_000, now, lease_until))
+            .transaction(move |connection| {
+                queries::claim(connection, 1_000, now, lease_until, &registrations)
+            })
             .await?;
         let count = claimed.len();
         let results: Vec<Settled> = stream::iter(claimed)
@@ -254,9 +260,12 @@ impl Worker {
 
     async fn claim(&self, limit: usize) -> Vec<Claimed> {
         let (now, lease_until) = (self.clock.now(), self.lease_until());
+        let registrations = self.registrations.clone();
         let claimed = self
             .db
-            .transaction(move |connection| queries::claim(connection, limit, now, lease_until))
+            .transaction(move |connection| {
+                queries::claim(connection, limit, now, lease_until, &registrations)
+            })
             .await;
         claimed.unwrap_or_else(|error: DbError| {
             tracing::warn!(%error, "the outbox cannot be read; trying again");
@@ -379,6 +388,25 @@ impl Worker {
             }
             if invited.expires_at <= now {
                 return ended("failed", "expired");
+            }
+            // A newer instance wrote the setting, and can read what the QR code is to say.
+            if invited.method == Method::Qr.as_str() && invited.registration.is_none() {
+                let again_at = next_try(
+                    claimed.id,
+                    tries(claimed.attempts),
+                    claimed.queued_at,
+                    invited.expires_at,
+                    now,
+                );
+                let state = if again_at.is_some() {
+                    "deferred"
+                } else {
+                    "failed"
+                };
+                return Settled {
+                    due_at: again_at.unwrap_or(now),
+                    ..ended(state, "the registration setting cannot be read")
+                };
             }
         }
         let Some(to) = addressee(&claimed) else {
@@ -507,9 +535,19 @@ impl Worker {
         } else {
             until
         };
+        let link_only = QrPayload::EnrollmentUrl;
+        let registration = invited.registration.as_ref();
+        let payload = registration.map_or(&link_only, |registration| &registration.qr_payload);
         let rendered = self
             .writer
-            .invitation(to, method, &secrets, until, invited.note.as_deref())
+            .invitation(
+                to,
+                method,
+                &secrets,
+                until,
+                invited.note.as_deref(),
+                payload,
+            )
             .map_err(|error| error.to_string())?;
         Ok((rendered, secrets))
     }

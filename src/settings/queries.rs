@@ -81,6 +81,39 @@ pub fn registration(
     read(body)
 }
 
+/// A version of the registration setting, which this service can read, or not.
+pub type ReadVersion = (Uuid, Result<Registration, DbError>);
+
+/// Registration settings by version.
+///
+/// # Errors
+/// When the database is away.
+pub fn registrations(
+    connection: &mut PgConnection,
+    versions: &[Uuid],
+) -> Result<Vec<ReadVersion>, DbError> {
+    let rows: Vec<(Uuid, serde_json::Value)> = setting_versions::table
+        .filter(setting_versions::id.eq_any(versions))
+        .select((setting_versions::id, setting_versions::body))
+        .load(connection)?;
+    Ok(rows
+        .into_iter()
+        .map(|(id, body)| (id, read(body)))
+        .collect())
+}
+
+/// The version of the registration setting that is the default now.
+///
+/// # Errors
+/// When the database is away.
+pub fn default_registration(connection: &mut PgConnection) -> Result<Uuid, DbError> {
+    Ok(settings::table
+        .filter(settings::kind.eq(Kind::Registration.as_str()))
+        .filter(settings::is_default)
+        .select(settings::version_id)
+        .first(connection)?)
+}
+
 /// Every setting that matters while inviting. One statement.
 ///
 /// # Errors

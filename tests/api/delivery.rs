@@ -426,7 +426,14 @@ async fn a_dead_instances_messages_are_taken_over_within_a_minute() {
     app.invite(json!({"user_ids": ids})).await;
     // What an instance leaves behind that was killed right after it had claimed.
     let (now, lease) = (app.clock.now(), app.clock.now() + Duration::from_secs(45));
-    let claimed = enlist::outbox::queries::claim(&mut app.db.connect(), 10, now, lease).unwrap();
+    let claimed = enlist::outbox::queries::claim(
+        &mut app.db.connect(),
+        10,
+        now,
+        lease,
+        &app.worker.registrations,
+    )
+    .unwrap();
     assert_eq!(claimed.len(), 2);
     assert_eq!(app.worker.deliver_due().await.unwrap(), 0, "leased");
     app.clock.advance(chrono::Duration::seconds(46));

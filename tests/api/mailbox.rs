@@ -19,7 +19,7 @@ use enlist::{
     },
     mail::{
         catalogue::Lang,
-        message::{Branding, Credential, InvitationMail, Renderer},
+        message::{Branding, Code, Credential, InvitationMail, Renderer},
         mime,
         smtp::{Delivery, SmtpLimits, SmtpPool},
     },
@@ -194,7 +194,11 @@ fn pin_mail() -> Message {
 }
 
 fn qr_mail() -> Message {
-    let code = Credential::Qr { link: LINK };
+    let code = Credential::Qr {
+        link: LINK,
+        says: LINK,
+        code: Code::Page,
+    };
     invitation("Zoë Martin", "zoe@example.com", "fr", code)
 }
 

@@ -14,6 +14,7 @@ mod enrollments;
 mod groups;
 mod guessing;
 mod invitations;
+mod landing;
 mod mailbox;
 mod migrations;
 mod paging;

@@ -115,6 +115,30 @@ impl TestDb {
         PgConnection::establish(&self.url).unwrap()
     }
 
+    /// Cuts every connection and lets no other in, until [`Self::reopen`].
+    pub fn close(&self) {
+        let (mut admin, name) = (admin(), &self.name);
+        // Not in one go, which would be one transaction: nobody may come in between.
+        admin
+            .batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false"))
+            .unwrap();
+        admin
+            .batch_execute(&format!(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+            ))
+            .unwrap();
+    }
+
+    /// Lets connections in again.
+    pub fn reopen(&self) {
+        admin()
+            .batch_execute(&format!(
+                "ALTER DATABASE {} ALLOW_CONNECTIONS true",
+                self.name
+            ))
+            .unwrap();
+    }
+
     /// Runs statements, for what no route can do.
     pub fn execute(&self, sql: &str) {
         self.connect().batch_execute(sql).unwrap();

@@ -16,10 +16,13 @@ use super::{
     render::Person,
 };
 use crate::{
+    db::DbError,
+    enrollments::payload::TokenUrl,
     error::ApiError,
     http::{Register, State, problem::Problem},
     mail::catalogue::Lang,
     secrets::token,
+    settings::{self, Registration},
 };
 
 /// Adds the handlers.
@@ -44,8 +47,25 @@ async fn get_landing_page(
     state: web::Data<State>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
+    let registrations = state.registrations.clone();
+    let on_to = state
+        .db
+        .read(move |connection| {
+            let version = settings::queries::default_registration(connection)?;
+            let registration = registrations.get(connection, Some(version))?;
+            Ok(registration
+                .mdm_url
+                .as_ref()
+                .and_then(TokenUrl::without_token))
+        })
+        .await;
+    // The page says what to do without the button too.
+    let on_to = on_to.unwrap_or_else(|error: DbError| {
+        tracing::warn!(%error, "the landing page is shown without its button");
+        None
+    });
     let link = state.writer.enroll_url();
-    let page = page::general(device(&request), None, &link);
+    let page = page::general(device(&request), on_to, &link);
     answer(&state, accepted(&request), StatusCode::OK, page, None).await
 }
 
@@ -69,16 +89,22 @@ async fn get_invitation_page(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let token = request.match_info().query("token");
-    let now = state.clock.now();
+    let (now, registrations) = (state.clock.now(), state.registrations.clone());
     let found = match token::verify(&state.keys, token) {
         Ok(claims) => state
             .db
-            .read(move |connection| queries::find(connection, claims.invitation, now))
+            .read(move |connection| {
+                let Some(found) = queries::find(connection, claims.invitation, now)? else {
+                    return Ok(None);
+                };
+                let registration = registrations.get(connection, found.registration_id)?;
+                Ok(Some((found, registration)))
+            })
             .await?
-            .map(|found| (found, claims.counter)),
+            .map(|(found, registration)| (found, ways(&registration), claims.counter)),
         Err(token::Forged) => None,
     };
-    let Some((found, counter)) = found else {
+    let Some((found, ways, counter)) = found else {
         if wants_json(&request) {
             return Err(ApiError::not_found("invitation"));
         }
@@ -92,7 +118,7 @@ async fn get_invitation_page(
         )
         .await;
     };
-    let (ways, ended) = (Ways::default(), found.facts.ended(counter, now));
+    let ended = found.facts.ended(counter, now);
     if let Some(why) = ended.filter(|_| wants_json(&request)) {
         return Err(ApiError::new(
             410,
@@ -110,6 +136,14 @@ async fn get_invitation_page(
         }
     };
     answer(&state, found.lang, status, page, Some((found, ended))).await
+}
+
+fn ways(registration: &Registration) -> Ways {
+    Ways {
+        mdm_url: registration.mdm_url.clone(),
+        qr_payload: registration.qr_payload.clone(),
+        allow_pin_request: registration.allow_pin_request,
+    }
 }
 
 fn text(request: &HttpRequest, name: HeaderName) -> &str {

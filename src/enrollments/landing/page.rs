@@ -118,9 +118,9 @@ pub struct Page {
 }
 
 const APPLE: [&str; 3] = [
-    "page-step-apple-allow",
-    "page-step-apple-settings",
-    "page-step-apple-install",
+    "step-apple-allow",
+    "step-apple-settings",
+    "step-apple-install",
 ];
 const ANDROID: [&str; 2] = ["page-step-android-app", "page-step-android-follow"];
 const SCAN: [&str; 3] = ["step-scan", "step-scan-open", "step-follow"];
@@ -161,9 +161,9 @@ pub fn live(method: Method, ways: &Ways, device: Device, token: &str, link: &str
             page.picture = picture();
             page.button = on_to.map(other_way);
             page.steps = vec![
-                "page-step-setup-start",
-                "page-step-setup-tap",
-                "page-step-setup-scan",
+                "step-setup-start",
+                "step-setup-tap",
+                "step-setup-scan",
                 "step-follow",
             ];
             if device == Device::Android {

@@ -20,13 +20,15 @@ pub struct Found {
     pub facts: Facts,
     pub lang: Lang,
     pub expires_at: DateTime<Utc>,
+    /// The version of the registration setting that it was sent with.
+    pub registration_id: Option<Uuid>,
     /// Display name, username, time zone; gone with a deleted user.
     pub user: Option<(String, String, Option<String>)>,
 }
 
 type Row = (
     (String, String, String, i32),
-    (Option<DateTime<Utc>>, i16, DateTime<Utc>),
+    (Option<DateTime<Utc>>, i16, DateTime<Utc>, Option<Uuid>),
     Option<(String, String, Option<String>)>,
 );
 
@@ -53,12 +55,15 @@ pub fn find(
                 invitations::pin_issued_at,
                 invitations::pin_lifetime_days,
                 invitations::expires_at,
+                invitations::registration_id,
             ),
             (users::display_name, users::username, users::time_zone).nullable(),
         ))
         .first(connection)
         .optional()?;
-    let Some(((state, method, locale, counter), (issued, days, expires_at), user)) = row else {
+    let Some(((state, method, locale, counter), (issued, days, expires_at, registration_id), user)) =
+        row
+    else {
         return Ok(None);
     };
     let method = stored(&method, Method::from_name)?;
@@ -75,6 +80,7 @@ pub fn find(
         },
         lang: Lang::negotiate(Some(&locale)),
         expires_at,
+        registration_id,
         user,
     }))
 }

@@ -63,11 +63,14 @@ qr-alt = QR code for enrolling your device. No picture? The link below does the 
 qr-until = Works until { $until }
 qr-private = The code and the link are for you alone. Please do not pass them on.
 qr-or-link = The same as a link:
+qr-alt-set-up = QR code that sets your device up. No picture? The link below leads to it.
+qr-or-page = The code on a page of its own, for another screen:
 step-scan = Scan the QR code with the camera of the device that you want to enroll.
 step-scan-open = Open the link that appears.
 # In the text part, which has no picture
 link-title = Your link
 link-private = The link is for you alone. Please do not pass it on.
+step-link-set-up = On another screen, open the link above: it shows a QR code.
 step-link = On the device that you want to enroll, open the link above.
 
 # The landing page
@@ -91,14 +94,14 @@ page-step-password = When you are asked, enter your username { $username } and y
 page-step-pin-and-password = When you are asked, enter your username { $username }, your own password, and the PIN from your message.
 page-step-code = When you are asked for a code, scan the QR code from your message.
 page-step-any = When you are asked, enter your username, and the PIN or the password that your message speaks of.
-page-step-apple-allow = If you are asked whether to download a configuration profile, allow it.
-page-step-apple-settings = Open Settings. Near the top it says “Profile Downloaded” or “Enroll”: open that.
-page-step-apple-install = Choose “Install” and follow the steps on the screen.
+step-apple-allow = If you are asked whether to download a configuration profile, allow it.
+step-apple-settings = Open Settings. Near the top it says “Profile Downloaded” or “Enroll”: open that.
+step-apple-install = Choose “Install” and follow the steps on the screen.
 page-step-android-app = If an app is offered to you, install it and open it.
 page-step-android-follow = Follow the steps on the screen, and stay online until they are done.
-page-step-setup-start = Turn the device on. If it has been in use before, reset it to factory settings first.
-page-step-setup-tap = Tap six times on the same place of the first screen, until a scanner opens.
-page-step-setup-scan = Scan this code. If you are asked for a network, choose your Wi-Fi.
+step-setup-start = Turn the device on. If it has been in use before, reset it to factory settings first.
+step-setup-tap = Tap six times on the same place of the first screen, until a scanner opens.
+step-setup-scan = Scan this code. If you are asked for a network, choose your Wi-Fi.
 page-setup-other = To set up the very device that you are reading this on, open this page on another screen: the code has to be scanned.
 page-general-code = Is there a QR code in your message? Scan it with the camera of your device instead: it leads you on.
 page-general-none = No message? Look into your junk folder, or ask your administrator for an invitation.

@@ -62,11 +62,14 @@ qr-alt = Code QR pour enregistrer votre appareil. Il ne s’affiche pas ? Le li
 qr-until = Valable jusqu’au { $until }
 qr-private = Le code et le lien ne sont destinés qu’à vous. Merci de ne pas les transmettre.
 qr-or-link = Le même lien en toutes lettres :
+qr-alt-set-up = Code QR qui configure votre appareil. Il ne s’affiche pas ? Le lien ci-dessous y mène.
+qr-or-page = Le code sur une page à part, pour un autre écran :
 step-scan = Scannez le code QR avec l’appareil photo de l’appareil à enregistrer.
 step-scan-open = Ouvrez le lien qui apparaît.
 # Dans la partie en texte seul
 link-title = Votre lien
 link-private = Ce lien n’est destiné qu’à vous. Merci de ne pas le transmettre.
+step-link-set-up = Sur un autre écran, ouvrez le lien ci-dessus : il affiche un code QR.
 step-link = Sur l’appareil à enregistrer, ouvrez le lien ci-dessus.
 
 # La page d’accueil
@@ -90,14 +93,14 @@ page-step-password = Lorsqu’ils vous sont demandés, saisissez votre nom d’u
 page-step-pin-and-password = Lorsqu’ils vous sont demandés, saisissez votre nom d’utilisateur { $username }, votre propre mot de passe et le code PIN de votre message.
 page-step-code = Lorsqu’un code vous est demandé, scannez le code QR de votre message.
 page-step-any = Lorsqu’ils vous sont demandés, saisissez votre nom d’utilisateur et le code PIN ou le mot de passe dont parle votre message.
-page-step-apple-allow = S’il vous est demandé de télécharger un profil de configuration, autorisez-le.
-page-step-apple-settings = Ouvrez les Réglages. En haut figure « Profil téléchargé » ou « S’inscrire » : ouvrez-le.
-page-step-apple-install = Choisissez « Installer » et suivez les étapes à l’écran.
+step-apple-allow = S’il vous est demandé de télécharger un profil de configuration, autorisez-le.
+step-apple-settings = Ouvrez les Réglages. En haut figure « Profil téléchargé » ou « S’inscrire » : ouvrez-le.
+step-apple-install = Choisissez « Installer » et suivez les étapes à l’écran.
 page-step-android-app = Si une application vous est proposée, installez-la et ouvrez-la.
 page-step-android-follow = Suivez les étapes à l’écran et restez connecté jusqu’à la fin.
-page-step-setup-start = Allumez l’appareil. S’il a déjà servi, réinitialisez-le d’abord aux réglages d’usine.
-page-step-setup-tap = Touchez six fois le même endroit du premier écran, jusqu’à ce qu’un lecteur de codes s’ouvre.
-page-step-setup-scan = Scannez ce code. Si un réseau vous est demandé, choisissez votre Wi-Fi.
+step-setup-start = Allumez l’appareil. S’il a déjà servi, réinitialisez-le d’abord aux réglages d’usine.
+step-setup-tap = Touchez six fois le même endroit du premier écran, jusqu’à ce qu’un lecteur de codes s’ouvre.
+step-setup-scan = Scannez ce code. Si un réseau vous est demandé, choisissez votre Wi-Fi.
 page-setup-other = Pour configurer l’appareil sur lequel vous lisez ceci, ouvrez cette page sur un autre écran : le code doit être scanné.
 page-general-code = Votre message contient un code QR ? Scannez-le plutôt avec l’appareil photo de votre appareil : il vous mène plus loin.
 page-general-none = Pas de message ? Regardez dans vos courriers indésirables, ou demandez une invitation à votre administrateur.
