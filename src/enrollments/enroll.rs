@@ -29,7 +29,7 @@ use crate::{
         pin::Pin,
         token::{self, Claims},
     },
-    settings::{self, Applied},
+    settings::{self, Applied, cache::Registrations},
     users::password::Hasher,
 };
 
@@ -43,6 +43,14 @@ pub struct Desk<'a> {
     pub clock: &'a Clock,
     pub keys: &'a Arc<KeyRing>,
     pub hasher: &'a Hasher,
+    pub registrations: &'a Registrations,
+}
+
+/// The same, inside a transaction.
+struct Inside<'a> {
+    clock: &'a Clock,
+    keys: &'a KeyRing,
+    registrations: &'a Registrations,
 }
 
 /// A device that is enrolled.
@@ -118,10 +126,18 @@ pub async fn enroll(desk: &Desk<'_>, attempt: Attempt) -> Result<Outcome, ApiErr
     loop {
         tries += 1;
         let (clock, keys) = (desk.clock.clone(), Arc::clone(desk.keys));
+        let registrations = desk.registrations.clone();
         let (attempt, seen) = (Arc::clone(&attempt), seen.clone());
         let done: Result<Outcome, DbError> = desk
             .db
-            .transaction(move |connection| decide(connection, &clock, &keys, &attempt, &seen))
+            .transaction(move |connection| {
+                let desk = Inside {
+                    clock: &clock,
+                    keys: &keys,
+                    registrations: &registrations,
+                };
+                decide(connection, &desk, &attempt, &seen)
+            })
             .await;
         match done {
             Err(error) if tries < TRIES && devices::queries::was_quicker(&error) => {}
@@ -179,12 +195,11 @@ fn is_pin(keys: &KeyRing, guarded: &Guarded, given: &Given) -> bool {
 /// Counts, looks and decides. Runs inside a transaction, which is to be committed whatever the outcome.
 fn decide(
     connection: &mut PgConnection,
-    clock: &Clock,
-    keys: &KeyRing,
+    desk: &Inside<'_>,
     attempt: &Attempt,
     seen: &Seen,
 ) -> Result<Outcome, DbError> {
-    let now = clock.now();
+    let (now, keys) = (desk.clock.now(), desk.keys);
     let pin = match &attempt.proof {
         Proof::Typed { pin, .. } => pin.as_ref(),
         Proof::Token(_) => None,
@@ -255,7 +270,7 @@ fn decide(
                 None => settings::queries::applied(connection, person.user.id)?,
             };
             write_down(
-                connection, clock, attempt, &person, invitation, &applied, now,
+                connection, desk, attempt, &person, invitation, &applied, now,
             )?
         }
     };
@@ -324,7 +339,7 @@ fn is_repeat(attempt: &Attempt, before: &Enrollment, now: DateTime<Utc>) -> bool
 /// Enrolls the device, unless it is somebody else's or one too many.
 fn write_down(
     connection: &mut PgConnection,
-    clock: &Clock,
+    desk: &Inside<'_>,
     attempt: &Attempt,
     person: &Person,
     invitation: Option<&Guarded>,
@@ -363,7 +378,7 @@ fn write_down(
         }
         Some(guarded) => {
             let version = guarded.registration_id;
-            let registration = settings::queries::registration(connection, version)?;
+            let registration = desk.registrations.get(connection, version)?;
             let invited = &guarded.invited;
             (
                 invited.method,
@@ -374,14 +389,14 @@ fn write_down(
     };
     let confirmed = applied.confirmation && person.user.email.is_some();
     let entry = Entry {
-        id: clock.new_id(),
+        id: desk.clock.new_id(),
         user: &person.user,
         invitation,
         method,
-        device_id: known.unwrap_or_else(|| clock.new_id()),
+        device_id: known.unwrap_or_else(|| desk.clock.new_id()),
         device: report,
         ownership: ownership::decided(report.facts(), method, requested, attempt.owner_choice),
-        confirmation: confirmed.then(|| clock.new_id()),
+        confirmation: confirmed.then(|| desk.clock.new_id()),
         now,
     };
     let device = if known.is_some() {

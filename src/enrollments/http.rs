@@ -115,6 +115,7 @@ async fn enroll_device(
         clock: &state.clock,
         keys: &state.keys,
         hasher: &state.hasher,
+        registrations: &state.registrations,
     };
     match enroll::enroll(&desk, attempt).await?? {
         Enrolled::New(enrollment) => {
@@ -148,11 +149,13 @@ async fn request_pin(
 ) -> Result<HttpResponse, ApiError> {
     let shared = state.clone();
     let work = async move {
-        let clock = shared.clock.clone();
+        let (clock, registrations) = (shared.clock.clone(), shared.registrations.clone());
         let name = body.value.username;
         let done: Result<Requested, DbError> = shared
             .db
-            .transaction(move |connection| pin_requests::request(connection, &clock, name.as_str()))
+            .transaction(move |connection| {
+                pin_requests::request(connection, &clock, &registrations, name.as_str())
+            })
             .await;
         match done {
             Ok(Requested::Queued) => shared.bell.notify_one(),

@@ -16,7 +16,7 @@ use crate::{
     invitations::{domain::Method, letter::pin_expires_at},
     prepared::Prepared,
     schema::pin_requests,
-    settings,
+    settings::cache::Registrations,
 };
 
 /// Mails an hour and a day to one user, at most.
@@ -77,6 +77,7 @@ struct Before {
 pub fn request(
     connection: &mut PgConnection,
     clock: &Clock,
+    registrations: &Registrations,
     name: &str,
 ) -> Result<Requested, DbError> {
     let now = clock.now();
@@ -90,7 +91,8 @@ pub fn request(
     if !method.has_pin() || pending.pin_tries >= guessing::most_pins(digits) {
         return Ok(Requested::NothingToSend);
     }
-    if !settings::queries::registration(connection, pending.registration_id)?.allow_pin_request {
+    let registration = registrations.get(connection, pending.registration_id)?;
+    if !registration.allow_pin_request {
         return Ok(Requested::NotAllowed);
     }
     let before = before(connection, &pending, now)?;

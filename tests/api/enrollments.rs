@@ -708,11 +708,3 @@ async fn a_name_is_a_username_before_it_is_an_address() {
     let answer = enroll(&app, ask("BO\u{301}B", &bob.pin, "2")).await;
     assert_eq!(answer.json["user"]["id"], bob.user, "{}", answer.text);
 }
-
-/// Lets the pending invitations be sent with the default setting as it is now.
-pub fn sent_with_default(app: &TestApp) {
-    app.db.execute(
-        "UPDATE invitations SET registration_id = s.version_id FROM settings s
-         WHERE s.kind = 'registration' AND s.is_default AND invitations.state = 'pending'",
-    );
-}

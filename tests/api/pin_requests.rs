@@ -6,13 +6,14 @@ use chrono::Duration as Span;
 use enlist::{
     access::Role,
     enrollments::pin_requests::{Requested, request},
+    settings::cache::Registrations,
 };
 use mailparse::{MailHeaderMap, parse_mail};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::{
-    enrollments::{guest, invite, sent_with_default, with_pin, wrong},
+    enrollments::{guest, invite, with_pin, wrong},
     support::app::{Answer, TestApp, api_key},
 };
 
@@ -29,7 +30,7 @@ fn asked(app: &TestApp, name: &str) -> Requested {
     app.db
         .connect()
         .transaction::<_, enlist::db::DbError, _>(|connection| {
-            request(connection, &app.clock, name)
+            request(connection, &app.clock, &Registrations::default(), name)
         })
         .unwrap()
 }
@@ -250,7 +251,6 @@ async fn nothing_is_sent_where_there_is_nothing_to_send() {
     app.set_default("registration", json!({"allow_pin_request": false}))
         .await;
     invite(&app, &user, json!({})).await;
-    sent_with_default(&app);
     assert_eq!(asked(&app, "ada@example.com"), Requested::NotAllowed);
     app.set_default("registration", json!({"allow_pin_request": true}))
         .await;

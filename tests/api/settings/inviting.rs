@@ -1,12 +1,14 @@
 //! Preview and send obey settings; what was sent stays as it was.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use super::{delete, group, path_of, put, setting};
 use crate::{
-    enrollments::PASSWORD,
+    delivery::{decode_qr, parts},
+    enrollments::{PASSWORD, token},
     support::app::{TestApp, start_of_time},
 };
 
@@ -276,6 +278,51 @@ async fn what_was_sent_stays_as_it_was() {
         let id = sent["results"][at]["invitation_id"].as_str().unwrap();
         let pin = app.get(&format!("/invitations/{id}/pin")).await.json;
         assert_eq!(pin["pin"].as_str().unwrap().len(), 4);
+    }
+}
+
+/// The QR code is what the setting said when it was sent: in the mail, over the API, and in no later setting.
+#[tokio::test]
+async fn a_qr_code_says_what_the_setting_said() {
+    let app = TestApp::start().await;
+    let users = app.users(2).await;
+    let payload = |host: &str| json!({"kind": "apple_url", "url": format!("https://{host}.example.com/{{token}}")});
+    let body = |host| json!({"name": "Profiles", "method": "qr", "qr_payload": payload(host), "distribution": {"user_ids": [users[0]]}});
+    let custom = setting(&app, "registration", body("before")).await;
+    let preview = app
+        .post("/invitations/preview", json!({"user_ids": [users[0]]}))
+        .await
+        .json;
+    let picture = &preview["message"]["attachments"][0]["data"];
+    let picture = STANDARD.decode(picture.as_str().unwrap()).unwrap();
+    let sample = enlist::secrets::token::SAMPLE;
+    assert_eq!(
+        decode_qr(&picture),
+        format!("https://before.example.com/{sample}")
+    );
+
+    let sent = app.invite(json!({"user_ids": users, "method": "qr"})).await;
+    put(&app, &path_of("registration", &custom), &body("after")).await;
+    app.worker.deliver_due().await.unwrap();
+    for (at, start) in [
+        (0, "https://before.example.com/"),
+        (1, "https://enroll.example.com/enroll/"),
+    ] {
+        let id = sent["results"][at]["invitation_id"].as_str().unwrap();
+        let said = format!("{start}{}", token(id));
+        let shown = app.request(reqwest::Method::GET, &format!("/invitations/{id}/qr.png"));
+        let shown = shown.send().await.unwrap().bytes().await.unwrap();
+        assert_eq!(decode_qr(&shown), said);
+        let address = format!("user{}@example.com", at + 1);
+        let mails = app.sink.messages();
+        let mail = mails
+            .iter()
+            .find(|mail| mail.rcpt == [address.as_str()])
+            .unwrap();
+        let mail = mailparse::parse_mail(&mail.data).unwrap();
+        let parts = parts(&mail);
+        let (_, picture) = parts.iter().find(|(kind, _)| kind == "image/png").unwrap();
+        assert_eq!(decode_qr(picture), said);
     }
 }
 
