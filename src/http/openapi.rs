@@ -95,11 +95,11 @@ fn close_requests(document: &mut Document) {
         "Selection",
         "EnrollRequest",
         "DeviceReport",
+        "RequestPin",
         "RegistrationRequest",
         "ReminderRequest",
         "ConfirmationRequest",
         "Distribution",
-        "RequestPin",
     ];
     let Some(components) = &mut document.components else {
         return;

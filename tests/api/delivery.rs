@@ -13,7 +13,7 @@ use crate::support::{
 };
 
 /// Every part of a mail, with its media type and decoded body.
-fn parts(mail: &ParsedMail) -> Vec<(String, Vec<u8>)> {
+pub fn parts(mail: &ParsedMail) -> Vec<(String, Vec<u8>)> {
     if mail.subparts.is_empty() {
         return vec![(mail.ctype.mimetype.clone(), mail.get_body_raw().unwrap())];
     }
@@ -36,7 +36,8 @@ fn part(mail: &ParsedMail, kind: &str) -> String {
     String::from_utf8(body).unwrap()
 }
 
-fn decode_qr(bytes: &[u8]) -> String {
+/// What the picture of a QR code says.
+pub fn decode_qr(bytes: &[u8]) -> String {
     let mut reader = png::Decoder::new(std::io::Cursor::new(bytes))
         .read_info()
         .unwrap();

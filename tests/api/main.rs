@@ -20,6 +20,7 @@ mod migrations;
 mod paging;
 mod password_alone;
 mod pin_requests;
+mod settings;
 mod smtp;
 mod transfer;
 mod users;
