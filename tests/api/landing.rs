@@ -70,14 +70,12 @@ fn token_of(id: Uuid, counter: u32) -> String {
     token::mint(KeyRing::parse(KEYS).unwrap().signing(), id, counter)
 }
 
-/// Makes a version of the registration setting the default, and that of all invitations.
-fn set(app: &TestApp, registration: &Value) {
-    let id = app.clock.new_id();
-    app.db.execute(&format!(
-        "INSERT INTO setting_versions (id, body, created_at) VALUES ('{id}', '{registration}', now());
-         UPDATE settings SET version_id = '{id}' WHERE kind = 'registration' AND is_default;
-         UPDATE invitations SET registration_id = '{id}'"
-    ));
+/// Sets the default registration setting.
+async fn set(app: &TestApp, registration: Value) {
+    let answer = app
+        .send(Method::PUT, "/settings/registration/default", registration)
+        .await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
 }
 
 fn kinds() -> [Value; 4] {
@@ -173,13 +171,14 @@ async fn a_computer_shows_the_code_and_a_phone_is_led_on() {
     let ada = app
         .user(json!({"email": "ada@example.com", "display_name": "Ada Lovelace", "time_zone": "Asia/Tokyo"}))
         .await;
+    set(
+        &app,
+        json!({"mdm_url": "https://mdm.example.com/start?t={token}&x=1"}),
+    )
+    .await;
     let (id, token) = invited(&app, &ada, json!({})).await;
     let path = format!("/enroll/{token}");
     let link = format!("https://enroll.example.com{path}");
-    set(
-        &app,
-        &json!({"mdm_url": "https://mdm.example.com/start?t={token}&x=1"}),
-    );
 
     let computer = open(&app, &path, WINDOWS).await;
     assert_eq!(computer.status, StatusCode::OK);
@@ -287,7 +286,7 @@ async fn the_pin_is_on_no_page() {
 #[tokio::test]
 async fn what_is_over_says_what_happened_and_what_to_do() {
     let app = TestApp::start().await;
-    let ids = app.users(5).await;
+    let ids = app.users(6).await;
     let titles = Mutex::new(BTreeSet::new());
     let is_over = async |token: &str, why: &str| {
         for (agent, accept) in [(IPHONE, "text/html"), (WINDOWS, "*/*")] {
@@ -342,6 +341,8 @@ async fn what_is_over_says_what_happened_and_what_to_do() {
     }
     let (_, pin) = invited(&app, &ids[3], json!({"method": "pin"})).await;
     let (_, qr) = invited(&app, &ids[4], json!({})).await;
+    set(&app, json!({"allow_pin_request": false})).await;
+    let (_, unasked) = invited(&app, &ids[5], json!({"method": "pin"})).await;
     app.clock.advance(Duration::days(1) - Duration::seconds(1));
     assert_eq!(
         open(&app, &format!("/enroll/{pin}"), IPHONE).await.status,
@@ -350,8 +351,8 @@ async fn what_is_over_says_what_happened_and_what_to_do() {
     app.clock.advance(Duration::seconds(1));
     is_over(&pin, "Tuesday, 24 November 2026, 08:00 (UTC+00:00)").await;
     is_over(&pin, "have a new one sent to you").await;
-    set(&app, &json!({"allow_pin_request": false}));
-    let page = open(&app, &format!("/enroll/{pin}"), IPHONE).await;
+    let page = open(&app, &format!("/enroll/{unasked}"), IPHONE).await;
+    assert_eq!(page.status, StatusCode::GONE);
     assert!(!page.text.contains("have a new one sent to you"));
     assert_eq!(
         open(&app, &format!("/enroll/{qr}"), IPHONE).await.status,
@@ -398,7 +399,18 @@ async fn a_forged_token_is_a_friendly_404_and_does_not_reach_the_database() {
     assert!(page.contains("help@example.com"));
     // A genuine one needs the database.
     let genuine = open(&app, &format!("/enroll/{token}"), IPHONE).await;
-    genuine.is_problem(503, "unavailable");
+    assert_eq!(genuine.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(
+        texts(&genuine.text, "main")
+            .concat()
+            .contains("your invitation is not lost")
+    );
+    assert_eq!(genuine.header("retry-after"), "2");
+    let program = app
+        .anonymous(Method::GET, &format!("/enroll/{token}"))
+        .header("accept", "application/problem+json");
+    let program = Answer::of(program.send().await.unwrap()).await;
+    program.is_problem(503, "unavailable");
     // The page without a token says what to do all the same.
     let general = open(&app, "/enroll", IPHONE).await;
     assert_eq!(general.status, StatusCode::OK);
@@ -498,8 +510,9 @@ async fn the_page_without_a_token_tells_what_to_do_with_a_pin() {
     // Whoever has a PIN goes on to the same place, without a token.
     set(
         &app,
-        &json!({"mdm_url": "https://mdm.example.com/start?t={token}&x=1"}),
-    );
+        json!({"mdm_url": "https://mdm.example.com/start?t={token}&x=1"}),
+    )
+    .await;
     let phone = open(&app, "/enroll", ANDROID).await;
     assert_eq!(
         attribute(&phone.text, "a.button", "href").as_deref(),
@@ -542,10 +555,18 @@ async fn every_kind_of_code_says_the_same_in_mail_pictures_and_page() {
     let app = TestApp::start().await;
     let ids = app.users(4).await;
     for (kind, user) in kinds().iter().zip(&ids) {
-        let body = json!({"user_ids": [user], "method": "qr"});
+        set(&app, json!({"method": "qr", "qr_payload": kind})).await;
+        let body = json!({"user_ids": [user]});
+        let preview = app.post("/invitations/preview", body.clone()).await;
+        let picture = &preview.json["message"]["attachments"][0]["data"];
+        let picture = STANDARD.decode(picture.as_str().unwrap()).unwrap();
+        let sample = scan_png(&picture);
+        assert!(!sample.contains("UWKC"), "a preview enrolls nothing");
+        if kind["kind"] != "android_amapi" {
+            is_said(kind, token::SAMPLE, &sample);
+        }
         let sent = app.invite(body).await;
         let id = sent["results"][0]["invitation_id"].as_str().unwrap();
-        set(&app, &json!({"method": "qr", "qr_payload": kind}));
         assert_eq!(app.worker.deliver_due().await.unwrap(), 1);
         let token = token_of(Uuid::parse_str(id).unwrap(), 0);
 
@@ -579,15 +600,10 @@ async fn every_kind_of_code_says_the_same_in_mail_pictures_and_page() {
 async fn a_changed_setting_does_not_change_what_was_sent() {
     let app = TestApp::start().await;
     let ids = app.users(1).await;
+    let kind = |number| json!({"kind": "apple_url", "url": format!("https://mdm.example.com/{number}/{{token}}")});
+    set(&app, json!({"qr_payload": kind(1)})).await;
     let (id, token) = invited(&app, &ids[0], json!({})).await;
-    let kept =
-        json!({"qr_payload": {"kind": "apple_url", "url": "https://mdm.example.com/1/{token}"}});
-    set(&app, &kept);
-    let version = app.clock.new_id();
-    app.db.execute(&format!(
-        "INSERT INTO setting_versions (id, body, created_at) VALUES ('{version}', '{{}}', now());
-         UPDATE settings SET version_id = '{version}' WHERE kind = 'registration' AND is_default"
-    ));
+    set(&app, json!({"qr_payload": kind(2)})).await;
     for _ in 0..2 {
         let svg = app.get(&format!("/invitations/{id}/qr.svg")).await;
         assert_eq!(
@@ -610,7 +626,11 @@ async fn a_setting_of_a_newer_service_is_waited_for() {
         .to_owned();
     app.invite(json!({"user_ids": ids[1..], "method": "pin"}))
         .await;
-    set(&app, &json!({"qr_payload": {"kind": "hologram"}}));
+    let version = app.clock.new_id();
+    app.db.execute(&format!(
+        r#"INSERT INTO setting_versions (id, body, created_at) VALUES ('{version}', '{{"qr_payload": {{"kind": "hologram"}}}}', now());
+           UPDATE invitations SET registration_id = '{version}'"#
+    ));
     assert_eq!(app.worker.deliver_due().await.unwrap(), 2);
     // The PIN is not held up by what a QR code would say.
     assert_eq!(app.sink.messages().len(), 1);
@@ -619,7 +639,7 @@ async fn a_setting_of_a_newer_service_is_waited_for() {
     app.get(&format!("/invitations/{id}/qr.png"))
         .await
         .is_problem(500, "internal");
-    set(&app, &json!({"qr_payload": {"kind": "enrollment_url"}}));
+    app.db.execute("UPDATE setting_versions SET body = '{}'");
     app.clock.advance(Duration::seconds(31));
     assert_eq!(app.worker.deliver_due().await.unwrap(), 1);
     assert_eq!(app.sink.messages().len(), 2);

@@ -74,13 +74,14 @@ async fn get_landing_page(
 /// For people, in the invitation's language: on a phone the steps for it and the way on to the device
 /// management, elsewhere the QR code to scan. Opening it never uses anything up. What has expired, was used, revoked
 /// or superseded is a 410 that says what to do; what is no token of ours is a 404, the same for all. Who asks for JSON
-/// gets these two as a problem.
+/// gets these as a problem.
 #[utoipa::path(
     tag = "enrollments", security(), params(("token" = String, Path, description = "The token in a mail's link")),
     responses(
         (status = 200, description = "The page", body = String, content_type = "text/html"),
         (status = 404, description = "No invitation has this token", content((String = "text/html"), (Problem = "application/problem+json"))),
         (status = 410, description = "The invitation is over", content((String = "text/html"), (Problem = "application/problem+json"))),
+        (status = 503, description = "The database is away", content((String = "text/html"), (Problem = "application/problem+json"))),
     )
 )]
 #[get("/enroll/{token}")]
@@ -91,17 +92,19 @@ async fn get_invitation_page(
     let token = request.match_info().query("token");
     let (now, registrations) = (state.clock.now(), state.registrations.clone());
     let found = match token::verify(&state.keys, token) {
-        Ok(claims) => state
-            .db
-            .read(move |connection| {
+        Ok(claims) => {
+            let read = state.db.read(move |connection| {
                 let Some(found) = queries::find(connection, claims.invitation, now)? else {
                     return Ok(None);
                 };
                 let registration = registrations.get(connection, found.registration_id)?;
-                Ok(Some((found, registration)))
-            })
-            .await?
-            .map(|(found, registration)| (found, ways(&registration), claims.counter)),
+                Ok(Some((found, ways(&registration), claims.counter)))
+            });
+            match read.await {
+                Ok(found) => found,
+                Err(error) => return later(&state, &request, error).await,
+            }
+        }
         Err(token::Forged) => None,
     };
     let Some((found, ways, counter)) = found else {
@@ -163,6 +166,25 @@ fn accepted(request: &HttpRequest) -> Lang {
 fn wants_json(request: &HttpRequest) -> bool {
     let accept = text(request, header::ACCEPT);
     accept.contains("json") && !accept.contains("text/html")
+}
+
+/// A page for people where the database is away.
+async fn later(
+    state: &web::Data<State>,
+    request: &HttpRequest,
+    error: DbError,
+) -> Result<HttpResponse, ApiError> {
+    let problem = ApiError::from(error);
+    let Some(seconds) = problem.retry_after.filter(|_| !wants_json(request)) else {
+        return Err(problem);
+    };
+    let cause = std::error::Error::source(&problem).map(ToString::to_string);
+    tracing::warn!(cause, "the landing page cannot be shown");
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    let mut page = answer(state, accepted(request), status, page::later(), None).await?;
+    page.headers_mut()
+        .insert(header::RETRY_AFTER, seconds.into());
+    Ok(page)
 }
 
 async fn answer(

@@ -301,6 +301,15 @@ pub fn unknown() -> Page {
     }
 }
 
+/// The page for when the database is away.
+pub fn later() -> Page {
+    Page {
+        title: "page-later",
+        lead: "page-later-why",
+        ..Page::default()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

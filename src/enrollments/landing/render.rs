@@ -228,6 +228,7 @@ mod tests {
             ("revoked", page::ended(Ended::Revoked, true)),
             ("superseded", page::ended(Ended::Superseded, true)),
             ("unknown", page::unknown()),
+            ("later", page::later()),
         ]
     }
 
