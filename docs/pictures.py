@@ -3,7 +3,7 @@
 
 usage: docs/pictures.py [--all] [FOLDER]   (default: docs)
 
-With --all also dark, at phone width, and the QR mail: to look at, not to keep. Needs chromium and its
+With --all also dark, at phone width, the QR mail and more of the landing page: to look at, not to keep. Needs chromium and its
 driver (Debian: apt-get install chromium chromium-driver), and what `make dev` needs.
 """
 
@@ -18,6 +18,11 @@ import time
 from browser import Browser, ask
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+IPHONE = ("Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
+          "Version/18.5 Mobile/15E148 Safari/604.1")
+ANDROID = "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 Chrome/140.0.0.0 Mobile Safari/537.36"
 
 
 class Enlist:
@@ -38,8 +43,8 @@ class Enlist:
         with open(os.path.join(place, "data", "auth-header")) as header:
             self.key = header.read().strip().split(": ", 1)[1]
 
-    def ask(self, path, body=None):
-        return ask(self.url + path, body, {"Authorization": self.key})
+    def ask(self, path, body=None, method=None):
+        return ask(self.url + path, body, {"Authorization": self.key}, method)
 
     def mails(self, count):
         for _ in range(200):
@@ -52,6 +57,25 @@ class Enlist:
     def stop(self):
         self.process.send_signal(signal.SIGINT)
         self.process.wait(60)
+
+
+def landing(enlist, browser, folder, link, everything):
+    """The page behind a QR code: on a phone, and with --all elsewhere and when it is over."""
+    def page(name, url, width, **how):
+        browser.picture(url, os.path.join(folder, f"landing{name}.png"), width, 700, whole=True, **how)
+
+    page("", link, 390, agent=IPHONE)
+    if not everything:
+        return
+    for look, dark in [("", False), ("-dark", True)]:
+        page(f"-phone{look}", link, 390, agent=ANDROID, dark=dark)
+        page(f"-wide{look}", link, 1100, dark=dark)
+        page(f"-general{look}", f"{enlist.url}/enroll", 390, agent=IPHONE, dark=dark)
+        page(f"-general-wide{look}", f"{enlist.url}/enroll", 1100, dark=dark)
+        page(f"-unknown{look}", link[:-4], 390, agent=IPHONE, dark=dark)
+    enlist.ask("/invitations/send", {"filter": {"q": "lovelace"}})
+    for look, dark in [("", False), ("-dark", True)]:
+        page(f"-superseded{look}", link, 390, agent=IPHONE, dark=dark)
 
 
 def main():
@@ -67,6 +91,7 @@ def main():
         note = "Please do it before Friday.\nThank you!"
         enlist.ask("/invitations/send", {"filter": {}, "device_ownership": "company_owned", "note": note})
         sent = len(enlist.mails(23))
+        enlist.ask("/settings/registration/default", {"mdm_url": "https://mdm.example.com/start?t={token}"}, "PUT")
         enlist.ask("/invitations/send", {"filter": {"q": "lovelace"}, "method": "qr", "note": note})
         qr = enlist.mails(sent + 1)[0]
         pin = next(mail for mail in enlist.mails(1) if mail["has_pin"] and "Grace" in mail["to"][0]["name"])
@@ -94,6 +119,8 @@ def main():
                 browser.picture(inbox, f"{box}-phone.png", 390, 844, ready=ready)
                 browser.picture(inbox, f"{box}-phone-dark.png", 390, 844, dark=True, ready=ready)
                 browser.picture(inbox.split("#")[0], f"{box}-phone-list.png", 390, 844, ready=ready.split(" && ")[0])
+        text = enlist.ask(f"/dev/mailbox/messages/{qr['id']}")["text"]
+        landing(enlist, browser, folder, re.search(r"http://\S+/enroll/\S+", text)[0], everything)
     finally:
         browser.stop()
         enlist.stop()

@@ -266,7 +266,7 @@ pub fn ended(why: Ended, allow_pin_request: bool) -> Page {
         Ended::PinExpired => (
             "page-pin-expired",
             "page-pin-expired-why",
-            vec!["page-ask-again"],
+            vec!["page-ask-pin"],
         ),
         Ended::Completed => (
             "page-completed",
