@@ -356,8 +356,7 @@ pub fn read_stored<C: Content>(body: serde_json::Value) -> Result<C, String> {
 pub struct Applied {
     /// How the user enrolls.
     pub registration: Registration,
-    /// What an invitation that is sent now is kept with, for
-    /// [`queries::registration`](super::queries::registration).
+    /// Its version, which an invitation that is sent now is kept with; `None` where nothing is stored.
     pub registration_id: Option<Uuid>,
     /// Whether and when the user is reminded.
     pub reminder: Reminder,

@@ -28,6 +28,11 @@ fn migrations_go_up_down_and_up_again_with_data_in() {
              pin_length, pin_lifetime_days, created_at, expires_at, resend_count)
          SELECT gen_random_uuid(), b.id, u.id, 'pin', 'pending', 'undefined', 'en', 'k1', 0, 8, 1, now(), now() + '1 day', 0
          FROM batches b, (SELECT id FROM users LIMIT 1) u;
+         INSERT INTO setting_versions VALUES (gen_random_uuid(), '{\"enabled\": true}', now());
+         INSERT INTO settings SELECT gen_random_uuid(), 'confirmation', false, 'On', 1, id, now(), now() FROM setting_versions ORDER BY created_at DESC LIMIT 1;
+         INSERT INTO setting_groups SELECT s.id, g.id FROM settings s, groups g WHERE NOT s.is_default;
+         INSERT INTO setting_users SELECT s.id, u.id FROM settings s, users u WHERE NOT s.is_default;
+         UPDATE invitations SET registration_id = (SELECT version_id FROM settings WHERE kind = 'registration');
          INSERT INTO messages SELECT gen_random_uuid(), 'invitation', id, batch_id, 'queued', 0, now(), now() FROM invitations",
     );
     assert_eq!(
