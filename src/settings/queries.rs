@@ -62,25 +62,6 @@ pub fn applied(connection: &mut PgConnection, user: Uuid) -> Result<Applied, DbE
     Ok(applied)
 }
 
-/// The registration setting as it was when an invitation was sent with it; the defaults for one that was
-/// sent before there were settings.
-///
-/// # Errors
-/// When the database is away.
-pub fn registration(
-    connection: &mut PgConnection,
-    version: Option<Uuid>,
-) -> Result<Registration, DbError> {
-    let Some(version) = version else {
-        return Ok(Registration::default());
-    };
-    let body = setting_versions::table
-        .find(version)
-        .select(setting_versions::body)
-        .first(connection)?;
-    read(body)
-}
-
 /// A version of the registration setting, which this service can read, or not.
 pub type ReadVersion = (Uuid, Result<Registration, DbError>);
 
