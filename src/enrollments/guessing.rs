@@ -30,6 +30,11 @@ pub fn most_pins(digits: u8) -> i32 {
     i32::try_from(all / ODDS).map_or(MOST_PINS, |most| most.clamp(1, MOST_PINS))
 }
 
+/// Whether a PIN of so many digits was guessed at so often that it is no longer looked at.
+pub fn is_used_up(digits: i16, tries: i32) -> bool {
+    tries >= most_pins(u8::try_from(digits).unwrap_or(u8::MAX))
+}
+
 /// Seconds to wait, for `Retry-After`.
 pub fn retry_after(locked_until: Option<DateTime<Utc>>, now: DateTime<Utc>) -> u32 {
     let wait = locked_until.map(|end| (end - now).num_milliseconds());
@@ -60,6 +65,7 @@ mod tests {
             assert!(most <= 50 && most * ODDS <= 10_i64.pow(digits.into()));
         }
         assert_eq!(most_pins(8), 50);
+        assert!(is_used_up(4, 10) && !is_used_up(4, 9) && is_used_up(8, 50) && !is_used_up(8, 49));
     }
 
     #[test]

@@ -85,10 +85,9 @@ pub fn request(
         return Ok(Requested::NothingToSend);
     };
     let method = stored(&pending.method, Method::from_name)?;
-    let digits = u8::try_from(pending.pin_length).unwrap_or(u8::MAX);
     // A PIN that was guessed at too often is over, and so would the next one be: only an administrator
     // starts the count anew.
-    if !method.has_pin() || pending.pin_tries >= guessing::most_pins(digits) {
+    if !method.has_pin() || guessing::is_used_up(pending.pin_length, pending.pin_tries) {
         return Ok(Requested::NothingToSend);
     }
     let registration = registrations.get(connection, pending.registration_id)?;

@@ -369,7 +369,7 @@ async fn get_invitation_pin(
     let pin = pins::live(&state.keys, &derivation, state.clock.now())
         .map_err(ApiError::internal)?
         .ok_or_else(|| {
-            not_applicable("The PIN has expired; resend the invitation for a new one.")
+            not_applicable("The PIN has expired, or was guessed at too often; send the invitation again for a new one.")
         })?;
     Ok(secret(&caller, id, "pin").json(pin))
 }

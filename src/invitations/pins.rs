@@ -31,7 +31,7 @@ pub struct LivePin {
     pub expires_at: DateTime<Utc>,
 }
 
-/// The PIN of a pending invitation that has one; `None` once its life is over.
+/// The PIN of a pending invitation that has one; `None` once its life is over, or it was guessed at too often.
 ///
 /// # Errors
 /// When the key that it derives from is not configured.
@@ -41,7 +41,7 @@ pub fn live(
     now: DateTime<Utc>,
 ) -> Result<Option<LivePin>, MissingKey> {
     let expires_at = derivation.valid_until.unwrap_or(derivation.expires_at);
-    if expires_at <= now {
+    if expires_at <= now || derivation.is_used_up {
         return Ok(None);
     }
     let key = keys.require(&derivation.key_id)?;
@@ -74,7 +74,7 @@ pub struct UserPin {
 string_enum! {
     /// Why a user has no PIN to show.
     NoPin {
-        /// No invitation with a PIN is pending, or the PIN's life is over.
+        /// No invitation with a PIN is pending, or the PIN's life is over, or it was guessed at too often.
         NoPendingPin = "no_pending_pin",
     }
 }

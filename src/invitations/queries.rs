@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     db::{DbError, stored},
+    enrollments::guessing,
     schema::{batches, invitations, messages, secret_keys},
     string_enum,
 };
@@ -38,6 +39,8 @@ pub struct Derivation {
     pub pin_length: u8,
     pub valid_until: Option<DateTime<Utc>>,
     pub expires_at: DateTime<Utc>,
+    /// Its PIN was guessed at so often that it is no longer looked at.
+    pub is_used_up: bool,
     /// The version of the registration setting that it was sent with.
     pub registration_id: Option<Uuid>,
 }
@@ -61,6 +64,7 @@ struct Row {
     expires_at: DateTime<Utc>,
     resend_count: i32,
     last_sent_at: Option<DateTime<Utc>>,
+    pin_tries: i32,
     registration_id: Option<Uuid>,
 }
 
@@ -98,6 +102,7 @@ impl Row {
             counter: u32::try_from(self.counter).unwrap_or(0),
             pin_length: u8::try_from(self.pin_length).unwrap_or(8),
             expires_at: self.expires_at,
+            is_used_up: guessing::is_used_up(self.pin_length, self.pin_tries),
             key_id: self.key_id,
             registration_id: self.registration_id,
         })

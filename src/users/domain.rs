@@ -249,7 +249,7 @@ string_enum! {
         Valid = "valid",
         /// Its life is over; the invitation's is not.
         Expired = "expired",
-        /// It is refused for a while, after too many wrong ones.
+        /// It is refused after too many wrong ones: for a while, or until the invitation is sent again.
         Locked = "locked",
     }
 }
@@ -260,6 +260,8 @@ pub struct PinLife {
     pub issued_at: DateTime<Utc>,
     pub expires_at: DateTime<Utc>,
     pub locked_until: Option<DateTime<Utc>>,
+    /// It was guessed at so often that it is no longer looked at.
+    pub is_used_up: bool,
 }
 
 impl PinLife {
@@ -267,7 +269,7 @@ impl PinLife {
     pub fn status(self, now: DateTime<Utc>) -> PinStatus {
         if self.expires_at <= now {
             PinStatus::Expired
-        } else if self.locked_until.is_some_and(|end| end > now) {
+        } else if self.is_used_up || self.locked_until.is_some_and(|end| end > now) {
             PinStatus::Locked
         } else {
             PinStatus::Valid

@@ -14,10 +14,11 @@ use uuid::Uuid;
 use super::domain::{GroupRef, InviteStatus, PinLife, Profile, Sort, Source, User, UserFilter};
 use crate::{
     db::{DbError, stored},
+    enrollments::guessing,
     invitations::{domain::Method, letter::pin_expires_at},
     keyset::{Beyond, Limited},
     paging::Position,
-    schema::{group_members, groups, invitations, user_activity, users},
+    schema::{group_members, groups, guesses, invitations, user_activity, users},
 };
 
 define_sql_function! {
@@ -72,6 +73,8 @@ type Newest = (
     Option<DateTime<Utc>>,
     i16,
     Option<DateTime<Utc>>,
+    i16,
+    i32,
 );
 
 macro_rules! user_columns {
@@ -101,6 +104,8 @@ macro_rules! user_columns {
                 invitations::pin_issued_at,
                 invitations::pin_lifetime_days,
                 invitations::pin_locked_until,
+                invitations::pin_length,
+                invitations::pin_tries,
             )
                 .nullable(),
         )
@@ -181,7 +186,7 @@ fn invite_status(newest: Option<&Newest>, now: DateTime<Utc>) -> InviteStatus {
 
 /// The PIN of an invitation that has one and issued it.
 fn pin_life(newest: Newest) -> Result<Option<PinLife>, DbError> {
-    let (_, expires_at, method, issued_at, lifetime_days, locked_until) = newest;
+    let (_, expires_at, method, issued_at, lifetime_days, locked_until, digits, tries) = newest;
     let method = stored(&method, Method::from_name)?;
     let expires_at = pin_expires_at(method, issued_at, lifetime_days, expires_at);
     Ok(issued_at
@@ -190,6 +195,7 @@ fn pin_life(newest: Newest) -> Result<Option<PinLife>, DbError> {
             issued_at,
             expires_at,
             locked_until,
+            is_used_up: guessing::is_used_up(digits, tries),
         }))
 }
 
@@ -565,7 +571,7 @@ pub fn join_groups(
         .collect())
 }
 
-/// Stores a password's hash.
+/// Stores a password's hash. What was wrongly tried before counts no more.
 ///
 /// # Errors
 /// When the database is away.
@@ -581,6 +587,7 @@ pub fn set_password(
             users::updated_at.eq(now),
         ))
         .execute(connection)?;
+    diesel::delete(guesses::table.find(id)).execute(connection)?;
     Ok(())
 }
 

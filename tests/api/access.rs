@@ -41,6 +41,9 @@ async fn everything_but_the_public_routes_needs_a_key() {
         (Method::GET, format!("/invitations/{id}/qr.svg")),
         (Method::GET, format!("/batches/{id}")),
         (Method::GET, format!("/batches/{id}/results")),
+        (Method::GET, "/devices".to_owned()),
+        (Method::GET, format!("/devices/{id}")),
+        (Method::DELETE, format!("/devices/{id}")),
     ] {
         // A body that would be refused: without a key it is not even read.
         let request = app.anonymous(method.clone(), &path).body("{");

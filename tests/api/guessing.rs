@@ -200,6 +200,15 @@ async fn pauses_double_and_the_pin_ends() {
     }
     assert_eq!(app.db.number("SELECT pin_tries FROM invitations"), 50);
     app.clock.advance(Duration::days(1));
+    let user = app.get(&format!("/users/{}", ada.user)).await.json;
+    assert_eq!(user["pin_status"], "locked");
+    app.get(&format!("/invitations/{}/pin", ada.invitation))
+        .await
+        .is_problem(409, "not_applicable");
+    let pins = app
+        .post("/invitations/pins", json!({"user_ids": [ada.user]}))
+        .await;
+    assert_eq!(pins.json["skipped"][0]["reason"], "no_pending_pin");
     with_pin(&app, "ada", &ada.pin, "S")
         .await
         .is_problem(429, "too_many_attempts");
@@ -215,6 +224,11 @@ async fn a_short_pin_ends_sooner() {
     let app = TestApp::start().await;
     let ada = guest(&app, "ada", json!({})).await;
     app.db.execute("UPDATE invitations SET pin_length = 4");
+    let pin = app
+        .get(&format!("/invitations/{}/pin", ada.invitation))
+        .await
+        .json["pin"]
+        .clone();
     for round in 0..2 {
         for _ in 0..5 {
             with_pin(&app, "ada", "none", "S")
@@ -223,11 +237,6 @@ async fn a_short_pin_ends_sooner() {
         }
         app.clock.advance(Duration::seconds(30 << round));
     }
-    let pin = app
-        .get(&format!("/invitations/{}/pin", ada.invitation))
-        .await
-        .json["pin"]
-        .clone();
     assert_eq!(pin.as_str().unwrap().len(), 4);
     with_pin(&app, "ada", pin.as_str().unwrap(), "S")
         .await
@@ -298,6 +307,31 @@ async fn with_both_secrets_neither_can_be_guessed_alone() {
         .is_problem(429, "too_many_attempts");
     app.clock.advance(Duration::seconds(30));
     let answer = enroll(&app, ask(&ada.pin, PASSWORD)).await;
+    assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text);
+}
+
+#[tokio::test]
+async fn a_new_password_starts_the_count_anew() {
+    let app = TestApp::start().await;
+    let ada = guest(&app, "ada", json!({"method": "password"})).await;
+    let ask = |password: &str| json!({"username": "ada@example.com", "password": password, "device": device("S")});
+    for _ in 0..5 {
+        enroll(&app, ask("wrong horse"))
+            .await
+            .is_problem(401, "invalid_credentials");
+    }
+    enroll(&app, ask(PASSWORD))
+        .await
+        .is_problem(429, "too_many_attempts");
+    let path = format!("/users/{}/password", ada.user);
+    let set = app
+        .send(Method::PUT, &path, json!({"password": "another horse"}))
+        .await;
+    assert_eq!(set.status, StatusCode::NO_CONTENT);
+    enroll(&app, ask(PASSWORD))
+        .await
+        .is_problem(401, "invalid_credentials");
+    let answer = enroll(&app, ask("another horse")).await;
     assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text);
 }
 
