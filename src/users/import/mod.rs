@@ -3,11 +3,13 @@
 //! The file is here in full before the first row is stored, so that no connection waits for a client
 //! and a cut upload imports nothing.
 
+mod file;
+mod queries;
+mod store;
+
 use std::{
-    collections::{HashMap, HashSet},
-    fs::File,
-    hash::{BuildHasher, RandomState},
-    io::{self, BufReader, Seek, SeekFrom},
+    collections::HashMap,
+    io,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -21,12 +23,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{
-    csv::{Line, LineFault, Row, addresses::Addresses, columns::UserRecords},
-    domain::{PatchUser, Profile},
-    import_queries::{self as queries, Holders, Stored},
-    password::Hasher,
+pub use self::file::{Format, Shape, Upload};
+use self::{
+    file::{Chunk, Chunks},
+    store::{Done, Ready, store},
 };
+use super::{csv::LineFault, password::Hasher};
 use crate::{
     clock::Clock,
     db::{Db, DbError},
@@ -38,14 +40,10 @@ use crate::{
     },
     secrets::keys::KeyRing,
     string_enum,
-    wire::Flaw,
 };
 
 /// As many users as a file may hold.
 pub const MOST_ROWS: usize = 100_000;
-/// Users stored in one go: few enough to be held in memory and to commit in a blink, enough that the
-/// statements' own cost does not count.
-const CHUNK: usize = 500;
 /// Faults that an answer lists; all are counted.
 const LISTED: usize = 1_000;
 /// How often a chunk is tried that somebody else's change crossed.
@@ -63,14 +61,6 @@ string_enum! {
         /// Change what the record says.
         Update = "update",
     }
-}
-
-/// How a file is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    Csv,
-    /// A list of addresses.
-    Addresses,
 }
 
 /// What is wanted of an import.
@@ -174,181 +164,6 @@ impl From<SelectionError> for ImportError {
             error => Self::Api(ApiError::internal(error)),
         }
     }
-}
-
-/// A file that is here in full.
-pub struct Upload {
-    file: File,
-    format: Format,
-}
-
-/// What a first look at a file found.
-#[derive(Debug, Clone, Copy)]
-pub struct Shape {
-    pub rows: usize,
-    has_passwords: bool,
-}
-
-impl Upload {
-    /// Takes a file, which nobody else may move about in meanwhile.
-    pub fn new(file: File, format: Format) -> Self {
-        Self { file, format }
-    }
-
-    /// Reads the header and counts the records.
-    ///
-    /// # Errors
-    /// A bad header, or too many records.
-    pub fn look(&self) -> Result<Shape, ImportError> {
-        let mut rows = 0;
-        let mut records = self.records()?;
-        while records.pass()? {
-            rows += 1;
-            if rows > MOST_ROWS {
-                return Err(ImportError::TooManyRows);
-            }
-        }
-        Ok(Shape {
-            rows,
-            has_passwords: records.has_passwords(),
-        })
-    }
-
-    fn records(&self) -> Result<Records, ImportError> {
-        let mut file = self.file.try_clone()?;
-        file.seek(SeekFrom::Start(0))?;
-        Ok(match self.format {
-            Format::Csv => Records::Csv(
-                UserRecords::open(file)?
-                    .map_err(ImportError::Header)?
-                    .into(),
-            ),
-            Format::Addresses => Records::Addresses(Addresses::open(BufReader::new(file))),
-        })
-    }
-}
-
-enum Records {
-    Csv(Box<UserRecords<File>>),
-    Addresses(Addresses<BufReader<File>>),
-}
-
-impl Records {
-    fn advance(&mut self) -> io::Result<Option<Line>> {
-        match self {
-            Self::Csv(records) => records.advance(),
-            Self::Addresses(records) => records.advance(),
-        }
-    }
-
-    fn pass(&mut self) -> io::Result<bool> {
-        match self {
-            Self::Csv(records) => records.pass(),
-            Self::Addresses(records) => Ok(records.advance()?.is_some()),
-        }
-    }
-
-    fn has_passwords(&self) -> bool {
-        match self {
-            Self::Csv(records) => records.has_passwords(),
-            Self::Addresses(_) => false,
-        }
-    }
-}
-
-/// Some users of a file, each known once in it, and what was wrong with the records between them.
-#[derive(Default)]
-struct Chunk {
-    rows: Vec<Row>,
-    refused: Report,
-    /// Records read, good and bad.
-    read: usize,
-}
-
-/// Reads a file chunk by chunk.
-struct Chunks {
-    records: Records,
-    seen: Seen,
-}
-
-impl Chunks {
-    fn of(upload: &Upload) -> Result<Self, ImportError> {
-        Ok(Self {
-            records: upload.records()?,
-            seen: Seen::default(),
-        })
-    }
-
-    /// The next chunk; `None` after the last one.
-    fn advance(&mut self) -> Result<Option<Chunk>, ImportError> {
-        let mut chunk = Chunk::default();
-        while chunk.read < CHUNK {
-            let Some(line) = self.records.advance()? else {
-                break;
-            };
-            chunk.read += 1;
-            match line {
-                Line::Faulty(faults) => chunk.refused.refuse(faults),
-                Line::User(row) => match self.seen.repeats(&row) {
-                    Some(fault) => chunk.refused.refuse(vec![fault]),
-                    None => chunk.rows.push(*row),
-                },
-            }
-        }
-        Ok(if chunk.read > 0 { Some(chunk) } else { None })
-    }
-}
-
-/// The names and addresses that a file had so far, each with its line. Of the texts only hashes are
-/// held, keyed at random: five megabytes for the largest file, and two of its 200,000 texts are taken
-/// for one once in a billion files.
-#[derive(Default)]
-struct Seen {
-    hasher: RandomState,
-    lines: HashMap<u64, u32>,
-}
-
-impl Seen {
-    fn key(&self, kind: &str, text: &str) -> u64 {
-        self.hasher.hash_one((kind, text.to_lowercase()))
-    }
-
-    /// The fault of a record that has another one's name or address; else it is known from now on.
-    fn repeats(&mut self, row: &Row) -> Option<LineFault> {
-        let username = self.key("username", row.username());
-        let email = row.email().map(|email| self.key("email", email));
-        let known = [(Some(username), "username"), (email, "email")]
-            .into_iter()
-            .find_map(|(key, column)| Some((*self.lines.get(&key?)?, column)));
-        if let Some((line, column)) = known {
-            return Some(LineFault::of_cell(
-                row.line,
-                column,
-                Flaw::new("repeated_in_file", format!("line {line} has the same")),
-            ));
-        }
-        self.lines.insert(username, row.line);
-        if let Some(email) = email {
-            self.lines.insert(email, row.line);
-        }
-        None
-    }
-}
-
-/// A row whose password, if it has one, is hashed.
-struct Ready {
-    row: Row,
-    /// Also in a dry run, which hashes nothing.
-    has_password: bool,
-    password_hash: Option<SecretString>,
-}
-
-/// What storing a chunk did; it counts once it is committed.
-#[derive(Default)]
-struct Done {
-    report: Report,
-    created: Vec<Uuid>,
-    changed: Vec<(Uuid, u32)>,
 }
 
 /// Imports a file. `progress` counts the records that are done with.
@@ -613,211 +428,4 @@ fn invite(
     )?;
     done.report.batch_ids.push(sent.batch_id);
     Ok(())
-}
-
-/// What is to become of one row.
-enum Fate {
-    Create(Stored),
-    Change(Stored),
-    /// The user stays as it is; it may still join groups.
-    Leave(Uuid),
-    Refuse(Vec<LineFault>),
-}
-
-/// Stores rows. `changed` are the users that the file had before.
-fn store(
-    connection: &mut PgConnection,
-    clock: &Clock,
-    options: &Options,
-    ready: &[Ready],
-    changed: &HashMap<Uuid, u32>,
-) -> Result<Done, DbError> {
-    let usernames: Vec<&str> = ready.iter().map(|ready| ready.row.username()).collect();
-    let emails: Vec<Option<&str>> = ready.iter().map(|ready| ready.row.email()).collect();
-    let holders = queries::holders(connection, &usernames, &emails)?;
-    let mut done = Done::default();
-    let mut profiles = if options.on_conflict == OnConflict::Update {
-        let mut ids: Vec<Uuid> = holders
-            .iter()
-            .filter_map(|holder| holder.of_username.or(holder.of_email))
-            .collect();
-        ids.sort_unstable();
-        ids.dedup();
-        queries::lock_profiles(connection, &ids)?
-    } else {
-        HashMap::new()
-    };
-    let mut here: HashMap<Uuid, u32> = HashMap::new();
-    let fates: Vec<Fate> = ready
-        .iter()
-        .zip(holders)
-        .map(|(ready, holders)| {
-            decide(
-                ready,
-                holders,
-                options.on_conflict,
-                &mut profiles,
-                |id| {
-                    let line = changed.get(&id).or(here.get(&id)).copied();
-                    here.insert(id, ready.row.line);
-                    line
-                },
-                clock,
-            )
-        })
-        .collect();
-
-    let now = clock.now();
-    let (mut creations, mut changes) = (Vec::new(), Vec::new());
-    // Who joins which groups, and the row that says so.
-    let mut members: Vec<(Uuid, &Ready)> = Vec::new();
-    let mut left = Vec::new();
-    let mut disabled = Vec::new();
-    for (fate, ready) in fates.into_iter().zip(ready) {
-        match fate {
-            Fate::Create(user) => {
-                members.push((user.id, ready));
-                creations.push(user);
-            }
-            Fate::Change(user) => {
-                members.push((user.id, ready));
-                if !user.profile.enabled {
-                    disabled.push(user.id);
-                }
-                changes.push(user);
-            }
-            Fate::Leave(id) => {
-                if options.on_conflict == OnConflict::Update {
-                    members.push((id, ready));
-                }
-                left.push(id);
-            }
-            Fate::Refuse(faults) => done.report.refuse(faults),
-        }
-    }
-    let created = queries::insert(connection, &creations, now)?;
-    queries::update(connection, &changes, now)?;
-    send::end_pending(connection, disabled.into_iter(), "revoked", now)?;
-
-    // Somebody was quicker with the name or the address.
-    let lost: HashSet<Uuid> = creations
-        .iter()
-        .map(|user| user.id)
-        .filter(|id| !created.contains(id))
-        .collect();
-    for (_, ready) in members.iter().filter(|(id, _)| lost.contains(id)) {
-        match options.on_conflict {
-            OnConflict::Skip => done.report.skipped += 1,
-            OnConflict::Fail | OnConflict::Update => {
-                done.report.refuse(vec![taken(&ready.row, "username")]);
-            }
-        }
-    }
-    let memberships: Vec<(Uuid, &str)> = members
-        .iter()
-        .filter(|(id, _)| !lost.contains(id))
-        .flat_map(|(id, ready)| ready.row.groups.iter().map(|name| (*id, name.as_str())))
-        .collect();
-    let joined = queries::join_groups(connection, clock, &memberships)?;
-
-    done.report.created = created.len();
-    done.report.updated = changes.len() + left.iter().filter(|id| joined.contains(id)).count();
-    done.report.skipped += left.iter().filter(|id| !joined.contains(id)).count();
-    done.created = creations
-        .iter()
-        .map(|user| user.id)
-        .filter(|id| created.contains(id))
-        .collect();
-    done.changed = here.into_iter().collect();
-    Ok(done)
-}
-
-fn taken(row: &Row, column: &str) -> LineFault {
-    LineFault::of_cell(
-        row.line,
-        column,
-        Flaw::new("already_exists", "another user has it already"),
-    )
-}
-
-/// Decides about one row. `before` says on which line the file had the user already.
-fn decide(
-    ready: &Ready,
-    holders: Holders,
-    on_conflict: OnConflict,
-    profiles: &mut HashMap<Uuid, Profile>,
-    mut before: impl FnMut(Uuid) -> Option<u32>,
-    clock: &Clock,
-) -> Fate {
-    let row = &ready.row;
-    let Some(id) = holders.of_username.or(holders.of_email) else {
-        return match row.user.clone().profile() {
-            Ok(profile) => Fate::Create(Stored {
-                id: clock.new_id(),
-                profile,
-                password_hash: ready.password_hash.clone(),
-            }),
-            Err(faults) => Fate::Refuse(
-                faults
-                    .0
-                    .into_iter()
-                    .map(|fault| {
-                        LineFault::of_record(row.line, Flaw::new(fault.code, fault.detail))
-                    })
-                    .collect(),
-            ),
-        };
-    };
-    match on_conflict {
-        OnConflict::Skip => return Fate::Leave(id),
-        OnConflict::Fail => {
-            let columns = [
-                holders.of_username.map(|_| "username"),
-                holders.of_email.map(|_| "email"),
-            ];
-            let named: Vec<LineFault> = columns
-                .into_iter()
-                .flatten()
-                .map(|column| taken(row, column))
-                .collect();
-            return Fate::Refuse(named);
-        }
-        OnConflict::Update => {}
-    }
-    // The username says who it is; the address must not be somebody else's then.
-    if holders.of_email.is_some_and(|other| other != id) {
-        return Fate::Refuse(vec![taken(row, "email")]);
-    }
-    if let Some(line) = before(id) {
-        let flaw = Flaw::new(
-            "repeated_in_file",
-            format!("line {line} is about the same user"),
-        );
-        return Fate::Refuse(vec![LineFault::of_record(row.line, flaw)]);
-    }
-    // Deleted since it was found: as good as crossed by somebody, and rare.
-    let Some(profile) = profiles.remove(&id) else {
-        let flaw = Flaw::new(
-            "already_exists",
-            "the user was just deleted; import the line again",
-        );
-        return Fate::Refuse(vec![LineFault::of_record(row.line, flaw)]);
-    };
-    let mut changed = profile.clone();
-    if let Err(faults) = changed.apply(PatchUser::from(row.user.clone())) {
-        let faults = faults.0.into_iter();
-        return Fate::Refuse(
-            faults
-                .map(|fault| LineFault::of_record(row.line, Flaw::new(fault.code, fault.detail)))
-                .collect(),
-        );
-    }
-    if changed == profile && !ready.has_password {
-        return Fate::Leave(id);
-    }
-    Fate::Change(Stored {
-        id,
-        profile: changed,
-        password_hash: ready.password_hash.clone(),
-    })
 }

@@ -10,8 +10,12 @@ use diesel::{
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
-use super::domain::{Profile, Source};
-use crate::{clock::Clock, db::DbError, schema::users};
+use crate::{
+    clock::Clock,
+    db::DbError,
+    schema::users,
+    users::domain::{Profile, Source},
+};
 
 type SqlUuid = diesel::sql_types::Uuid;
 
