@@ -8,6 +8,7 @@ mod contract;
 mod delivery;
 mod dev;
 mod embedded;
+mod exports;
 mod groups;
 mod invitations;
 mod mailbox;

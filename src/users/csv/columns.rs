@@ -1,6 +1,6 @@
 //! The header of a file of users, and what a record below it says.
 
-use std::{collections::HashMap, io::Read, str};
+use std::{borrow::Cow, collections::HashMap, io::Read, str};
 
 use super::{
     Line, LineFault, Row, cells,
@@ -121,7 +121,8 @@ impl Columns {
             let Ok(text) = str::from_utf8(field) else {
                 return Err(vec![LineFault::of_record(number, not_utf8())]);
             };
-            let name = cells::unescaped(text).trim();
+            let name = cells::unescaped(text);
+            let name = name.trim();
             let mut refuse = |flaw| faults.push(LineFault::of_cell(number, &shown(name), flaw));
             let column = match Known::named(name) {
                 Some(known) => Column::Known(known),
@@ -244,9 +245,10 @@ impl Reading {
     fn take(&mut self, column: &Column, cell: &str) -> Result<(), Flaw> {
         // No export holds a password, so nothing was added to it.
         let cell = match column {
-            Column::Known(Known::Password) => cell,
+            Column::Known(Known::Password) => Cow::Borrowed(cell),
             _ => cells::unescaped(cell),
         };
+        let cell = &*cell;
         let known = match column {
             Column::Known(known) if cell.trim().is_empty() || *known == Known::Passed => {
                 return Ok(());
