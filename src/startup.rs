@@ -78,6 +78,13 @@ impl App {
         let db = Db::new(&url, u32::try_from(2 * cores).unwrap_or(8));
         let keys = Arc::new(config.keys);
         check_keys(&db, &keys, &clock).await?;
+        if let Ok(Some(locale)) = db.foreign_language().await {
+            tracing::warn!(
+                locale,
+                "the database speaks a language in which a lock that took too long is not recognised; have a \
+                 superuser run: ALTER ROLE <the role of DATABASE_URL> SET lc_messages = 'C'"
+            );
+        }
 
         let listener = TcpListener::bind(config.listen)
             .with_context(|| format!("ENLIST_LISTEN: cannot listen on {}", config.listen))?;

@@ -5,6 +5,7 @@ mod support;
 
 mod access;
 mod contract;
+mod database;
 mod delivery;
 mod dev;
 mod embedded;
