@@ -23,7 +23,7 @@ use utoipa::IntoParams;
 use super::{
     csv::LineFault,
     domain::UserFilter,
-    export::{self, Export},
+    export::{self, Export, ExportError, MOST_ATTRIBUTES},
     import::{self, Format, ImportError, MOST_ROWS, OnConflict, Options, Report, Tools, Upload},
 };
 use crate::{
@@ -382,6 +382,22 @@ impl From<ImportError> for ApiError {
     }
 }
 
+impl From<ExportError> for ApiError {
+    fn from(error: ExportError) -> Self {
+        match error {
+            ExportError::TooWide(count) => Self::new(
+                422,
+                "too_many_columns",
+                format!(
+                    "The users have attributes of {count} different names, and a file has room for \
+                     {MOST_ATTRIBUTES}. Export fewer users at a time: `group` and the other filters help."
+                ),
+            ),
+            ExportError::Db(error) => error.into(),
+        }
+    }
+}
+
 fn csv(name: &str) -> actix_web::HttpResponseBuilder {
     let mut response = HttpResponse::Ok();
     response
@@ -409,7 +425,8 @@ async fn get_import_template() -> HttpResponse {
 ///
 /// All that match the filters, as CSV (RFC 4180) that `POST /users/import` takes back. Cells that a
 /// spreadsheet could run as a formula begin with a `'`, which the import takes off again. Read to the
-/// end: an answer that breaks off was not whole.
+/// end: an answer that breaks off was not whole. Users whose attributes have more names than a file has
+/// columns are refused.
 #[utoipa::path(
     tag = "users", params(UserFilter),
     responses((status = 200, description = "The users", body = String, content_type = "text/csv"))

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::app::TestApp;
+use crate::{support::app::TestApp, transfer::counts};
 
 /// A program may open the file with another separator than the comma: no cell that it finds is a formula.
 #[tokio::test]
@@ -41,11 +41,41 @@ async fn no_separator_makes_a_formula_of_an_export() {
         }
     }
     let before = app.get("/users").await.json["data"][0].clone();
-    let back = app
-        .request(reqwest::Method::POST, "/users/import?on_conflict=update")
-        .header("content-type", "text/csv")
-        .body(export);
-    let back = crate::support::app::Answer::of(back.send().await.unwrap()).await;
-    assert_eq!(back.json["skipped"], 1, "{}", back.text);
+    let back = app.import("?on_conflict=update", export).await;
+    assert_eq!(counts(&back), (0, 0, 1, 0), "{back}");
     assert_eq!(app.get("/users").await.json["data"][0], before);
+}
+
+/// A user may have fifty attributes, and all together more than a file has columns.
+#[tokio::test]
+async fn an_export_is_never_wider_than_an_import() {
+    let app = TestApp::start().await;
+    let wide = |from: usize, to: usize| {
+        let names: Vec<String> = (from..to).map(|n| format!("a;b;c;{n}")).collect();
+        let mut csv = format!("email,\"{}\"\n", names.join("\",\""));
+        for (row, names) in names.chunks(49).enumerate() {
+            let before = ",".repeat(row * 49);
+            let values = vec!["x"; names.len()].join(",");
+            let after = ",".repeat(to - from - row * 49 - names.len());
+            csv.push_str(&format!("u{from}-{row}@x.yz,{before}{values}{after}\n"));
+        }
+        csv
+    };
+    let report = app.import("", wide(0, 482)).await;
+    assert_eq!(counts(&report), (10, 0, 0, 0), "{report}");
+    let export = app.get("/users/export").await;
+    assert_eq!(export.status, 200);
+    let again = app.import("?on_conflict=update", export.text).await;
+    assert_eq!(counts(&again), (0, 0, 10, 0), "{again}");
+
+    app.import("", wide(482, 483)).await;
+    let refused = app.get("/users/export").await;
+    refused.is_problem(422, "too_many_columns");
+    assert!(
+        refused.text.contains("483") && refused.text.contains("482"),
+        "{}",
+        refused.text
+    );
+    let one = app.get("/users/export?q=u482-0").await;
+    assert_eq!((one.status.as_u16(), one.text.lines().count()), (200, 2));
 }
