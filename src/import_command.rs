@@ -4,10 +4,7 @@ use std::{
     fs::File,
     io::{self, IsTerminal},
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -21,7 +18,9 @@ use enlist::{
     secrets::keys::KeyRing,
     startup,
     users::{
-        import::{self, Format, ImportError, OnConflict, Options, Report, Tools, Upload},
+        import::{
+            self, Format, ImportError, OnConflict, Options, Progress, Report, Tools, Upload,
+        },
         password::Hasher,
     },
 };
@@ -130,13 +129,14 @@ async fn import(
         atomic: args.atomic,
         invite: keys,
         created_by: "command_line".into(),
+        lease: None,
     };
     let tools = Tools {
         db,
         clock,
         hasher: Hasher::default(),
     };
-    let done = Arc::new(AtomicUsize::new(0));
+    let done = Arc::new(Progress::default());
     let shown = tokio::spawn(show(Arc::clone(&done), rows));
     let report = import::import(upload, options, tools, done).await;
     shown.abort();
@@ -146,7 +146,7 @@ async fn import(
 }
 
 /// A bar on a terminal, else a line now and then.
-async fn show(done: Arc<AtomicUsize>, rows: usize) {
+async fn show(done: Arc<Progress>, rows: usize) {
     if io::stderr().is_terminal() {
         let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {eta}");
         let bar = Clearing(
@@ -154,13 +154,13 @@ async fn show(done: Arc<AtomicUsize>, rows: usize) {
                 .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())),
         );
         loop {
-            bar.0.set_position(done.load(Ordering::Relaxed) as u64);
+            bar.0.set_position(done.done() as u64);
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
     loop {
         tokio::time::sleep(Duration::from_secs(2)).await;
-        eprintln!("{} of {rows} records", done.load(Ordering::Relaxed));
+        eprintln!("{} of {rows} records", done.done());
     }
 }
 

@@ -28,6 +28,8 @@ use crate::{
 
 /// How long requests that are under way may still take after the service was told to stop, in seconds.
 const SHUTDOWN_TIMEOUT: u64 = 30;
+/// Files to import that may be here at once, in part or in full.
+const UPLOADS: usize = 8;
 /// Imports that may be under way at once.
 const IMPORTS: usize = 2;
 /// Answers whose day is over are forgotten this often.
@@ -129,6 +131,7 @@ impl App {
                 None => routes(config.role),
             },
             bell,
+            uploads: Arc::new(Semaphore::new(UPLOADS)),
             imports: Semaphore::new(IMPORTS),
             local_only: mailbox.is_some(),
         });

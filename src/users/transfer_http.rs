@@ -1,11 +1,6 @@
 //! `/users/import` and `/users/export`.
 
-use std::{
-    fs::File,
-    io::Write,
-    sync::{Arc, atomic::AtomicUsize},
-    time::Duration,
-};
+use std::{convert::Infallible, fs::File, io::Write, sync::Arc, time::Duration};
 
 use actix_web::{
     HttpRequest, HttpResponse, get,
@@ -14,7 +9,6 @@ use actix_web::{
     web::{self, Bytes, BytesMut},
 };
 use deserr::Deserr;
-use diesel::PgConnection;
 use futures_util::{StreamExt, stream};
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -28,9 +22,10 @@ use super::{
 };
 use crate::{
     access::Caller,
+    db::DbError,
     error::{ApiError, Fault},
     http::{Register, State, extract::Params, respond},
-    idempotency::{self, Answer, Scope},
+    idempotency::{self, Begun, Lease, RENEW_EVERY, Scope},
     wire::{Faults, QueryTypes},
 };
 
@@ -115,103 +110,132 @@ async fn import_users(
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let format = format(&request)?;
-    let (file, digest) = receive(payload, announced(&request)).await?;
-    // Whoever uploads slowly holds nobody up.
-    let _place = timeout(WAIT_FOR_PLACE, state.imports.acquire())
-        .await
+    // A bad key is refused before the upload, and where nothing is stored too.
+    let has_key = idempotency::key_of(&request)?.is_some() && !asked.dry_run;
+    let upload = Arc::clone(&state.uploads)
+        .try_acquire_owned()
         .map_err(|_| ApiError {
-            detail: "Other imports are under way. Nothing was done; try again shortly.".into(),
-            ..ApiError::unavailable(5, "all places for imports are taken")
-        })?
-        .map_err(ApiError::internal)?;
-    // The options are part of what is asked.
-    let body = [digest.as_slice(), request.query_string().as_bytes()].concat();
-    let scope = if asked.dry_run {
-        None
-    } else {
-        Scope::of(&request, &caller, "POST /users/import", &body, &state.keys)?
-    };
-    let scope = scope.map(|scope| Arc::new((scope, body)));
-    if let Some(answer) = remembered(&state, scope.clone(), None).await? {
-        return Ok(respond::answer(&answer));
-    }
+            detail:
+                "Too many files are being uploaded already. Nothing was done; try again shortly."
+                    .into(),
+            ..ApiError::unavailable(5, "all places for uploads are taken")
+        })?;
+    let (file, digest) = receive(payload, announced(&request)).await?;
     let options = Options {
         on_conflict: asked.on_conflict.unwrap_or(OnConflict::Fail),
         dry_run: asked.dry_run,
         atomic: asked.atomic,
         invite: asked.invite.then(|| Arc::clone(&state.keys)),
         created_by: caller.label(),
+        lease: None,
     };
-    let tools = Tools {
-        db: state.db.clone(),
-        clock: state.clock.clone(),
-        hasher: state.hasher.clone(),
-    };
-    let report = import::import(
-        Upload::new(file, format),
-        options,
-        tools,
-        Arc::new(AtomicUsize::new(0)),
-    )
-    .await;
-    if asked.invite {
-        state.bell.notify_one();
+    let mut lease = None;
+    if has_key {
+        let body = asked_for(&digest, format, &options);
+        let scope = Scope::of(&request, &caller, "POST /users/import", &body, &state.keys)?;
+        lease = match begin(&state, scope, body).await? {
+            Some(Begun::Done(answer)) => return Ok(respond::answer(&answer)),
+            Some(Begun::Ours(lease)) => Some(Arc::new(lease)),
+            None => None,
+        };
     }
-    let report = report?;
-    let answer = Answer {
-        status: 200,
-        location: None,
-        body: serde_json::to_string(&report).map_err(ApiError::internal)?,
-        replayed: false,
-    };
-    let answer = match scope {
-        // What was imported is imported, whether or not its answer could be kept.
-        Some(scope) => remembered(&state, Some(scope), Some(answer.clone()))
-            .await
-            .ok()
-            .flatten()
-            .unwrap_or(answer),
-        None => answer,
-    };
-    Ok(respond::answer(&answer))
+    let file = Upload::new(file, format);
+    let options = Options { lease, ..options };
+    // By itself: the import goes on when its client is gone, who may come back for the answer.
+    let report = tokio::spawn(async move {
+        let _upload = upload;
+        import_leased(&state, file, options).await
+    })
+    .await
+    .map_err(ApiError::internal)??;
+    Ok(HttpResponse::Ok().json(report))
 }
 
-/// The answer that was stored under the key; else stores this one, if there is one already. An import
-/// may take many transactions, so its answer is stored after them: a repeat whose answer was lost in
-/// between imports again, and finds the users there.
-async fn remembered(
+/// What is asked for, in one spelling: the file by its digest, and the options.
+fn asked_for(digest: &[u8], format: Format, options: &Options) -> Vec<u8> {
+    let format = match format {
+        Format::Csv => "csv",
+        Format::Addresses => "addresses",
+    };
+    let options = format!(
+        "format={format}&on_conflict={}&atomic={}&invite={}",
+        options.on_conflict,
+        options.atomic,
+        options.invite.is_some()
+    );
+    [digest, options.as_bytes()].concat()
+}
+
+async fn begin(
     state: &web::Data<State>,
-    scope: Option<Arc<(Scope, Vec<u8>)>>,
-    answer: Option<Answer>,
-) -> Result<Option<Answer>, ApiError> {
-    /// Why nothing is stored.
-    enum Nothing {
-        Known,
-        Failed(ApiError),
-    }
-    impl<E: Into<ApiError>> From<E> for Nothing {
-        fn from(error: E) -> Self {
-            Self::Failed(error.into())
-        }
-    }
+    scope: Option<Scope>,
+    body: Vec<u8>,
+) -> Result<Option<Begun>, ApiError> {
     let Some(scope) = scope else {
         return Ok(None);
     };
-    let shared = state.clone();
-    let found = state
-        .db
-        .transaction(move |connection: &mut PgConnection| {
-            let (scope, body) = &*scope;
-            let now = shared.clock.now();
-            idempotency::once(connection, Some(scope), body, &shared.keys, now, |_| {
-                answer.ok_or(Nothing::Known)
-            })
-        })
-        .await;
-    match found {
-        Ok(answer) => Ok(Some(answer)),
-        Err(Nothing::Known) => Ok(None),
-        Err(Nothing::Failed(error)) => Err(error),
+    let (shared, holder) = (state.clone(), state.clock.new_id());
+    let begun = state.db.transaction(move |connection| {
+        let now = shared.clock.now();
+        idempotency::begin(connection, scope, &body, &shared.keys, holder, now)
+    });
+    begun.await.map(Some)
+}
+
+/// Waits for a place and imports. The key is held all the while, and free again if it fails.
+async fn import_leased(
+    state: &web::Data<State>,
+    file: Upload,
+    options: Options,
+) -> Result<Report, ApiError> {
+    let (lease, invites) = (options.lease.clone(), options.invite.is_some());
+    let work = async {
+        // Whoever uploads slowly holds nobody up.
+        let _place = timeout(WAIT_FOR_PLACE, state.imports.acquire())
+            .await
+            .map_err(|_| ApiError {
+                detail: "Other imports are under way. Nothing was done; try again shortly.".into(),
+                ..ApiError::unavailable(5, "all places for imports are taken")
+            })?
+            .map_err(ApiError::internal)?;
+        let tools = Tools {
+            db: state.db.clone(),
+            clock: state.clock.clone(),
+            hasher: state.hasher.clone(),
+        };
+        let report = import::import(file, options, tools, Arc::default()).await;
+        if invites {
+            state.bell.notify_one();
+        }
+        Ok(report?)
+    };
+    let Some(lease) = lease else {
+        return work.await;
+    };
+    let done = tokio::select! {
+        done = work => done,
+        never = keep(state, &lease) => match never {},
+    };
+    if done.is_err() {
+        // If this fails too, the lease ends by itself.
+        let _ = state
+            .db
+            .transaction(move |connection| Ok::<_, DbError>(lease.release(connection)?))
+            .await;
+    }
+    done
+}
+
+/// Renews a lease for as long as it is wanted.
+async fn keep(state: &web::Data<State>, lease: &Arc<Lease>) -> Infallible {
+    loop {
+        tokio::time::sleep(RENEW_EVERY).await;
+        let (lease, clock) = (Arc::clone(lease), state.clock.clone());
+        // Whether it is still ours is seen by the import itself, with the next users that it stores.
+        let _ = state
+            .db
+            .transaction(move |connection| lease.renew(connection, clock.now()))
+            .await;
     }
 }
 
@@ -369,6 +393,7 @@ impl From<ImportError> for ApiError {
             ImportError::File(error) => Self::internal(error),
             ImportError::Db(error) => error.into(),
             ImportError::Api(error) => error,
+            ImportError::Stopped => Self::unavailable(5, error),
             ImportError::Partly { report, cause } => Self {
                 detail: format!(
                     "The import stopped half-way: {} users were created, {} updated, and stay so. \

@@ -11,6 +11,7 @@ mod dev;
 mod embedded;
 mod exports;
 mod groups;
+mod imports;
 mod invitations;
 mod mailbox;
 mod migrations;

@@ -97,6 +97,26 @@ enum Column {
     Attribute(String),
 }
 
+/// What a file calls the columns that are fields of a user: faults name them as it does.
+#[derive(Debug, Clone, Default)]
+pub struct Names(HashMap<Known, String>);
+
+impl Names {
+    /// The column of a field; where the file has no header, the field's own name.
+    pub fn of<'a>(&'a self, field: &'a str) -> &'a str {
+        let known = Known::named(field).and_then(|known| self.0.get(&known));
+        known.map_or(field, String::as_str)
+    }
+
+    /// The column that a row has its username from: nobody wrote one where the address stands for it.
+    pub fn of_username(&self, row: &Row) -> &str {
+        match row.user.username {
+            Some(_) => self.of("username"),
+            None => self.of("email"),
+        }
+    }
+}
+
 /// The columns of a file, in its order.
 #[derive(Debug)]
 pub struct Columns {
@@ -150,7 +170,7 @@ impl Columns {
             names.push(shown(name));
         }
         let is_there = |known| columns.contains(&Column::Known(known));
-        if faults.is_empty() && !is_there(Known::Username) && !is_there(Known::Email) {
+        if !is_there(Known::Username) && !is_there(Known::Email) {
             faults.push(LineFault::of_record(
                 number,
                 Flaw::new(
@@ -170,6 +190,18 @@ impl Columns {
         self.columns.contains(&Column::Known(Known::Password))
     }
 
+    fn names(&self) -> Names {
+        let columns = self.columns.iter().zip(&self.names);
+        Names(
+            columns
+                .filter_map(|(column, name)| match column {
+                    Column::Known(known) => Some((*known, name.clone())),
+                    Column::Attribute(_) => None,
+                })
+                .collect(),
+        )
+    }
+
     /// Reads a record; `None` for one whose cells are all empty, as spreadsheets leave at the end.
     fn row<'a>(&self, number: u32, fields: impl Iterator<Item = &'a [u8]>) -> Option<Line> {
         let fields: Vec<&[u8]> = fields.collect();
@@ -180,9 +212,9 @@ impl Columns {
             let flaw = Flaw::new(
                 "wrong_column_count",
                 format!(
-                    "has {} cells, but the header has {} columns",
-                    fields.len(),
-                    self.columns.len()
+                    "has {}, but the header has {}",
+                    counted(fields.len(), "cell"),
+                    counted(self.columns.len(), "column")
                 ),
             );
             return Some(Line::Faulty(vec![LineFault::of_record(number, flaw)]));
@@ -288,6 +320,11 @@ impl Reading {
     }
 }
 
+/// `1 cell`, `2 cells`.
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 fn not_utf8() -> Flaw {
     Flaw::new("not_utf8", "is not UTF-8; save the file as CSV UTF-8")
 }
@@ -331,6 +368,11 @@ impl<R: Read> UserRecords<R> {
     /// Whether a column holds passwords.
     pub fn has_passwords(&self) -> bool {
         self.columns.has_passwords()
+    }
+
+    /// What the file calls its columns.
+    pub fn names(&self) -> Names {
+        self.columns.names()
     }
 
     /// Passes over a record that is not blank; whether there was one.

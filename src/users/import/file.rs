@@ -5,11 +5,16 @@ use std::{
     fs::File,
     hash::{BuildHasher, RandomState},
     io::{self, BufReader, Seek, SeekFrom},
+    sync::Arc,
 };
 
 use super::{ImportError, MOST_ROWS, Report};
 use crate::{
-    users::csv::{Line, LineFault, Row, addresses::Addresses, columns::UserRecords},
+    users::csv::{
+        Line, LineFault, Row,
+        addresses::Addresses,
+        columns::{Names, UserRecords},
+    },
     wire::Flaw,
 };
 
@@ -97,6 +102,13 @@ impl Records {
         }
     }
 
+    fn names(&self) -> Names {
+        match self {
+            Self::Csv(records) => records.names(),
+            Self::Addresses(_) => Names::default(),
+        }
+    }
+
     fn has_passwords(&self) -> bool {
         match self {
             Self::Csv(records) => records.has_passwords(),
@@ -109,6 +121,7 @@ impl Records {
 #[derive(Default)]
 pub(super) struct Chunk {
     pub(super) rows: Vec<Row>,
+    pub(super) names: Arc<Names>,
     pub(super) refused: Report,
     /// Records read, good and bad.
     pub(super) read: usize,
@@ -117,20 +130,26 @@ pub(super) struct Chunk {
 /// Reads a file chunk by chunk.
 pub(super) struct Chunks {
     records: Records,
+    names: Arc<Names>,
     seen: Seen,
 }
 
 impl Chunks {
     pub(super) fn of(upload: &Upload) -> Result<Self, ImportError> {
+        let records = upload.records()?;
         Ok(Self {
-            records: upload.records()?,
+            names: Arc::new(records.names()),
+            records,
             seen: Seen::default(),
         })
     }
 
     /// The next chunk; `None` after the last one.
     pub(super) fn advance(&mut self) -> Result<Option<Chunk>, ImportError> {
-        let mut chunk = Chunk::default();
+        let mut chunk = Chunk {
+            names: Arc::clone(&self.names),
+            ..Chunk::default()
+        };
         while chunk.read < CHUNK {
             let Some(line) = self.records.advance()? else {
                 break;
@@ -138,7 +157,7 @@ impl Chunks {
             chunk.read += 1;
             match line {
                 Line::Faulty(faults) => chunk.refused.refuse(faults),
-                Line::User(row) => match self.seen.repeats(&row) {
+                Line::User(row) => match self.seen.repeats(&row, &self.names) {
                     Some(fault) => chunk.refused.refuse(vec![fault]),
                     None => chunk.rows.push(*row),
                 },
@@ -163,12 +182,15 @@ impl Seen {
     }
 
     /// The fault of a record that has another one's name or address; else it is known from now on.
-    fn repeats(&mut self, row: &Row) -> Option<LineFault> {
+    fn repeats(&mut self, row: &Row, names: &Names) -> Option<LineFault> {
         let username = self.key("username", row.username());
         let email = row.email().map(|email| self.key("email", email));
-        let known = [(Some(username), "username"), (email, "email")]
-            .into_iter()
-            .find_map(|(key, column)| Some((*self.lines.get(&key?)?, column)));
+        let known = [
+            (Some(username), names.of_username(row)),
+            (email, names.of("email")),
+        ]
+        .into_iter()
+        .find_map(|(key, column)| Some((*self.lines.get(&key?)?, column)));
         if let Some((line, column)) = known {
             return Some(LineFault::of_cell(
                 row.line,
@@ -181,5 +203,33 @@ impl Seen {
             self.lines.insert(email, row.line);
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn rows(text: &str, format: Format) -> (usize, usize) {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        let upload = Upload::new(file, format);
+        // One after the other: they share the place in the file.
+        let counted = upload.look().unwrap().rows;
+        let mut chunks = Chunks::of(&upload).unwrap();
+        let read = std::iter::from_fn(|| chunks.advance().unwrap()).map(|chunk| chunk.read);
+        (counted, read.sum())
+    }
+
+    /// What is counted beforehand is what is read: spreadsheets leave empty records behind.
+    #[test]
+    fn blank_records_do_not_count() {
+        let csv = "email,floor\na@x.yz,1\n,\n\n\" \",\nb@x.yz,2\nnobody\n,\n";
+        assert_eq!(rows(csv, Format::Csv), (3, 3));
+        assert_eq!(rows("email\n\n\n", Format::Csv), (0, 0));
+        let list = ",;\na@x.yz,,\n\n b@x.yz nobody;\n";
+        assert_eq!(rows(list, Format::Addresses), (3, 3));
     }
 }

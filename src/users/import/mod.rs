@@ -3,36 +3,35 @@
 //! The file is here in full before the first row is stored, so that no connection waits for a client
 //! and a cut upload imports nothing.
 
+mod chunkwise;
+mod dry_run;
 mod file;
 mod queries;
 mod store;
+mod whole;
 
 use std::{
-    collections::HashMap,
     io,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use diesel::PgConnection;
-use secrecy::SecretString;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub use self::file::{Format, Shape, Upload};
-use self::{
-    file::{Chunk, Chunks},
-    store::{Done, Ready, store},
-};
+use self::store::Done;
 use super::{csv::LineFault, password::Hasher};
 use crate::{
     clock::Clock,
     db::{Db, DbError},
     error::ApiError,
+    idempotency::{Answer, Lease},
     invitations::{
         domain::{Ids, Overrides, Selection},
         selection::SelectionError,
@@ -75,6 +74,9 @@ pub struct Options {
     pub invite: Option<Arc<KeyRing>>,
     /// Who does it, as batches keep it.
     pub created_by: String,
+    /// The idempotency key that it is done under: nothing is stored once somebody else has it, and the
+    /// report is stored with the last users.
+    pub lease: Option<Arc<Lease>>,
 }
 
 /// What an import works with.
@@ -85,8 +87,42 @@ pub struct Tools {
     pub hasher: Hasher,
 }
 
+/// How far an import is, for whoever watches it; and whether it should stop.
+#[derive(Debug, Default)]
+pub struct Progress {
+    done: AtomicUsize,
+    is_stopped: AtomicBool,
+}
+
+impl Progress {
+    /// The records that are done with.
+    pub fn done(&self) -> usize {
+        self.done.load(Ordering::Relaxed)
+    }
+
+    /// Lets it finish what it is at, and no more.
+    pub fn stop(&self) {
+        self.is_stopped.store(true, Ordering::Relaxed);
+    }
+
+    fn add(&self, records: usize) {
+        self.done.fetch_add(records, Ordering::Relaxed);
+    }
+
+    fn begin_anew(&self) {
+        self.done.store(0, Ordering::Relaxed);
+    }
+
+    fn check(&self) -> Result<(), ImportError> {
+        if self.is_stopped.load(Ordering::Relaxed) {
+            return Err(ImportError::Stopped);
+        }
+        Ok(())
+    }
+}
+
 /// What came of an import.
-#[derive(Debug, Default, Serialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
 pub struct Report {
     /// Users who were not there before.
     pub created: usize,
@@ -103,6 +139,7 @@ pub struct Report {
 }
 
 impl Report {
+    /// Adds what came of the records that follow.
     fn add(&mut self, other: Self) {
         self.created += other.created;
         self.updated += other.updated;
@@ -110,6 +147,15 @@ impl Report {
         self.failed += other.failed;
         self.list(other.errors);
         self.batch_ids.extend(other.batch_ids);
+    }
+
+    /// Adds what came of other records of the same part of the file.
+    fn mix(&mut self, other: Self) {
+        let mut errors = std::mem::take(&mut self.errors);
+        errors.extend(other.errors);
+        // Both are the first of their kind, so the first of them all are among them.
+        errors.sort_by_key(|fault| fault.line);
+        self.add(Self { errors, ..other });
     }
 
     fn list(&mut self, faults: Vec<LineFault>) {
@@ -120,6 +166,25 @@ impl Report {
     fn refuse(&mut self, faults: Vec<LineFault>) {
         self.failed += 1;
         self.list(faults);
+    }
+
+    /// Of a file that is taken as a whole or not at all: only what is wrong with it.
+    fn of_refusal(self) -> Self {
+        Self {
+            failed: self.failed,
+            errors: self.errors,
+            ..Self::default()
+        }
+    }
+
+    /// As it is answered with.
+    fn answer(&self) -> Result<Answer, ImportError> {
+        Ok(Answer {
+            status: 200,
+            location: None,
+            body: serde_json::to_string(self).map_err(ApiError::internal)?,
+            replayed: false,
+        })
     }
 }
 
@@ -136,6 +201,9 @@ pub enum ImportError {
     Db(#[from] DbError),
     #[error("{0}")]
     Api(ApiError),
+    /// As it was told to ([`Progress::stop`]).
+    #[error("it was told to stop")]
+    Stopped,
     /// Whole chunks are stored, and then it could not go on.
     #[error("stopped half-way: {cause}")]
     Partly {
@@ -166,7 +234,7 @@ impl From<SelectionError> for ImportError {
     }
 }
 
-/// Imports a file. `progress` counts the records that are done with.
+/// Imports a file.
 ///
 /// # Errors
 /// A bad header or too many rows: then nothing was done. When the database goes away, whole chunks
@@ -175,36 +243,20 @@ pub async fn import(
     upload: Upload,
     options: Options,
     tools: Tools,
-    progress: Arc<AtomicUsize>,
+    progress: Arc<Progress>,
 ) -> Result<Report, ImportError> {
     let (upload, shape) = blocking(move || {
         let shape = upload.look()?;
         Ok((upload, shape))
     })
     .await?;
-    if options.atomic || options.dry_run {
-        let hashes = if shape.has_passwords && !options.dry_run {
-            hash_all(&upload, &tools.hasher).await?
-        } else {
-            Vec::new()
-        };
-        let whole = Arc::new((upload, options, hashes));
-        let mut tries_left = TRIES;
-        loop {
-            progress.store(0, Ordering::Relaxed);
-            match import_as_one(Arc::clone(&whole), tools.clone(), Arc::clone(&progress)).await {
-                Err(ImportError::Db(error)) if is_crossed(&error) => {
-                    if tries_left == 0 {
-                        return Err(ImportError::Db(DbError::Unavailable(error.to_string())));
-                    }
-                    tries_left -= 1;
-                    tokio::time::sleep(PAUSE).await;
-                }
-                ended => return ended,
-            }
-        }
+    let options = Arc::new(options);
+    if options.dry_run {
+        dry_run::import(&upload, &options, &tools, &progress).await
+    } else if options.atomic {
+        whole::import(upload, shape, options, tools, progress).await
     } else {
-        import_in_chunks(upload, options, tools, progress).await
+        chunkwise::import(&upload, shape, &options, &tools, &progress).await
     }
 }
 
@@ -216,192 +268,9 @@ async fn blocking<T: Send + 'static>(
         .map_err(ApiError::internal)?
 }
 
-/// Each chunk in a transaction of its own.
-async fn import_in_chunks(
-    upload: Upload,
-    options: Options,
-    tools: Tools,
-    progress: Arc<AtomicUsize>,
-) -> Result<Report, ImportError> {
-    let options = Arc::new(options);
-    let mut report = Report::default();
-    let mut chunks = Chunks::of(&upload)?;
-    let mut changed: HashMap<Uuid, u32> = HashMap::new();
-    loop {
-        let (next, chunk) = blocking(move || {
-            let chunk = chunks.advance()?;
-            Ok((chunks, chunk))
-        })
-        .await?;
-        chunks = next;
-        let Some(chunk) = chunk else {
-            return Ok(report);
-        };
-        let read = chunk.read;
-        match import_chunk(chunk, &options, &tools, changed).await {
-            Ok((done, known)) => {
-                changed = known;
-                report.add(done);
-                report.errors.sort_by_key(|fault| fault.line);
-                progress.fetch_add(read, Ordering::Relaxed);
-            }
-            Err(cause) if report.created + report.updated == 0 => return Err(cause),
-            Err(cause) => {
-                return Err(ImportError::Partly {
-                    report: Box::new(report),
-                    cause: Box::new(cause),
-                });
-            }
-        }
-    }
-}
-
-/// One chunk, tried again when it was crossed or the database was away for a moment. `changed` are the
-/// users that the file had before; they come back with those of this chunk.
-async fn import_chunk(
-    chunk: Chunk,
-    options: &Arc<Options>,
-    tools: &Tools,
-    mut changed: HashMap<Uuid, u32>,
-) -> Result<(Report, HashMap<Uuid, u32>), ImportError> {
-    let mut ready = Vec::with_capacity(chunk.rows.len());
-    for mut row in chunk.rows {
-        let has_password = row.password.is_some();
-        let password_hash = match row.password.take() {
-            Some(password) => Some(tools.hasher.hash(password).await?),
-            None => None,
-        };
-        ready.push(Ready {
-            row,
-            has_password,
-            password_hash,
-        });
-    }
-    let ready = Arc::new(ready);
-    let known = Arc::new(changed);
-    let mut tries_left = TRIES;
-    let done = loop {
-        let (ready, known, options, tools_now) = (
-            Arc::clone(&ready),
-            Arc::clone(&known),
-            Arc::clone(options),
-            tools.clone(),
-        );
-        let stored = tools
-            .db
-            .transaction(move |connection| {
-                let mut done = store(connection, &tools_now.clock, &options, &ready, &known)?;
-                invite(connection, &options, &tools_now.clock, &mut done)?;
-                Ok::<_, ImportError>(done)
-            })
-            .await;
-        match stored {
-            Err(ImportError::Db(error)) if tries_left > 0 && is_crossed(&error) => {
-                tries_left -= 1;
-                tokio::time::sleep(PAUSE).await;
-            }
-            stored => break stored?,
-        }
-    };
-    changed = Arc::try_unwrap(known).unwrap_or_else(|shared| (*shared).clone());
-    changed.extend(done.changed);
-    let mut report = chunk.refused;
-    report.add(done.report);
-    Ok((report, changed))
-}
-
 /// Whether somebody else's change came between, or nothing was begun: a repeat sees it and goes another way.
 fn is_crossed(error: &DbError) -> bool {
     error.constraint().is_some() || error.is_busy() || matches!(error, DbError::Unavailable(_))
-}
-
-/// Hashes every password of a file beforehand, so that no transaction waits for it.
-async fn hash_all(upload: &Upload, hasher: &Hasher) -> Result<Vec<SecretString>, ImportError> {
-    let mut hashes = Vec::new();
-    let mut chunks = Chunks::of(upload)?;
-    loop {
-        let (next, chunk) = blocking(move || {
-            let chunk = chunks.advance()?;
-            Ok((chunks, chunk))
-        })
-        .await?;
-        chunks = next;
-        let Some(chunk) = chunk else {
-            return Ok(hashes);
-        };
-        for password in chunk.rows.into_iter().filter_map(|row| row.password) {
-            hashes.push(hasher.hash(password).await?);
-        }
-    }
-}
-
-/// How a transaction over a whole file ends.
-enum End {
-    /// Nothing is kept, and that is as it should be.
-    TakenBack(Report),
-    Failed(ImportError),
-}
-
-impl<E: Into<ImportError>> From<E> for End {
-    fn from(error: E) -> Self {
-        Self::Failed(error.into())
-    }
-}
-
-/// The whole file in one transaction, which is taken back for a dry run and after any fault.
-async fn import_as_one(
-    whole: Arc<(Upload, Options, Vec<SecretString>)>,
-    tools: Tools,
-    progress: Arc<AtomicUsize>,
-) -> Result<Report, ImportError> {
-    let db = tools.db.clone();
-    let ended = db
-        .transaction(move |connection| {
-            let (upload, options, hashes) = &*whole;
-            let mut hashes = hashes.iter();
-            let mut all = Done::default();
-            let mut changed: HashMap<Uuid, u32> = HashMap::new();
-            let mut chunks = Chunks::of(upload)?;
-            while let Some(chunk) = chunks.advance()? {
-                let ready: Vec<Ready> = chunk
-                    .rows
-                    .into_iter()
-                    .map(|mut row| {
-                        let password = row.password.take();
-                        Ready {
-                            has_password: password.is_some(),
-                            password_hash: password.and_then(|_| hashes.next().cloned()),
-                            row,
-                        }
-                    })
-                    .collect();
-                let done = store(connection, &tools.clock, options, &ready, &changed)?;
-                changed.extend(done.changed);
-                all.created.extend(done.created);
-                all.report.add(chunk.refused);
-                all.report.add(done.report);
-                all.report.errors.sort_by_key(|fault| fault.line);
-                progress.fetch_add(chunk.read, Ordering::Relaxed);
-            }
-            if options.atomic && all.report.failed > 0 {
-                let Report { failed, errors, .. } = all.report;
-                return Err(End::TakenBack(Report {
-                    failed,
-                    errors,
-                    ..Report::default()
-                }));
-            }
-            if options.dry_run {
-                return Err(End::TakenBack(all.report));
-            }
-            invite(connection, options, &tools.clock, &mut all)?;
-            Ok(all.report)
-        })
-        .await;
-    match ended {
-        Ok(report) | Err(End::TakenBack(report)) => Ok(report),
-        Err(End::Failed(error)) => Err(error),
-    }
 }
 
 /// Invites whom the transaction created, if that is wanted.

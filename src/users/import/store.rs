@@ -1,6 +1,9 @@
 //! What becomes of the users of a file, and storing them: a fixed number of statements a chunk.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use diesel::PgConnection;
 use secrecy::SecretString;
@@ -15,7 +18,7 @@ use crate::{
     db::DbError,
     invitations::send,
     users::{
-        csv::{LineFault, Row},
+        csv::{LineFault, Row, columns::Names},
         domain::{PatchUser, Profile},
     },
     wire::Flaw,
@@ -27,6 +30,34 @@ pub(super) struct Ready {
     /// Also in a dry run, which hashes nothing.
     pub(super) has_password: bool,
     pub(super) password_hash: Option<SecretString>,
+}
+
+/// A chunk, ready to be stored.
+pub(super) struct Prepared {
+    pub(super) ready: Vec<Ready>,
+    pub(super) names: Arc<Names>,
+    /// What came of the chunk's other records.
+    pub(super) refused: Report,
+}
+
+impl Prepared {
+    pub(super) fn usernames(&self) -> Vec<&str> {
+        let rows = self.ready.iter();
+        rows.map(|ready| ready.row.username()).collect()
+    }
+
+    pub(super) fn emails(&self) -> Vec<Option<&str>> {
+        self.ready.iter().map(|ready| ready.row.email()).collect()
+    }
+}
+
+/// What to do where somebody was quicker with a name or an address.
+#[derive(Clone, Copy)]
+pub(super) enum Lost {
+    /// Give up: a repeat sees who has it.
+    Repeat,
+    /// Report it: repeats did not help.
+    Report,
 }
 
 /// What storing a chunk did; it counts once it is committed.
@@ -46,112 +77,191 @@ enum Fate {
     Refuse(Vec<LineFault>),
 }
 
-/// Stores rows. `changed` are the users that the file had before.
+/// What is to become of a chunk.
+#[derive(Default)]
+pub(super) struct Plan<'a> {
+    /// Of the rows that are refused.
+    pub(super) report: Report,
+    pub(super) creations: Vec<Stored>,
+    pub(super) changes: Vec<Stored>,
+    /// Who stays as they are, unless they join a group.
+    pub(super) left: Vec<Uuid>,
+    /// Who joins which groups, and the row that says so.
+    members: Vec<(Uuid, &'a Ready)>,
+    disabled: Vec<Uuid>,
+    /// The users that the chunk is about, and where.
+    pub(super) here: HashMap<Uuid, u32>,
+}
+
+impl Plan<'_> {
+    /// Who joins which groups, but for those who are `lost`.
+    pub(super) fn memberships(&self, lost: &HashSet<Uuid>) -> Vec<(Uuid, &str)> {
+        self.members
+            .iter()
+            .filter(|(id, _)| !lost.contains(id))
+            .flat_map(|(id, ready)| ready.row.groups.iter().map(|name| (*id, name.as_str())))
+            .collect()
+    }
+}
+
+/// The users that holders are, each once.
+pub(super) fn ids_of(holders: &[Holders]) -> Vec<Uuid> {
+    let mut ids: Vec<Uuid> = holders
+        .iter()
+        .filter_map(|holder| holder.of_username.or(holder.of_email))
+        .collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+/// Decides about every row. `changed` are the users that the file had before.
+pub(super) fn plan<'a>(
+    prepared: &'a Prepared,
+    holders: Vec<Holders>,
+    mut profiles: HashMap<Uuid, Profile>,
+    changed: &HashMap<Uuid, u32>,
+    on_conflict: OnConflict,
+    clock: &Clock,
+) -> Plan<'a> {
+    let mut plan = Plan::default();
+    for (ready, holders) in prepared.ready.iter().zip(holders) {
+        let here = &mut plan.here;
+        let before = |id| {
+            let line = changed.get(&id).or(here.get(&id)).copied();
+            here.insert(id, ready.row.line);
+            line
+        };
+        let names = &prepared.names;
+        match decide(
+            ready,
+            names,
+            holders,
+            on_conflict,
+            &mut profiles,
+            before,
+            clock,
+        ) {
+            Fate::Create(user) => {
+                plan.members.push((user.id, ready));
+                plan.creations.push(user);
+            }
+            Fate::Change(user) => {
+                plan.members.push((user.id, ready));
+                if !user.profile.enabled {
+                    plan.disabled.push(user.id);
+                }
+                plan.changes.push(user);
+            }
+            Fate::Leave(id) => {
+                if on_conflict == OnConflict::Update {
+                    plan.members.push((id, ready));
+                }
+                plan.left.push(id);
+            }
+            Fate::Refuse(faults) => plan.report.refuse(faults),
+        }
+    }
+    plan
+}
+
+/// Stores a chunk. `changed` are the users that the file had before.
 pub(super) fn store(
     connection: &mut PgConnection,
     clock: &Clock,
     options: &Options,
-    ready: &[Ready],
+    prepared: &Prepared,
     changed: &HashMap<Uuid, u32>,
+    when_lost: Lost,
 ) -> Result<Done, DbError> {
-    let usernames: Vec<&str> = ready.iter().map(|ready| ready.row.username()).collect();
-    let emails: Vec<Option<&str>> = ready.iter().map(|ready| ready.row.email()).collect();
-    let holders = queries::holders(connection, &usernames, &emails)?;
-    let mut done = Done::default();
-    let mut profiles = if options.on_conflict == OnConflict::Update {
-        let mut ids: Vec<Uuid> = holders
-            .iter()
-            .filter_map(|holder| holder.of_username.or(holder.of_email))
-            .collect();
-        ids.sort_unstable();
-        ids.dedup();
-        queries::lock_profiles(connection, &ids)?
-    } else {
-        HashMap::new()
+    let holders = queries::holders(connection, &prepared.usernames(), &prepared.emails())?;
+    let profiles = match options.on_conflict {
+        OnConflict::Update => queries::lock_profiles(connection, &ids_of(&holders))?,
+        OnConflict::Fail | OnConflict::Skip => HashMap::new(),
     };
-    let mut here: HashMap<Uuid, u32> = HashMap::new();
-    let fates: Vec<Fate> = ready
-        .iter()
-        .zip(holders)
-        .map(|(ready, holders)| {
-            decide(
-                ready,
-                holders,
-                options.on_conflict,
-                &mut profiles,
-                |id| {
-                    let line = changed.get(&id).or(here.get(&id)).copied();
-                    here.insert(id, ready.row.line);
-                    line
-                },
-                clock,
-            )
-        })
-        .collect();
-
+    let mut plan = plan(
+        prepared,
+        holders,
+        profiles,
+        changed,
+        options.on_conflict,
+        clock,
+    );
     let now = clock.now();
-    let (mut creations, mut changes) = (Vec::new(), Vec::new());
-    // Who joins which groups, and the row that says so.
-    let mut members: Vec<(Uuid, &Ready)> = Vec::new();
-    let mut left = Vec::new();
-    let mut disabled = Vec::new();
-    for (fate, ready) in fates.into_iter().zip(ready) {
-        match fate {
-            Fate::Create(user) => {
-                members.push((user.id, ready));
-                creations.push(user);
-            }
-            Fate::Change(user) => {
-                members.push((user.id, ready));
-                if !user.profile.enabled {
-                    disabled.push(user.id);
-                }
-                changes.push(user);
-            }
-            Fate::Leave(id) => {
-                if options.on_conflict == OnConflict::Update {
-                    members.push((id, ready));
-                }
-                left.push(id);
-            }
-            Fate::Refuse(faults) => done.report.refuse(faults),
-        }
-    }
-    let created = queries::insert(connection, &creations, now)?;
-    queries::update(connection, &changes, now)?;
+    let created = queries::insert(connection, &plan.creations, now)?;
+    queries::update(connection, &plan.changes, now)?;
+    let disabled = std::mem::take(&mut plan.disabled);
     send::end_pending(connection, disabled.into_iter(), "revoked", now)?;
 
-    // Somebody was quicker with the name or the address.
-    let lost: HashSet<Uuid> = creations
+    let lost: HashSet<Uuid> = plan
+        .creations
         .iter()
         .map(|user| user.id)
         .filter(|id| !created.contains(id))
         .collect();
-    for (_, ready) in members.iter().filter(|(id, _)| lost.contains(id)) {
-        match options.on_conflict {
-            OnConflict::Skip => done.report.skipped += 1,
-            OnConflict::Fail | OnConflict::Update => {
-                done.report.refuse(vec![taken(&ready.row, "username")]);
-            }
+    let mut done = Done::default();
+    match when_lost {
+        _ if lost.is_empty() => {}
+        Lost::Repeat => {
+            return Err(DbError::Unavailable(
+                "others were quicker with a name or an address".into(),
+            ));
         }
+        Lost::Report => done.report = lose(connection, options, prepared, &plan, &lost)?,
     }
-    let memberships: Vec<(Uuid, &str)> = members
-        .iter()
-        .filter(|(id, _)| !lost.contains(id))
-        .flat_map(|(id, ready)| ready.row.groups.iter().map(|name| (*id, name.as_str())))
-        .collect();
-    let joined = queries::join_groups(connection, clock, &memberships)?;
+    let joined = queries::join_groups(connection, clock, &plan.memberships(&lost))?;
 
+    let joining = plan.left.iter().filter(|id| joined.contains(id)).count();
     done.report.created = created.len();
-    done.report.updated = changes.len() + left.iter().filter(|id| joined.contains(id)).count();
-    done.report.skipped += left.iter().filter(|id| !joined.contains(id)).count();
-    done.created = creations
+    done.report.updated = plan.changes.len() + joining;
+    done.report.skipped += plan.left.len() - joining;
+    done.report.mix(plan.report);
+    done.report.mix(prepared.refused.clone());
+    done.created = plan
+        .creations
         .iter()
         .map(|user| user.id)
         .filter(|id| created.contains(id))
         .collect();
-    done.changed = here.into_iter().collect();
+    done.changed = plan.here.into_iter().collect();
     Ok(done)
+}
+
+/// What is reported of those who could not be created: asks again who has their names.
+fn lose(
+    connection: &mut PgConnection,
+    options: &Options,
+    prepared: &Prepared,
+    plan: &Plan,
+    lost: &HashSet<Uuid>,
+) -> Result<Report, DbError> {
+    let rows = plan.members.iter().filter(|(id, _)| lost.contains(id));
+    let rows: Vec<&Row> = rows.map(|(_, ready)| &ready.row).collect();
+    let usernames: Vec<&str> = rows.iter().map(|row| row.username()).collect();
+    let emails: Vec<Option<&str>> = rows.iter().map(|row| row.email()).collect();
+    let holders = queries::holders(connection, &usernames, &emails)?;
+    let mut report = Report::default();
+    for (row, holders) in rows.into_iter().zip(holders) {
+        if options.on_conflict == OnConflict::Skip {
+            report.skipped += 1;
+        } else {
+            report.refuse(held(row, &prepared.names, holders));
+        }
+    }
+    Ok(report)
+}
+
+/// The faults of a row whose name or address others have.
+fn held(row: &Row, names: &Names, holders: Holders) -> Vec<LineFault> {
+    let mut columns = Vec::new();
+    columns.extend(holders.of_username.map(|_| names.of_username(row)));
+    columns.extend(holders.of_email.map(|_| names.of("email")));
+    // An address that is the username too is told once.
+    columns.dedup();
+    columns
+        .into_iter()
+        .map(|column| taken(row, column))
+        .collect()
 }
 
 fn taken(row: &Row, column: &str) -> LineFault {
@@ -165,6 +275,7 @@ fn taken(row: &Row, column: &str) -> LineFault {
 /// Decides about one row. `before` says on which line the file had the user already.
 fn decide(
     ready: &Ready,
+    names: &Names,
     holders: Holders,
     on_conflict: OnConflict,
     profiles: &mut HashMap<Uuid, Profile>,
@@ -193,22 +304,13 @@ fn decide(
     match on_conflict {
         OnConflict::Skip => return Fate::Leave(id),
         OnConflict::Fail => {
-            let columns = [
-                holders.of_username.map(|_| "username"),
-                holders.of_email.map(|_| "email"),
-            ];
-            let named: Vec<LineFault> = columns
-                .into_iter()
-                .flatten()
-                .map(|column| taken(row, column))
-                .collect();
-            return Fate::Refuse(named);
+            return Fate::Refuse(held(row, names, holders));
         }
         OnConflict::Update => {}
     }
     // The username says who it is; the address must not be somebody else's then.
     if holders.of_email.is_some_and(|other| other != id) {
-        return Fate::Refuse(vec![taken(row, "email")]);
+        return Fate::Refuse(vec![taken(row, names.of("email"))]);
     }
     if let Some(line) = before(id) {
         let flaw = Flaw::new(
