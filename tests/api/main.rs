@@ -16,6 +16,7 @@ mod invitations;
 mod mailbox;
 mod migrations;
 mod paging;
+mod shell;
 mod smtp;
 mod transfer;
 mod users;
