@@ -88,7 +88,10 @@ async fn list_groups(
     let page = Page::of(rows, limit, total, |last| {
         paging::seal(&state.keys, &query, &queries::position(last))
     });
-    Ok(respond::page(&request, &page))
+    Ok(respond::page(
+        &request,
+        page.write().map_err(ApiError::internal)?,
+    ))
 }
 
 /// Create a group

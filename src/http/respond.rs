@@ -8,7 +8,7 @@ use serde::Serialize;
 use url::form_urlencoded;
 
 use super::extract::tags;
-use crate::{etag, idempotency::Answer, paging::Page};
+use crate::{etag, idempotency::Answer, paging::WrittenPage};
 
 /// A single resource with its `ETag`; 304 when the client has it already (`If-None-Match`).
 pub fn resource(request: &HttpRequest, value: &impl Serialize) -> HttpResponse {
@@ -26,7 +26,7 @@ pub fn resource(request: &HttpRequest, value: &impl Serialize) -> HttpResponse {
 }
 
 /// A page, with a `Link` to the next one (RFC 8288).
-pub fn page<T: Serialize>(request: &HttpRequest, page: &Page<T>) -> HttpResponse {
+pub fn page(request: &HttpRequest, page: WrittenPage) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     if let Some(cursor) = &page.next_cursor {
         let others = form_urlencoded::parse(request.query_string().as_bytes())
@@ -38,7 +38,7 @@ pub fn page<T: Serialize>(request: &HttpRequest, page: &Page<T>) -> HttpResponse
         let link = format!("<{}?{query}>; rel=\"next\"", request.path());
         response.insert_header((header::LINK, link));
     }
-    response.json(page)
+    response.content_type("application/json").body(page.body)
 }
 
 /// An answer that may have been stored under an idempotency key.

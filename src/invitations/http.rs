@@ -315,7 +315,10 @@ async fn list_invitations(
         };
         paging::seal(&state.keys, &query, &position)
     });
-    Ok(respond::page(&request, &page))
+    Ok(respond::page(
+        &request,
+        page.write().map_err(ApiError::internal)?,
+    ))
 }
 
 fn open(state: &State, query: &str, cursor: Option<&str>) -> Result<Option<Position>, ApiError> {
@@ -562,5 +565,6 @@ async fn list_batch_results(
             },
         )
     });
-    Ok(respond::page(&request, &page.map(|(_, _, result)| result)))
+    let page = page.map(|(_, _, result)| result).write();
+    Ok(respond::page(&request, page.map_err(ApiError::internal)?))
 }

@@ -349,22 +349,10 @@ pub struct UserFilter {
 }
 
 impl UserFilter {
-    /// Whether it matches every user.
-    pub fn is_empty(&self) -> bool {
-        let Self {
-            q,
-            group,
-            invite_status,
-            enabled,
-            source,
-            locale,
-        } = self;
-        q.is_none()
-            && group.is_none()
-            && invite_status.is_none()
-            && enabled.is_none()
-            && source.is_none()
-            && locale.is_none()
+    /// Whether the best way to find the users depends on the values: on how many hold a word, are in a
+    /// group or were invited. The other filters have no index, so every value is looked for alike.
+    pub fn is_selective(&self) -> bool {
+        self.q.is_some() || self.group.is_some() || self.invite_status.is_some()
     }
 }
 
@@ -771,6 +759,36 @@ pub struct User {
     pub device_count: i64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
+}
+
+impl Profile {
+    /// The user who was just made of it, in no group and not invited.
+    pub fn into_new_user(self, id: Uuid, has_password: bool, now: DateTime<Utc>) -> User {
+        User {
+            id,
+            username: self.username,
+            email: self.email,
+            first_name: self.first_name,
+            last_name: self.last_name,
+            display_name: self.display_name,
+            locale: self.locale,
+            time_zone: self.time_zone,
+            managed_apple_account: self.managed_apple_account,
+            enabled: self.enabled,
+            source: Source::Local,
+            groups: Vec::new(),
+            attributes: self.attributes,
+            has_password,
+            invite_status: InviteStatus::NotInvited,
+            last_invited_at: None,
+            pin_status: None,
+            pin_issued_at: None,
+            pin_expires_at: None,
+            device_count: 0,
+            created_at: now,
+            updated_at: now,
+        }
+    }
 }
 
 impl User {

@@ -1,5 +1,7 @@
 //! `/users`.
 
+use std::sync::Arc;
+
 use actix_web::{HttpRequest, HttpResponse, delete, get, http::header, patch, post, put, web};
 use diesel::prelude::*;
 use serde::Serialize;
@@ -87,7 +89,8 @@ async fn list_users(
         .transpose()
         .map_err(|fault| ApiError::invalid(vec![fault]))?;
     let (now, limit, count) = (state.clock.now(), asked.limit, asked.count);
-    let is_filtered = !filter.is_empty();
+    let keys = Arc::clone(&state.keys);
+    let is_selective = filter.is_selective();
     let work = move |connection: &mut PgConnection| {
         let rows = queries::list(
             connection,
@@ -100,17 +103,18 @@ async fn list_users(
         let total = count
             .then(|| queries::count(connection, &filter, now))
             .transpose()?;
-        Ok((rows, total))
+        let page = Page::of(rows, limit, total, |last| {
+            paging::seal(&keys, &query, &queries::position(last, sort))
+        });
+        page.write()
+            .map_err(|error| DbError::Stored(error.to_string()))
     };
-    let (rows, total) = if is_filtered {
+    let page = if is_selective {
         state.db.search(work).await?
     } else {
         state.db.read(work).await?
     };
-    let page = Page::of(rows, limit, total, |last| {
-        paging::seal(&state.keys, &query, &queries::position(last, sort))
-    });
-    Ok(respond::page(&request, &page))
+    Ok(respond::page(&request, page))
 }
 
 /// The answer of `POST /users`.
@@ -163,13 +167,15 @@ async fn create_user(
                 &shared.keys,
                 now,
                 |connection| {
-                    let clashes = queries::taken(connection, &profile, None)?;
-                    if !clashes.is_empty() {
-                        return Err(taken(&clashes));
-                    }
                     let id = shared.clock.new_id();
-                    queries::insert(connection, id, &profile, password_hash.as_ref(), now)
-                        .map_err(stored_or_taken)?;
+                    let hash = password_hash.as_ref();
+                    if !queries::insert(connection, id, &profile, hash, now)? {
+                        return Err(match queries::taken(connection, &profile, None)?[..] {
+                            // Whoever had it was deleted just now.
+                            [] => ApiError::unavailable(1, "the name became free meanwhile"),
+                            ref fields => taken(fields),
+                        });
+                    }
                     refuse_unknown_groups(
                         &group_ids,
                         &queries::join_groups(connection, id, &group_ids)?,
@@ -192,8 +198,12 @@ async fn create_user(
                     } else {
                         None
                     };
-                    let user = queries::get(connection, id, now)?
-                        .ok_or_else(|| ApiError::internal("gone"))?;
+                    let user = if invite || !group_ids.is_empty() {
+                        queries::get(connection, id, now)?
+                            .ok_or_else(|| ApiError::internal("gone"))?
+                    } else {
+                        profile.into_new_user(id, hash.is_some(), now)
+                    };
                     let created = CreatedUser { user, invitation };
                     Ok(Answer {
                         status: 201,

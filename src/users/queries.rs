@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use diesel::{
     pg::Pg,
     prelude::*,
-    sql_types::{Nullable, Text, Timestamptz},
+    sql_types::{Bool, Nullable, Text, Timestamptz},
 };
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
@@ -416,11 +416,6 @@ pub enum Taken {
     Email,
 }
 
-define_sql_function! {
-    /// Lower case, as the unique indexes compare.
-    fn lower(value: Nullable<Text>) -> Nullable<Text>;
-}
-
 /// Which unique fields of `profile` another user than `except` has.
 ///
 /// # Errors
@@ -430,18 +425,21 @@ pub fn taken(
     profile: &Profile,
     except: Option<Uuid>,
 ) -> Result<Vec<Taken>, DbError> {
-    let except = except.unwrap_or(Uuid::nil());
-    let username: bool = diesel::select(diesel::dsl::exists(
-        users::table
-            .filter(lower(users::username.nullable()).eq(lower(Some(&profile.username))))
-            .filter(users::id.ne(except)),
-    ))
-    .get_result(connection)?;
-    let email: bool = diesel::select(diesel::dsl::exists(
-        users::table
-            .filter(lower(users::email).eq(lower(profile.email.as_ref())))
-            .filter(users::id.ne(except)),
-    ))
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Bool)]
+        username: bool,
+        #[diesel(sql_type = Bool)]
+        email: bool,
+    }
+    // A parameter has the collation of the database, which may know no letters but ASCII's.
+    let Row { username, email } = diesel::sql_query(
+        r#"SELECT EXISTS (SELECT FROM users WHERE lower(username) = lower($1 COLLATE "und-x-icu") AND id <> $3) AS username,
+                  EXISTS (SELECT FROM users WHERE lower(email) = lower($2 COLLATE "und-x-icu") AND id <> $3) AS email"#,
+    )
+    .bind::<Text, _>(&profile.username)
+    .bind::<Nullable<Text>, _>(profile.email.as_ref())
+    .bind::<diesel::sql_types::Uuid, _>(except.unwrap_or(Uuid::nil()))
     .get_result(connection)?;
     Ok([(username, Taken::Username), (email, Taken::Email)]
         .into_iter()
@@ -458,7 +456,7 @@ pub fn taken_by_constraint(error: &DbError) -> Option<Taken> {
     }
 }
 
-/// Stores a new user.
+/// Stores a new user, unless somebody has the username or the address already.
 ///
 /// # Errors
 /// A violated constraint, or the database is away.
@@ -468,8 +466,8 @@ pub fn insert(
     profile: &Profile,
     password_hash: Option<&SecretString>,
     now: DateTime<Utc>,
-) -> Result<(), DbError> {
-    diesel::insert_into(users::table)
+) -> Result<bool, DbError> {
+    let rows = diesel::insert_into(users::table)
         .values((
             users::id.eq(id),
             columns(profile),
@@ -478,8 +476,9 @@ pub fn insert(
             users::created_at.eq(now),
             users::updated_at.eq(now),
         ))
+        .on_conflict_do_nothing()
         .execute(connection)?;
-    Ok(())
+    Ok(rows == 1)
 }
 
 /// Stores a changed profile.
