@@ -126,7 +126,12 @@ fn read(number: u32, piece: &[u8]) -> Vec<Line> {
             groups: Vec::new(),
             password: None,
         })),
-        Err(flaw) => refused(flaw),
+        // A line may hold hundreds: which one is it?
+        Err(flaw) => {
+            let shown: String = address.chars().take(60).collect();
+            let detail = format!("`{shown}` {}", flaw.detail);
+            refused(Flaw::new(flaw.code, detail))
+        }
     };
     let mut lines = Vec::new();
     let mut rest = text;
@@ -233,6 +238,10 @@ mod tests {
             faults,
             [(2, "invalid_email"), (3, "too_long"), (4, "not_utf8")]
         );
+        let Some(Line::Faulty(faults)) = all(b"ada@x.yz, Ida ida@x.yz").into_iter().nth(1) else {
+            panic!("a name without brackets is no address");
+        };
+        assert!(faults[0].detail.starts_with("`Ida` must be"), "{faults:?}");
     }
 
     #[test]
