@@ -8,3 +8,4 @@ pub mod import;
 pub mod password;
 pub mod queries;
 pub mod transfer_http;
+mod upload_http;
