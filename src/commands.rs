@@ -150,7 +150,7 @@ async fn until_stopped(
 }
 
 /// Waits for SIGTERM or SIGINT.
-async fn signaled(terminate: &mut Signal, interrupt: &mut Signal) {
+pub async fn signaled(terminate: &mut Signal, interrupt: &mut Signal) {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

@@ -9,6 +9,7 @@ use diesel::{
     prelude::*,
     r2d2::R2D2Connection,
     result::{DatabaseErrorKind, Error as DieselError},
+    sql_types::{Bool, Text},
 };
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use scheduled_thread_pool::ScheduledThreadPool;
@@ -28,6 +29,12 @@ const WAIT_FOR_CONNECTION: Duration = Duration::from_secs(3);
 const SESSION: &str = "SET statement_timeout = '30s'; SET lock_timeout = '10s'; \
      SET idle_in_transaction_session_timeout = '30s'; SET timezone = 'UTC'; \
      SET max_parallel_workers_per_gather = 0; SET plan_cache_mode = ";
+
+/// diesel passes on what a server says, but not its SQLSTATE: what only words tell ([`DbError::is_busy`])
+/// must be said in English. Before Postgres 15 only superusers may ask for that, since then also whom they
+/// let; [`Db::foreign_language`] finds out.
+const ENGLISH: &str =
+    "DO $$ BEGIN SET lc_messages = 'C'; EXCEPTION WHEN insufficient_privilege THEN NULL; END $$";
 
 /// Planning is most of the work of a small statement: it is done once.
 const PLANNED_ONCE: &str = "force_generic_plan";
@@ -66,7 +73,8 @@ impl DbError {
         matches!(self, Self::Query(error) if is_gone(error))
     }
 
-    /// Whether others held what was needed for too long: nothing was done, and a repeat may work.
+    /// Whether others held what was needed for too long: nothing was done, and a repeat may work. Known
+    /// by the server's words, in English ([`ENGLISH`]).
     pub fn is_busy(&self) -> bool {
         match self {
             Self::Query(DieselError::DatabaseError(DatabaseErrorKind::SerializationFailure, _)) => {
@@ -111,6 +119,12 @@ pub struct Pooled {
     gone: bool,
 }
 
+impl Pooled {
+    fn is_dead(&mut self) -> bool {
+        self.connection.is_broken() || self.connection.ping().is_err()
+    }
+}
+
 struct Manager {
     url: String,
     plans: &'static str,
@@ -125,7 +139,7 @@ impl r2d2::ManageConnection for Manager {
             diesel::ConnectionError::BadConnection(redacted(&error.to_string(), &self.url))
         })?;
         connection
-            .batch_execute(&format!("{SESSION}{}", self.plans))
+            .batch_execute(&format!("{SESSION}{}; {ENGLISH}", self.plans))
             .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
         Ok(Pooled {
             connection,
@@ -219,8 +233,7 @@ impl Db {
                     Attempt::NotBegun(error)
                 }
                 Err(error) => {
-                    pooled.gone =
-                        pooled.connection.is_broken() || pooled.connection.ping().is_err();
+                    pooled.gone = pooled.is_dead();
                     Attempt::Done(Err(error))
                 }
                 Ok(value) => Attempt::Done(Ok(value)),
@@ -259,7 +272,8 @@ impl Db {
         T: Send + 'static,
     {
         self.with_connection(pool, move |pooled| match work(&mut pooled.connection) {
-            Err(error) if error.is_gone() => {
+            // Whatever a server says when it ends a connection, and in which language: nothing answers then.
+            Err(error) if error.is_gone() || pooled.is_dead() => {
                 pooled.gone = true;
                 Attempt::NotBegun(error)
             }
@@ -314,6 +328,25 @@ impl Db {
         }
     }
 
+    /// The locale of the server's messages, if they are not in English: then a request that others held up
+    /// is answered with 500 instead of 503, and nothing tries it again.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn foreign_language(&self) -> Result<Option<String>, DbError> {
+        let locale: String = self
+            .read(|connection| {
+                let setting = diesel::dsl::sql::<Text>("current_setting('lc_messages')");
+                Ok(diesel::select(setting).get_result(connection)?)
+            })
+            .await?;
+        let is_english = matches!(&*locale, "" | "C" | "POSIX")
+            || ["C.", "en", "English"]
+                .iter()
+                .any(|name| locale.starts_with(name));
+        Ok(Some(locale).filter(|_| !is_english))
+    }
+
     /// Whether the schema is the one that this version needs: its newest migration is applied.
     ///
     /// # Errors
@@ -325,19 +358,18 @@ impl Db {
                 .iter()
                 .map(|migration| migration.name().version().to_string())
                 .max();
+            // No such table: nothing was ever migrated.
+            let is_begun: bool = diesel::select(diesel::dsl::sql::<Bool>(
+                "to_regclass('__diesel_schema_migrations') IS NOT NULL",
+            ))
+            .get_result(connection)?;
+            if !is_begun {
+                return Ok(false);
+            }
             let there: bool = diesel::select(diesel::dsl::exists(
                 applied::table.filter(applied::version.nullable().eq(newest)),
             ))
-            .get_result(connection)
-            .or_else(|error| match error {
-                // No such table: nothing was ever migrated.
-                DieselError::DatabaseError(DatabaseErrorKind::Unknown, info)
-                    if info.message().contains("does not exist") =>
-                {
-                    Ok(false)
-                }
-                error => Err(error),
-            })?;
+            .get_result(connection)?;
             Ok(there)
         })
         .await

@@ -2,23 +2,34 @@
 //!
 //! The first answer is stored in the transaction of what it answers for. While that runs, an advisory
 //! lock tells others that it does; a crash ends both together, so no key is ever stuck.
+//!
+//! What takes many transactions holds a [`Lease`] instead, and stores its answer at the end. A crash
+//! leaves the lease to end by itself.
 
 use actix_web::HttpRequest;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Duration, Utc};
-use diesel::{prelude::*, sql_types::BigInt};
+use diesel::{
+    prelude::*,
+    sql_types::{BigInt, Text, Timestamptz},
+};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use crate::{
     access::Caller,
     db::DbError,
     error::ApiError,
-    schema::idempotency_keys as keys,
+    schema::{idempotency_keys as keys, idempotency_leases as leases},
     secrets::keys::{KeyRing, Purpose},
 };
 
 /// How long an answer is replayed.
 const KEPT: Duration = Duration::hours(24);
+/// How long a key is held for work that gives no sign of life.
+const LEASE: Duration = Duration::seconds(30);
+/// How often such a sign is given, besides those of the work itself.
+pub const RENEW_EVERY: std::time::Duration = std::time::Duration::from_secs(8);
 
 /// One use of a key: scoped to the caller and the route.
 pub struct Scope {
@@ -47,11 +58,35 @@ define_sql_function! {
     fn pg_try_advisory_xact_lock(key: BigInt) -> diesel::sql_types::Bool;
 }
 
+/// The header, if it is there.
+///
+/// # Errors
+/// 422 for a key that is not 1 to 255 visible ASCII characters.
+pub fn key_of(request: &HttpRequest) -> Result<Option<&str>, ApiError> {
+    let mut headers = request.headers().get_all("idempotency-key");
+    let Some(header) = headers.next() else {
+        return Ok(None);
+    };
+    header
+        .to_str()
+        .ok()
+        .filter(|_| headers.next().is_none())
+        .filter(|key| (1..=255).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()))
+        .map(Some)
+        .ok_or_else(|| {
+            ApiError::new(
+                422,
+                "invalid_idempotency_key",
+                "`Idempotency-Key` is given once, with 1 to 255 visible ASCII characters; a UUID is a good choice.",
+            )
+        })
+}
+
 impl Scope {
     /// Reads the header, if it is there.
     ///
     /// # Errors
-    /// 422 for a key that is not 1 to 255 visible ASCII characters.
+    /// As [`key_of`].
     pub fn of(
         request: &HttpRequest,
         caller: &Caller,
@@ -59,23 +94,7 @@ impl Scope {
         body: &[u8],
         ring: &KeyRing,
     ) -> Result<Option<Self>, ApiError> {
-        let mut headers = request.headers().get_all("idempotency-key");
-        let Some(header) = headers.next() else {
-            return Ok(None);
-        };
-        let key = header
-            .to_str()
-            .ok()
-            .filter(|_| headers.next().is_none())
-            .filter(|key| (1..=255).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()))
-            .ok_or_else(|| {
-                ApiError::new(
-                    422,
-                    "invalid_idempotency_key",
-                    "`Idempotency-Key` is given once, with 1 to 255 visible ASCII characters; a UUID is a good choice.",
-                )
-            })?;
-        Ok(Some(Self {
+        Ok(key_of(request)?.map(|key| Self {
             caller: caller.label(),
             route: route.to_owned(),
             key: key.to_owned(),
@@ -127,16 +146,46 @@ where
     let free: bool =
         diesel::select(pg_try_advisory_xact_lock(scope.lock())).get_result(connection)?;
     if !free {
-        return Err(ApiError {
-            retry_after: Some(1),
-            ..ApiError::new(
-                409,
-                "idempotency_key_in_flight",
-                "A request with this key is still running; repeat it in a moment for its answer.",
-            )
-        }
-        .into());
+        return Err(in_flight().into());
     }
+    if let Some(answer) = known::<E>(connection, scope, body, ring, now)? {
+        return Ok(answer);
+    }
+    let answer = work(connection)?;
+    store(connection, scope, &answer, now)?;
+    Ok(answer)
+}
+
+fn in_flight() -> ApiError {
+    ApiError {
+        retry_after: Some(1),
+        ..ApiError::new(
+            409,
+            "idempotency_key_in_flight",
+            "A request with this key is still running; repeat it in a moment for its answer.",
+        )
+    }
+}
+
+fn reused() -> ApiError {
+    ApiError::new(
+        422,
+        "idempotency_key_reused",
+        "This key came with another body before; use a new key for a new request.",
+    )
+}
+
+/// The answer that is stored under the key.
+fn known<E>(
+    connection: &mut PgConnection,
+    scope: &Scope,
+    body: &[u8],
+    ring: &KeyRing,
+    now: DateTime<Utc>,
+) -> Result<Option<Answer>, E>
+where
+    E: From<ApiError> + From<diesel::result::Error>,
+{
     let row = keys::table.find((&scope.caller, &scope.route, &scope.key));
     type Row = (String, i16, Option<String>, String, DateTime<Utc>);
     let stored: Option<Row> = row
@@ -152,26 +201,29 @@ where
     match stored {
         Some((known, status, location, answer, at)) if at > now - KEPT => {
             if !scope.is_same_body(&known, ring, body) {
-                return Err(ApiError::new(
-                    422,
-                    "idempotency_key_reused",
-                    "This key came with another body before; use a new key for a new request.",
-                )
-                .into());
+                return Err(reused().into());
             }
-            return Ok(Answer {
+            Ok(Some(Answer {
                 status: u16::try_from(status).unwrap_or(200),
                 location,
                 body: answer,
                 replayed: true,
-            });
+            }))
         }
         Some(_) => {
             diesel::delete(row).execute(connection)?;
+            Ok(None)
         }
-        None => {}
+        None => Ok(None),
     }
-    let answer = work(connection)?;
+}
+
+fn store(
+    connection: &mut PgConnection,
+    scope: &Scope,
+    answer: &Answer,
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
     diesel::insert_into(keys::table)
         .values((
             keys::caller.eq(&scope.caller),
@@ -184,13 +236,120 @@ where
             keys::created_at.eq(now),
         ))
         .execute(connection)?;
-    Ok(answer)
+    Ok(())
 }
 
-/// Forgets answers that are no longer replayed.
+/// A key that is held over many transactions.
+pub struct Lease {
+    scope: Scope,
+    holder: Uuid,
+}
+
+/// How work that takes many transactions begins.
+pub enum Begun {
+    /// It was done before.
+    Done(Answer),
+    /// It is ours to do.
+    Ours(Lease),
+}
+
+/// Takes the key for work that takes many transactions: by `holder`, an id of this very run. Runs inside
+/// a transaction.
+///
+/// # Errors
+/// 409 while another run holds it, 422 when the key came with another body before.
+pub fn begin(
+    connection: &mut PgConnection,
+    scope: Scope,
+    body: &[u8],
+    ring: &KeyRing,
+    holder: Uuid,
+    now: DateTime<Utc>,
+) -> Result<Begun, ApiError> {
+    // First the lease, then the look for an answer: it is stored as the lease is given back.
+    let taken = diesel::sql_query(
+        "INSERT INTO idempotency_leases AS held (caller, route, key, fingerprint, holder, lease_until) \
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (caller, route, key) DO UPDATE \
+         SET fingerprint = excluded.fingerprint, holder = excluded.holder, lease_until = excluded.lease_until \
+         WHERE held.lease_until <= $7",
+    )
+    .bind::<Text, _>(&scope.caller)
+    .bind::<Text, _>(&scope.route)
+    .bind::<Text, _>(&scope.key)
+    .bind::<Text, _>(&scope.fingerprint)
+    .bind::<diesel::sql_types::Uuid, _>(holder)
+    .bind::<Timestamptz, _>(now + LEASE)
+    .bind::<Timestamptz, _>(now)
+    .execute(connection)?;
+    if taken == 0 {
+        let running: Option<String> = leases::table
+            .find((&scope.caller, &scope.route, &scope.key))
+            .select(leases::fingerprint)
+            .first(connection)
+            .optional()?;
+        return Err(match running {
+            Some(other) if !scope.is_same_body(&other, ring, body) => reused(),
+            _ => in_flight(),
+        });
+    }
+    let lease = Lease { scope, holder };
+    match known::<ApiError>(connection, &lease.scope, body, ring, now)? {
+        Some(answer) => {
+            lease.release(connection)?;
+            Ok(Begun::Done(answer))
+        }
+        None => Ok(Begun::Ours(lease)),
+    }
+}
+
+impl Lease {
+    /// Says that the work goes on, and makes sure that it is still ours: another run takes over what was
+    /// silent for too long.
+    ///
+    /// # Errors
+    /// 409 when it is no longer ours; that the database is away.
+    pub fn renew(&self, connection: &mut PgConnection, now: DateTime<Utc>) -> Result<(), ApiError> {
+        let renewed = diesel::update(leases::table.filter(leases::holder.eq(self.holder)))
+            .set(leases::lease_until.eq(now + LEASE))
+            .execute(connection)?;
+        if renewed == 0 {
+            return Err(in_flight());
+        }
+        Ok(())
+    }
+
+    /// Stores the answer and gives the key back.
+    ///
+    /// # Errors
+    /// As [`Lease::renew`]; then nothing is stored.
+    pub fn settle(
+        &self,
+        connection: &mut PgConnection,
+        answer: &Answer,
+        now: DateTime<Utc>,
+    ) -> Result<(), ApiError> {
+        if self.release(connection)? == 0 {
+            return Err(in_flight());
+        }
+        store(connection, &self.scope, answer, now)?;
+        Ok(())
+    }
+
+    /// Gives the key back without an answer: the work failed and may be tried again. Gives how many were
+    /// given back: none, when it was no longer ours.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub fn release(&self, connection: &mut PgConnection) -> QueryResult<usize> {
+        diesel::delete(leases::table.filter(leases::holder.eq(self.holder))).execute(connection)
+    }
+}
+
+/// Forgets answers that are no longer replayed, and leases that nobody renewed.
 ///
 /// # Errors
 /// When the database is away.
 pub fn forget_old(connection: &mut PgConnection, now: DateTime<Utc>) -> Result<usize, DbError> {
+    diesel::delete(leases::table.filter(leases::lease_until.le(now))).execute(connection)?;
     Ok(diesel::delete(keys::table.filter(keys::created_at.le(now - KEPT))).execute(connection)?)
 }

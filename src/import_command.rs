@@ -4,10 +4,7 @@ use std::{
     fs::File,
     io::{self, IsTerminal},
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -21,14 +18,15 @@ use enlist::{
     secrets::keys::KeyRing,
     startup,
     users::{
-        import::{self, Format, ImportError, OnConflict, Options, Report, Tools, Upload},
+        import::{self, Format, ImportError, OnConflict, Options, Progress, Report, Tools, Upload},
         password::Hasher,
     },
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use secrecy::{ExposeSecret, SecretString};
+use tokio::signal::unix::{SignalKind, signal};
 
-use crate::commands::{runtime, with_database};
+use crate::commands::{runtime, signaled, with_database};
 
 /// What the command takes.
 #[derive(Debug, Clone, Args)]
@@ -74,15 +72,16 @@ pub fn run(args: ImportArgs) -> anyhow::Result<()> {
     })?;
     tell(&report, args.dry_run);
     if report.failed > 0 {
-        bail!(
-            "{} records could not be taken{}",
-            report.failed,
-            if args.atomic {
-                "; nothing was stored"
-            } else {
-                ""
-            }
-        );
+        let records = match report.failed {
+            1 => "one record".to_owned(),
+            failed => format!("{failed} records"),
+        };
+        let nothing = if args.atomic {
+            "; nothing was stored"
+        } else {
+            ""
+        };
+        bail!("{records} could not be taken{nothing}");
     }
     Ok(())
 }
@@ -130,37 +129,56 @@ async fn import(
         atomic: args.atomic,
         invite: keys,
         created_by: "command_line".into(),
+        lease: None,
     };
     let tools = Tools {
         db,
         clock,
         hasher: Hasher::default(),
     };
-    let done = Arc::new(AtomicUsize::new(0));
-    let shown = tokio::spawn(show(Arc::clone(&done), rows));
-    let report = import::import(upload, options, tools, done).await;
+    let progress = Arc::new(Progress::default());
+    let shown = tokio::spawn(show(Arc::clone(&progress), rows));
+    let watcher = tokio::spawn(until_interrupted(Arc::clone(&progress)));
+    let report = import::import(upload, options, tools, progress).await;
+    watcher.abort();
     shown.abort();
     // Whatever it drew last is gone before anything else is said.
     let _ = shown.await;
     report.map_err(explained)
 }
 
+/// Ctrl-C and SIGTERM let it finish the users that it is storing, so that it can say what it did; a
+/// second one ends it at once, which harms nothing either.
+async fn until_interrupted(progress: Arc<Progress>) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    signaled(&mut terminate, &mut interrupt).await;
+    progress.stop();
+    signaled(&mut terminate, &mut interrupt).await;
+    std::process::exit(130);
+}
+
 /// A bar on a terminal, else a line now and then.
-async fn show(done: Arc<AtomicUsize>, rows: usize) {
+async fn show(progress: Arc<Progress>, rows: usize) {
     if io::stderr().is_terminal() {
-        let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {eta}");
+        // Of one width all the time: a bar that changes its length is hard to read.
+        let style = format!(
+            "{{wide_bar}} {{pos:>{}}}/{{len}} {{eta:>3}}",
+            rows.to_string().len()
+        );
+        let style = ProgressStyle::with_template(&style);
         let bar = Clearing(
             ProgressBar::new(rows as u64)
                 .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())),
         );
         loop {
-            bar.0.set_position(done.load(Ordering::Relaxed) as u64);
+            bar.0.set_position(progress.done() as u64);
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
     loop {
         tokio::time::sleep(Duration::from_secs(2)).await;
-        eprintln!("{} of {rows} records", done.load(Ordering::Relaxed));
+        eprintln!("{} of {rows} records", progress.done());
     }
 }
 
@@ -181,6 +199,18 @@ fn explained(error: ImportError) -> anyhow::Error {
             anyhow::anyhow!("{}", faults.join("; "))
         }
         ImportError::Api(error) => anyhow::anyhow!("{}", error.detail),
+        ImportError::Stopped => anyhow::anyhow!("stopped; nothing was stored"),
+        ImportError::Partly { report, cause } => {
+            tell(&report, false);
+            let why = match *cause {
+                ImportError::Stopped => "stopped".to_owned(),
+                cause => format!("stopped half-way: {}", explained(cause)),
+            };
+            anyhow::anyhow!(
+                "{why}; what is stored stays, and the same file with --on-conflict skip or update goes on \
+                 from there"
+            )
+        }
         error => error.into(),
     }
 }

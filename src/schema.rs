@@ -109,6 +109,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    idempotency_leases (caller, route, key) {
+        caller -> Text,
+        route -> Text,
+        key -> Text,
+        fingerprint -> Text,
+        holder -> Uuid,
+        lease_until -> Timestamptz,
+    }
+}
+
+diesel::table! {
     invitations (id) {
         id -> Uuid,
         batch_id -> Uuid,
@@ -262,6 +273,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     groups,
     guesses,
     idempotency_keys,
+    idempotency_leases,
     invitations,
     messages,
     pin_requests,

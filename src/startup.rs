@@ -31,6 +31,8 @@ use crate::{
 
 /// How long requests that are under way may still take after the service was told to stop, in seconds.
 const SHUTDOWN_TIMEOUT: u64 = 30;
+/// Files to import that may be here at once, in part or in full.
+const UPLOADS: usize = 8;
 /// Imports that may be under way at once.
 const IMPORTS: usize = 2;
 /// Answers whose day is over are forgotten this often.
@@ -81,6 +83,13 @@ impl App {
         let db = Db::new(&url, u32::try_from(2 * cores).unwrap_or(8));
         let keys = Arc::new(config.keys);
         check_keys(&db, &keys, &clock).await?;
+        if let Ok(Some(locale)) = db.foreign_language().await {
+            tracing::warn!(
+                locale,
+                "the database speaks a language in which a lock that took too long is not recognised; have a \
+                 superuser run: ALTER ROLE <the role of DATABASE_URL> SET lc_messages = 'C'"
+            );
+        }
 
         let listener = TcpListener::bind(config.listen)
             .with_context(|| format!("ENLIST_LISTEN: cannot listen on {}", config.listen))?;
@@ -131,6 +140,7 @@ impl App {
                 None => routes(config.role),
             },
             bell,
+            uploads: Arc::new(Semaphore::new(UPLOADS)),
             imports: Semaphore::new(IMPORTS),
             local_only: mailbox.is_some(),
         });

@@ -211,7 +211,7 @@ pub fn check_length(text: &str, most: usize) -> Result<(), Flaw> {
 
 /// Control characters, line and paragraph separators, and the bidirectional overrides and isolates
 /// (Unicode TR 9), which can make `gnp.exe` of what a reader takes for `exe.png`.
-fn breaks_a_line(c: char) -> bool {
+pub fn breaks_a_line(c: char) -> bool {
     c.is_control()
         || is_direction_override(c)
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{FFFE}' | '\u{FFFF}')

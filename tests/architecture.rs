@@ -76,9 +76,9 @@ const RULES: &[(&str, &[&str])] = &[
         "users/queries.rs",
         &["crate::http", "actix_web", "crate::mail", "lettre"],
     ),
-    ("users/import.rs", &["crate::http", "actix_web", "lettre"]),
+    ("users/import/", &["crate::http", "actix_web", "lettre"]),
     (
-        "users/import_queries.rs",
+        "users/import/queries.rs",
         &["crate::http", "actix_web", "crate::mail", "lettre"],
     ),
     ("users/export.rs", &["crate::http", "actix_web", "lettre"]),

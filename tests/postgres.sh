@@ -29,8 +29,14 @@ stop() {
 trap stop EXIT
 trap 'exit 130' INT TERM
 
+# A second language for the server's messages, where the machine can make one.
+mkdir "$dir/locale"
+localedef -i de_DE -f UTF-8 "$dir/locale/de_DE.UTF-8" >/dev/null 2>&1 || true
+chmod -R a+rX "$dir/locale"
+
 (
     cd "$dir"
+    export LOCPATH="$dir/locale"
     "${as[@]}" "$bin/initdb" -D data -U postgres -A trust -E UTF8 --locale=C --no-sync >initdb.log 2>&1 || { cat initdb.log >&2; exit 1; }
     "${as[@]}" "$bin/pg_ctl" -D data -w -l "$dir/data/log" start -o "-c listen_addresses= -k $dir \
         -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=400 \

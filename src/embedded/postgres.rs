@@ -299,6 +299,8 @@ impl Cluster {
             "log_checkpoints=off",
             "logging_collector=off",
             "log_destination=stderr",
+            // A row that is refused is quoted in DETAIL and CONTEXT, with the addresses in it.
+            "log_error_verbosity=terse",
         ];
         let program = self.bin.join("postgres");
         let mut server = command(&program, self.account, Signal::INT)

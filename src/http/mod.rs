@@ -56,7 +56,9 @@ pub struct State {
     pub routes: Routes,
     /// Rung when something was queued.
     pub bell: Arc<Notify>,
-    /// Places for imports: each keeps a file on disk, and some of it in memory.
+    /// Places for files that are uploaded or wait: each is on disk.
+    pub uploads: Arc<Semaphore>,
+    /// Places for imports: each keeps some of its file in memory.
     pub imports: Semaphore,
     /// `enlist dev` shows PINs to whoever asks: it answers to its own machine's names only.
     pub local_only: bool,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::{
-    csv::{cells, columns},
+    csv::{cells, columns, records::MOST_FIELDS},
     domain::{Sort, User, UserFilter},
     queries,
 };
@@ -19,6 +19,18 @@ use crate::{
 const PAGE: i64 = 250;
 /// In the order in which users came: rows that come meanwhile come last.
 const ORDER: Sort = Sort::CreatedAt;
+
+/// Attributes that a file has room for: an import takes back what is exported.
+pub const MOST_ATTRIBUTES: usize = MOST_FIELDS - columns::PROFILE.len() - columns::STATUS.len();
+
+/// Why there is no export.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    #[error("the users have {0} attributes of different names")]
+    TooWide(usize),
+    #[error(transparent)]
+    Db(#[from] DbError),
+}
 
 /// An export under way.
 pub struct Export {
@@ -47,17 +59,20 @@ impl Export {
     /// Begins: gives the header row.
     ///
     /// # Errors
-    /// When the database is away.
+    /// When the users have more attributes than an import takes columns, or the database is away.
     pub async fn begin(
         db: Db,
         filter: UserFilter,
         now: DateTime<Utc>,
-    ) -> Result<(Self, Vec<u8>), DbError> {
+    ) -> Result<(Self, Vec<u8>), ExportError> {
         let filter = Arc::new(filter);
         let wanted = Arc::clone(&filter);
         let attributes = db
             .search(move |connection| queries::attribute_names(connection, &wanted, now))
             .await?;
+        if attributes.len() > MOST_ATTRIBUTES {
+            return Err(ExportError::TooWide(attributes.len()));
+        }
         let header = rows(|write| {
             let own = columns::PROFILE.iter().chain(&columns::STATUS);
             write(
@@ -104,15 +119,29 @@ impl Export {
 
 /// Writes rows (RFC 4180), each cell safe to open in a spreadsheet.
 fn rows(fill: impl FnOnce(&mut dyn FnMut(Vec<String>))) -> Vec<u8> {
-    let mut writer = csv::WriterBuilder::new()
-        .terminator(csv::Terminator::CRLF)
-        .from_writer(Vec::new());
+    let mut text = String::new();
     fill(&mut |row| {
-        let safe = row.iter().map(|cell| cells::escaped(cell).into_owned());
-        // Rows of one length into memory: there is nothing that could fail.
-        let _ = writer.write_record(safe);
+        for (index, cell) in row.iter().enumerate() {
+            if index > 0 {
+                text.push(',');
+            }
+            write(&mut text, &cells::escaped(cell));
+        }
+        text.push_str("\r\n");
     });
-    writer.into_inner().unwrap_or_default()
+    text.into_bytes()
+}
+
+/// Quotes a cell with anything in it that a program may take for a separator: whoever guesses which one
+/// the file has, as our import does, does not count what is in quotes.
+fn write(text: &mut String, cell: &str) {
+    if cell.contains([',', ';', '\t', '"', '\r', '\n']) {
+        text.push('"');
+        text.push_str(&cell.replace('"', "\"\""));
+        text.push('"');
+    } else {
+        text.push_str(cell);
+    }
 }
 
 fn cells_of(user: &User, attributes: &[String]) -> Vec<String> {

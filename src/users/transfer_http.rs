@@ -1,49 +1,36 @@
 //! `/users/import` and `/users/export`.
 
-use std::{
-    fs::File,
-    io::Write,
-    sync::{Arc, atomic::AtomicUsize},
-    time::Duration,
-};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use actix_web::{
     HttpRequest, HttpResponse, get,
-    http::header::{self, ContentDisposition, DispositionParam, DispositionType},
+    http::header::{ContentDisposition, DispositionParam, DispositionType},
     post,
-    web::{self, Bytes, BytesMut},
+    web::{self, Bytes},
 };
 use deserr::Deserr;
-use diesel::PgConnection;
 use futures_util::{StreamExt, stream};
-use sha2::{Digest, Sha256};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 use utoipa::IntoParams;
 
 use super::{
     csv::LineFault,
     domain::UserFilter,
-    export::{self, Export},
+    export::{self, Export, ExportError, MOST_ATTRIBUTES},
     import::{self, Format, ImportError, MOST_ROWS, OnConflict, Options, Report, Tools, Upload},
+    upload_http::{format, receive},
 };
 use crate::{
     access::Caller,
+    db::DbError,
     error::{ApiError, Fault},
     http::{Register, State, extract::Params, respond},
-    idempotency::{self, Answer, Scope},
+    idempotency::{self, Begun, Lease, RENEW_EVERY, Scope},
     wire::{Faults, QueryTypes},
 };
 
-/// The largest file, in bytes.
-const LARGEST: usize = 128 * 1024 * 1024;
-/// Written to disk in pieces of this size.
-const PIECE: usize = 1024 * 1024;
-/// A client that falls silent for so long is given up.
-const SILENCE: Duration = Duration::from_secs(30);
 /// How long an import that is here waits for others.
 const WAIT_FOR_PLACE: Duration = Duration::from_secs(10);
-/// However slowly it goes, a file is here by then.
-const UPLOAD_TIME: Duration = Duration::from_secs(30 * 60);
 
 /// Adds the handlers.
 pub fn routes(config: &mut impl Register) {
@@ -115,230 +102,132 @@ async fn import_users(
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let format = format(&request)?;
-    let (file, digest) = receive(payload, announced(&request)).await?;
-    // Whoever uploads slowly holds nobody up.
-    let _place = timeout(WAIT_FOR_PLACE, state.imports.acquire())
-        .await
+    // A bad key is refused before the upload, and where nothing is stored too.
+    let has_key = idempotency::key_of(&request)?.is_some() && !asked.dry_run;
+    let upload = Arc::clone(&state.uploads)
+        .try_acquire_owned()
         .map_err(|_| ApiError {
-            detail: "Other imports are under way. Nothing was done; try again shortly.".into(),
-            ..ApiError::unavailable(5, "all places for imports are taken")
-        })?
-        .map_err(ApiError::internal)?;
-    // The options are part of what is asked.
-    let body = [digest.as_slice(), request.query_string().as_bytes()].concat();
-    let scope = if asked.dry_run {
-        None
-    } else {
-        Scope::of(&request, &caller, "POST /users/import", &body, &state.keys)?
-    };
-    let scope = scope.map(|scope| Arc::new((scope, body)));
-    if let Some(answer) = remembered(&state, scope.clone(), None).await? {
-        return Ok(respond::answer(&answer));
-    }
+            detail:
+                "Too many files are being uploaded already. Nothing was done; try again shortly."
+                    .into(),
+            ..ApiError::unavailable(5, "all places for uploads are taken")
+        })?;
+    let (file, digest) = receive(&request, payload).await?;
     let options = Options {
         on_conflict: asked.on_conflict.unwrap_or(OnConflict::Fail),
         dry_run: asked.dry_run,
         atomic: asked.atomic,
         invite: asked.invite.then(|| Arc::clone(&state.keys)),
         created_by: caller.label(),
+        lease: None,
     };
-    let tools = Tools {
-        db: state.db.clone(),
-        clock: state.clock.clone(),
-        hasher: state.hasher.clone(),
-    };
-    let report = import::import(
-        Upload::new(file, format),
-        options,
-        tools,
-        Arc::new(AtomicUsize::new(0)),
-    )
-    .await;
-    if asked.invite {
-        state.bell.notify_one();
+    let mut lease = None;
+    if has_key {
+        let body = asked_for(&digest, format, &options);
+        let scope = Scope::of(&request, &caller, "POST /users/import", &body, &state.keys)?;
+        lease = match begin(&state, scope, body).await? {
+            Some(Begun::Done(answer)) => return Ok(respond::answer(&answer)),
+            Some(Begun::Ours(lease)) => Some(Arc::new(lease)),
+            None => None,
+        };
     }
-    let report = report?;
-    let answer = Answer {
-        status: 200,
-        location: None,
-        body: serde_json::to_string(&report).map_err(ApiError::internal)?,
-        replayed: false,
-    };
-    let answer = match scope {
-        // What was imported is imported, whether or not its answer could be kept.
-        Some(scope) => remembered(&state, Some(scope), Some(answer.clone()))
-            .await
-            .ok()
-            .flatten()
-            .unwrap_or(answer),
-        None => answer,
-    };
-    Ok(respond::answer(&answer))
+    let file = Upload::new(file, format);
+    let options = Options { lease, ..options };
+    // By itself: the import goes on when its client is gone, who may come back for the answer.
+    let report = tokio::spawn(async move {
+        let _upload = upload;
+        import_leased(&state, file, options).await
+    })
+    .await
+    .map_err(ApiError::internal)??;
+    Ok(HttpResponse::Ok().json(report))
 }
 
-/// The answer that was stored under the key; else stores this one, if there is one already. An import
-/// may take many transactions, so its answer is stored after them: a repeat whose answer was lost in
-/// between imports again, and finds the users there.
-async fn remembered(
+/// What is asked for, in one spelling: the file by its digest, and the options.
+fn asked_for(digest: &[u8], format: Format, options: &Options) -> Vec<u8> {
+    let format = match format {
+        Format::Csv => "csv",
+        Format::Addresses => "addresses",
+    };
+    let options = format!(
+        "format={format}&on_conflict={}&atomic={}&invite={}",
+        options.on_conflict,
+        options.atomic,
+        options.invite.is_some()
+    );
+    [digest, options.as_bytes()].concat()
+}
+
+async fn begin(
     state: &web::Data<State>,
-    scope: Option<Arc<(Scope, Vec<u8>)>>,
-    answer: Option<Answer>,
-) -> Result<Option<Answer>, ApiError> {
-    /// Why nothing is stored.
-    enum Nothing {
-        Known,
-        Failed(ApiError),
-    }
-    impl<E: Into<ApiError>> From<E> for Nothing {
-        fn from(error: E) -> Self {
-            Self::Failed(error.into())
-        }
-    }
+    scope: Option<Scope>,
+    body: Vec<u8>,
+) -> Result<Option<Begun>, ApiError> {
     let Some(scope) = scope else {
         return Ok(None);
     };
-    let shared = state.clone();
-    let found = state
-        .db
-        .transaction(move |connection: &mut PgConnection| {
-            let (scope, body) = &*scope;
-            let now = shared.clock.now();
-            idempotency::once(connection, Some(scope), body, &shared.keys, now, |_| {
-                answer.ok_or(Nothing::Known)
-            })
-        })
-        .await;
-    match found {
-        Ok(answer) => Ok(Some(answer)),
-        Err(Nothing::Known) => Ok(None),
-        Err(Nothing::Failed(error)) => Err(error),
-    }
+    let (shared, holder) = (state.clone(), state.clock.new_id());
+    let begun = state.db.transaction(move |connection| {
+        let now = shared.clock.now();
+        idempotency::begin(connection, scope, &body, &shared.keys, holder, now)
+    });
+    begun.await.map(Some)
 }
 
-/// # Errors
-/// 415 for anything but UTF-8 CSV and plain text.
-fn format(request: &HttpRequest) -> Result<Format, ApiError> {
-    let unsupported = || {
-        ApiError::new(
-            415,
-            "unsupported_media_type",
-            "Send the file as `Content-Type: text/csv` in UTF-8, or a list of addresses as `text/plain`.",
-        )
-    };
-    let is_encoded = request
-        .headers()
-        .get(header::CONTENT_ENCODING)
-        .is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"));
-    if is_encoded {
-        return Err(ApiError::new(
-            415,
-            "unsupported_content_encoding",
-            "Send the file as it is, without `Content-Encoding`.",
-        ));
-    }
-    let media_type = request
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.parse::<actix_web::mime::Mime>().ok())
-        .ok_or_else(unsupported)?;
-    let charset = media_type.get_param("charset");
-    if charset
-        .is_some_and(|charset| charset != "utf-8" && charset != "utf8" && charset != "us-ascii")
-    {
-        return Err(unsupported());
-    }
-    match media_type.essence_str() {
-        "text/csv" => Ok(Format::Csv),
-        "text/plain" => Ok(Format::Addresses),
-        _ => Err(unsupported()),
-    }
-}
-
-fn announced(request: &HttpRequest) -> Option<usize> {
-    let length = request.headers().get(header::CONTENT_LENGTH)?;
-    length.to_str().ok()?.parse().ok()
-}
-
-fn too_large() -> ApiError {
-    ApiError::new(
-        413,
-        "payload_too_large",
-        format!(
-            "The file is larger than {} MiB, which is the limit here.",
-            LARGEST / 1024 / 1024
-        ),
-    )
-}
-
-/// Keeps the upload in a file without a name, which is gone with its handle; gives its SHA-256 too.
-async fn receive(
-    mut payload: web::Payload,
-    announced: Option<usize>,
-) -> Result<(File, Vec<u8>), ApiError> {
-    if announced.is_some_and(|length| length > LARGEST) {
-        return Err(too_large());
-    }
-    let deadline = Instant::now() + UPLOAD_TIME;
-    let late = |_| {
-        ApiError::new(
-            408,
-            "request_timeout",
-            "The file did not arrive in time. Nothing was imported.",
-        )
-    };
-    let mut digest = Sha256::new();
-    let mut file = tempfile::tempfile().map_err(no_room)?;
-    let mut piece = BytesMut::new();
-    let mut size = 0;
-    loop {
-        let chunk = timeout_at(deadline, timeout(SILENCE, payload.next()))
+/// Waits for a place and imports. The key is held all the while, and free again if it fails.
+async fn import_leased(
+    state: &web::Data<State>,
+    file: Upload,
+    options: Options,
+) -> Result<Report, ApiError> {
+    let (lease, invites) = (options.lease.clone(), options.invite.is_some());
+    let work = async {
+        // Whoever uploads slowly holds nobody up.
+        let _place = timeout(WAIT_FOR_PLACE, state.imports.acquire())
             .await
-            .map_err(late)?
-            .map_err(late)?
-            .transpose()
-            .map_err(|_| {
-                ApiError::new(
-                    400,
-                    "malformed_body",
-                    "The connection ended before the file was here in full. Nothing was imported.",
-                )
-            })?;
-        let is_last = chunk.is_none();
-        if let Some(chunk) = chunk {
-            size += chunk.len();
-            if size > LARGEST {
-                return Err(too_large());
-            }
-            digest.update(&chunk);
-            piece.extend_from_slice(&chunk);
+            .map_err(|_| ApiError {
+                detail: "Other imports are under way. Nothing was done; try again shortly.".into(),
+                ..ApiError::unavailable(5, "all places for imports are taken")
+            })?
+            .map_err(ApiError::internal)?;
+        let tools = Tools {
+            db: state.db.clone(),
+            clock: state.clock.clone(),
+            hasher: state.hasher.clone(),
+        };
+        let report = import::import(file, options, tools, Arc::default()).await;
+        if invites {
+            state.bell.notify_one();
         }
-        if piece.len() >= PIECE || is_last {
-            let full = piece.split().freeze();
-            file = write(file, full).await?;
-        }
-        if is_last {
-            return Ok((file, digest.finalize().to_vec()));
-        }
+        Ok(report?)
+    };
+    let Some(lease) = lease else {
+        return work.await;
+    };
+    let done = tokio::select! {
+        done = work => done,
+        never = keep(state, &lease) => match never {},
+    };
+    if done.is_err() {
+        // If this fails too, the lease ends by itself.
+        let _ = state
+            .db
+            .transaction(move |connection| Ok::<_, DbError>(lease.release(connection)?))
+            .await;
     }
+    done
 }
 
-async fn write(mut file: File, piece: Bytes) -> Result<File, ApiError> {
-    web::block(move || {
-        file.write_all(&piece)?;
-        Ok(file)
-    })
-    .await
-    .map_err(ApiError::internal)?
-    .map_err(no_room)
-}
-
-/// The temporary folder is full or not writable: for the operator, not the client, to mend.
-fn no_room(error: std::io::Error) -> ApiError {
-    ApiError {
-        detail: "The service has no room to keep the file just now. Nothing was imported; try again later."
-            .into(),
-        ..ApiError::unavailable(60, error)
+/// Renews a lease for as long as it is wanted.
+async fn keep(state: &web::Data<State>, lease: &Arc<Lease>) -> Infallible {
+    loop {
+        tokio::time::sleep(RENEW_EVERY).await;
+        let (lease, clock) = (Arc::clone(lease), state.clock.clone());
+        // Whether it is still ours is seen by the import itself, with the next users that it stores.
+        let _ = state
+            .db
+            .transaction(move |connection| lease.renew(connection, clock.now()))
+            .await;
     }
 }
 
@@ -369,6 +258,7 @@ impl From<ImportError> for ApiError {
             ImportError::File(error) => Self::internal(error),
             ImportError::Db(error) => error.into(),
             ImportError::Api(error) => error,
+            ImportError::Stopped => Self::unavailable(5, error),
             ImportError::Partly { report, cause } => Self {
                 detail: format!(
                     "The import stopped half-way: {} users were created, {} updated, and stay so. \
@@ -378,6 +268,22 @@ impl From<ImportError> for ApiError {
                 .into(),
                 ..Self::from(*cause)
             },
+        }
+    }
+}
+
+impl From<ExportError> for ApiError {
+    fn from(error: ExportError) -> Self {
+        match error {
+            ExportError::TooWide(count) => Self::new(
+                422,
+                "too_many_columns",
+                format!(
+                    "The users have attributes of {count} different names, and a file has room for \
+                     {MOST_ATTRIBUTES}. Export fewer users at a time: `group` and the other filters help."
+                ),
+            ),
+            ExportError::Db(error) => error.into(),
         }
     }
 }
@@ -409,7 +315,8 @@ async fn get_import_template() -> HttpResponse {
 ///
 /// All that match the filters, as CSV (RFC 4180) that `POST /users/import` takes back. Cells that a
 /// spreadsheet could run as a formula begin with a `'`, which the import takes off again. Read to the
-/// end: an answer that breaks off was not whole.
+/// end: an answer that breaks off was not whole. Users whose attributes have more names than a file has
+/// columns are refused.
 #[utoipa::path(
     tag = "users", params(UserFilter),
     responses((status = 200, description = "The users", body = String, content_type = "text/csv"))

@@ -509,3 +509,26 @@ fn whatever_is_wrong_is_said_in_one_line() {
         ],
     );
 }
+
+/// What Postgres says of a refused row must not bring addresses into its log.
+#[test]
+fn the_log_holds_no_rows() {
+    let scratch = Scratch::new();
+    let postgres = scratch.start();
+    let mut connection = connect(postgres.url());
+    connection
+        .batch_execute("CREATE TABLE people (email text CONSTRAINT taken UNIQUE)")
+        .unwrap();
+    let mut insert = || {
+        sql_query("INSERT INTO people VALUES ($1)")
+            .bind::<diesel::sql_types::Text, _>("ada@example.com")
+            .execute(&mut connection)
+    };
+    insert().unwrap();
+    insert().expect_err("twice");
+    let log = soon("the log tells of it", || {
+        let log = fs::read_to_string(scratch.file("postgres.log")).unwrap();
+        log.contains("\"taken\"").then_some(log)
+    });
+    assert!(!log.contains("ada@example.com"), "{log}");
+}

@@ -8,7 +8,12 @@ use serde_json::{Value, json};
 use crate::support::app::{Answer, TestApp};
 
 impl TestApp {
-    async fn import_as(&self, query: &str, media_type: &str, body: impl Into<Vec<u8>>) -> Answer {
+    pub async fn import_as(
+        &self,
+        query: &str,
+        media_type: &str,
+        body: impl Into<Vec<u8>>,
+    ) -> Answer {
         let request = self
             .request(Method::POST, &format!("/users/import{query}"))
             .header("content-type", media_type)
@@ -16,18 +21,18 @@ impl TestApp {
         Answer::of(request.send().await.unwrap()).await
     }
 
-    async fn import(&self, query: &str, csv: impl Into<Vec<u8>>) -> Value {
+    pub async fn import(&self, query: &str, csv: impl Into<Vec<u8>>) -> Value {
         let answer = self.import_as(query, "text/csv", csv).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
         answer.json
     }
 
-    fn count(&self, table: &str) -> i64 {
+    pub fn count(&self, table: &str) -> i64 {
         self.db.number(&format!("SELECT count(*) FROM {table}"))
     }
 
     /// Everything about users and groups but ids and times, in an order of its own.
-    async fn picture(&self) -> String {
+    pub async fn picture(&self) -> String {
         let answer = self.get("/users?limit=200").await;
         let mut users: Vec<String> = answer.json["data"]
             .as_array()
@@ -49,7 +54,7 @@ impl TestApp {
     }
 }
 
-fn counts(report: &Value) -> (u64, u64, u64, u64) {
+pub fn counts(report: &Value) -> (u64, u64, u64, u64) {
     let number = |name| report[name].as_u64().unwrap();
     (
         number("created"),
@@ -60,7 +65,7 @@ fn counts(report: &Value) -> (u64, u64, u64, u64) {
 }
 
 /// Line, column and code of every fault.
-fn faults(report: &Value) -> Vec<(u64, String, String)> {
+pub fn faults(report: &Value) -> Vec<(u64, String, String)> {
     report["errors"]
         .as_array()
         .unwrap()
@@ -75,7 +80,7 @@ fn faults(report: &Value) -> Vec<(u64, String, String)> {
         .collect()
 }
 
-fn fault(line: u64, column: &str, code: &str) -> (u64, String, String) {
+pub fn fault(line: u64, column: &str, code: &str) -> (u64, String, String) {
     (line, column.to_owned(), code.to_owned())
 }
 

@@ -15,6 +15,7 @@ const LONGEST: usize = 2_000;
 pub struct Addresses<R> {
     source: R,
     line: u32,
+    after_return: bool,
     is_first: bool,
     /// What is left of a piece without a name: addresses apart by spaces.
     waiting: std::vec::IntoIter<Line>,
@@ -26,6 +27,7 @@ impl<R: BufRead> Addresses<R> {
         Self {
             source,
             line: 1,
+            after_return: false,
             is_first: true,
             waiting: Vec::new().into_iter(),
         }
@@ -78,7 +80,11 @@ impl<R: BufRead> Addresses<R> {
             let separator = end.map(|end| buffer[end]);
             self.source.consume(taken + usize::from(end.is_some()));
             if let Some(separator) = separator {
-                self.line += u32::from(separator == b'\n');
+                // A line ends with LF, CR or both.
+                let is_rest_of_end = separator == b'\n' && self.after_return && piece.is_empty();
+                let is_end = matches!(separator, b'\r' | b'\n') && !is_rest_of_end;
+                self.line = self.line.saturating_add(u32::from(is_end));
+                self.after_return = separator == b'\r';
                 // A quote that is not closed on its line was none: nobody may vanish behind it.
                 if is_quoted {
                     unquote(&mut piece);
@@ -120,7 +126,12 @@ fn read(number: u32, piece: &[u8]) -> Vec<Line> {
             groups: Vec::new(),
             password: None,
         })),
-        Err(flaw) => refused(flaw),
+        // A line may hold hundreds: which one is it?
+        Err(flaw) => {
+            let shown: String = address.chars().take(60).collect();
+            let detail = format!("`{shown}` {}", flaw.detail);
+            refused(Flaw::new(flaw.code, detail))
+        }
     };
     let mut lines = Vec::new();
     let mut rest = text;
@@ -227,6 +238,25 @@ mod tests {
             faults,
             [(2, "invalid_email"), (3, "too_long"), (4, "not_utf8")]
         );
+        let Some(Line::Faulty(faults)) = all(b"ada@x.yz, Ida ida@x.yz").into_iter().nth(1) else {
+            panic!("a name without brackets is no address");
+        };
+        assert!(faults[0].detail.starts_with("`Ida` must be"), "{faults:?}");
+    }
+
+    #[test]
+    fn lines_are_where_an_editor_shows_them() {
+        for end in ["\n", "\r", "\r\n"] {
+            let text = format!("a1@x.yz, {end}a2@x.yz{end}{end},a4@x.yz;{end}nobody");
+            let lines: Vec<u32> = all(text.as_bytes())
+                .into_iter()
+                .map(|line| match line {
+                    Line::User(row) => row.line,
+                    Line::Faulty(faults) => faults[0].line,
+                })
+                .collect();
+            assert_eq!(lines, [1, 2, 4, 5], "{end:?}");
+        }
     }
 
     proptest! {

@@ -1,6 +1,6 @@
 //! The header of a file of users, and what a record below it says.
 
-use std::{collections::HashMap, io::Read, str};
+use std::{borrow::Cow, collections::HashMap, io::Read, str};
 
 use super::{
     Line, LineFault, Row, cells,
@@ -97,6 +97,26 @@ enum Column {
     Attribute(String),
 }
 
+/// What a file calls the columns that are fields of a user: faults name them as it does.
+#[derive(Debug, Clone, Default)]
+pub struct Names(HashMap<Known, String>);
+
+impl Names {
+    /// The column of a field; where the file has no header, the field's own name.
+    pub fn of<'a>(&'a self, field: &'a str) -> &'a str {
+        let known = Known::named(field).and_then(|known| self.0.get(&known));
+        known.map_or(field, String::as_str)
+    }
+
+    /// The column that a row has its username from: nobody wrote one where the address stands for it.
+    pub fn of_username(&self, row: &Row) -> &str {
+        match row.user.username {
+            Some(_) => self.of("username"),
+            None => self.of("email"),
+        }
+    }
+}
+
 /// The columns of a file, in its order.
 #[derive(Debug)]
 pub struct Columns {
@@ -121,7 +141,8 @@ impl Columns {
             let Ok(text) = str::from_utf8(field) else {
                 return Err(vec![LineFault::of_record(number, not_utf8())]);
             };
-            let name = cells::unescaped(text).trim();
+            let name = cells::unescaped(text);
+            let name = name.trim();
             let mut refuse = |flaw| faults.push(LineFault::of_cell(number, &shown(name), flaw));
             let column = match Known::named(name) {
                 Some(known) => Column::Known(known),
@@ -149,7 +170,7 @@ impl Columns {
             names.push(shown(name));
         }
         let is_there = |known| columns.contains(&Column::Known(known));
-        if faults.is_empty() && !is_there(Known::Username) && !is_there(Known::Email) {
+        if !is_there(Known::Username) && !is_there(Known::Email) {
             faults.push(LineFault::of_record(
                 number,
                 Flaw::new(
@@ -169,6 +190,18 @@ impl Columns {
         self.columns.contains(&Column::Known(Known::Password))
     }
 
+    fn names(&self) -> Names {
+        let columns = self.columns.iter().zip(&self.names);
+        Names(
+            columns
+                .filter_map(|(column, name)| match column {
+                    Column::Known(known) => Some((*known, name.clone())),
+                    Column::Attribute(_) => None,
+                })
+                .collect(),
+        )
+    }
+
     /// Reads a record; `None` for one whose cells are all empty, as spreadsheets leave at the end.
     fn row<'a>(&self, number: u32, fields: impl Iterator<Item = &'a [u8]>) -> Option<Line> {
         let fields: Vec<&[u8]> = fields.collect();
@@ -179,9 +212,9 @@ impl Columns {
             let flaw = Flaw::new(
                 "wrong_column_count",
                 format!(
-                    "has {} cells, but the header has {} columns",
-                    fields.len(),
-                    self.columns.len()
+                    "has {}, but the header has {}",
+                    counted(fields.len(), "cell"),
+                    counted(self.columns.len(), "column")
                 ),
             );
             return Some(Line::Faulty(vec![LineFault::of_record(number, flaw)]));
@@ -244,9 +277,10 @@ impl Reading {
     fn take(&mut self, column: &Column, cell: &str) -> Result<(), Flaw> {
         // No export holds a password, so nothing was added to it.
         let cell = match column {
-            Column::Known(Known::Password) => cell,
+            Column::Known(Known::Password) => Cow::Borrowed(cell),
             _ => cells::unescaped(cell),
         };
+        let cell = &*cell;
         let known = match column {
             Column::Known(known) if cell.trim().is_empty() || *known == Known::Passed => {
                 return Ok(());
@@ -284,6 +318,11 @@ impl Reading {
         }
         Ok(())
     }
+}
+
+/// `1 cell`, `2 cells`.
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn not_utf8() -> Flaw {
@@ -329,6 +368,11 @@ impl<R: Read> UserRecords<R> {
     /// Whether a column holds passwords.
     pub fn has_passwords(&self) -> bool {
         self.columns.has_passwords()
+    }
+
+    /// What the file calls its columns.
+    pub fn names(&self) -> Names {
+        self.columns.names()
     }
 
     /// Passes over a record that is not blank; whether there was one.

@@ -5,13 +5,13 @@ pub mod cells;
 pub mod columns;
 pub mod records;
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::domain::{CreateUser, Password};
-use crate::wire::Flaw;
+use crate::wire::{Flaw, breaks_a_line};
 
 /// One thing that is wrong with a file, and where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -48,13 +48,29 @@ impl LineFault {
     }
 }
 
+/// For a terminal: what a file made up cannot move its cursor or rewrite what stands there.
 impl fmt::Display for LineFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "line {}", self.line)?;
         if let Some(column) = &self.column {
-            write!(f, ", {column}")?;
+            write!(f, ", {}", Shown(column))?;
         }
-        write!(f, ": {}", self.detail)
+        write!(f, ": {}", Shown(&self.detail))
+    }
+}
+
+/// A text on one line, with everything invisible written out.
+struct Shown<'a>(&'a str);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|c| {
+            if breaks_a_line(c) {
+                write!(f, "{}", c.escape_default())
+            } else {
+                f.write_char(c)
+            }
+        })
     }
 }
 
@@ -92,4 +108,19 @@ impl Row {
 pub enum Line {
     User(Box<Row>),
     Faulty(Vec<LineFault>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_shows_nothing_that_a_terminal_obeys() {
+        let flaw = Flaw::new("x", "no\rsuch\u{202E}thing\u{9B}2J");
+        let told = LineFault::of_cell(2, "Größe\u{1B}[2J\n", flaw).to_string();
+        assert_eq!(
+            told,
+            r"line 2, Größe\u{1b}[2J\n: no\rsuch\u{202e}thing\u{9b}2J"
+        );
+    }
 }

@@ -8,7 +8,7 @@ use crate::wire::Flaw;
 
 /// More bytes than any record needs; a quote that is never closed would take the rest of the file.
 const LONGEST: usize = 1024 * 1024;
-/// More columns than any user has.
+/// Columns of a file: what an export may have at most, and ten times what one user has.
 pub const MOST_FIELDS: usize = 500;
 const BUFFER: usize = 64 * 1024;
 

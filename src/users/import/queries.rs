@@ -10,8 +10,12 @@ use diesel::{
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
-use super::domain::{Profile, Source};
-use crate::{clock::Clock, db::DbError, schema::users};
+use crate::{
+    clock::Clock,
+    db::DbError,
+    schema::users,
+    users::domain::{Profile, Source},
+};
 
 type SqlUuid = diesel::sql_types::Uuid;
 
@@ -197,6 +201,25 @@ type ProfileRow = (
     serde_json::Value,
 );
 
+/// The columns of a [`ProfileRow`].
+macro_rules! profile_columns {
+    () => {
+        (
+            users::id,
+            users::username,
+            users::email,
+            users::first_name,
+            users::last_name,
+            users::display_name,
+            users::locale,
+            users::time_zone,
+            users::managed_apple_account,
+            users::enabled,
+            users::attributes,
+        )
+    };
+}
+
 /// The profiles of users, held until the end of the transaction.
 ///
 /// # Errors
@@ -212,41 +235,73 @@ pub fn lock_profiles(
         .filter(users::id.eq_any(ids))
         // Two imports that lock in one order do not deadlock.
         .order(users::id)
-        .select((
-            users::id,
-            users::username,
-            users::email,
-            users::first_name,
-            users::last_name,
-            users::display_name,
-            users::locale,
-            users::time_zone,
-            users::managed_apple_account,
-            users::enabled,
-            users::attributes,
-        ))
+        .select(profile_columns!())
         .for_update()
         .load(connection)?;
-    rows.into_iter()
-        .map(|row| {
-            let serde_json::Value::Object(attributes) = row.10 else {
-                return Err(DbError::Stored("users.attributes".into()));
-            };
-            let profile = Profile {
-                username: row.1,
-                email: row.2,
-                first_name: row.3,
-                last_name: row.4,
-                display_name: row.5,
-                locale: row.6,
-                time_zone: row.7,
-                managed_apple_account: row.8,
-                enabled: row.9,
-                attributes,
-            };
-            Ok((row.0, profile))
-        })
-        .collect()
+    rows.into_iter().map(read).collect()
+}
+
+/// The profiles of users, as they are just now.
+///
+/// # Errors
+/// When the database is away.
+pub fn profiles(
+    connection: &mut PgConnection,
+    ids: &[Uuid],
+) -> Result<HashMap<Uuid, Profile>, DbError> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows: Vec<ProfileRow> = users::table
+        .filter(users::id.eq_any(ids))
+        .select(profile_columns!())
+        .load(connection)?;
+    rows.into_iter().map(read).collect()
+}
+
+fn read(row: ProfileRow) -> Result<(Uuid, Profile), DbError> {
+    let serde_json::Value::Object(attributes) = row.10 else {
+        return Err(DbError::Stored("users.attributes".into()));
+    };
+    let profile = Profile {
+        username: row.1,
+        email: row.2,
+        first_name: row.3,
+        last_name: row.4,
+        display_name: row.5,
+        locale: row.6,
+        time_zone: row.7,
+        managed_apple_account: row.8,
+        enabled: row.9,
+        attributes,
+    };
+    Ok((row.0, profile))
+}
+
+/// Which of these users are not in one of their groups yet; a group may not be there yet either.
+///
+/// # Errors
+/// When the database is away.
+pub fn joining(
+    connection: &mut PgConnection,
+    memberships: &[(Uuid, String)],
+) -> Result<HashSet<Uuid>, DbError> {
+    if memberships.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let (members, names): (Vec<Uuid>, Vec<&str>) = memberships
+        .iter()
+        .map(|(id, name)| (*id, name.as_str()))
+        .unzip();
+    let joining: Vec<Id> = diesel::sql_query(
+        "SELECT n.member AS id FROM unnest($1, $2) AS n (member, name) WHERE NOT EXISTS \
+         (SELECT FROM group_members m JOIN groups g ON g.id = m.group_id WHERE m.user_id = n.member \
+         AND lower(g.name) = lower(n.name COLLATE \"und-x-icu\"))",
+    )
+    .bind::<Array<SqlUuid>, _>(members)
+    .bind::<Array<Text>, _>(names)
+    .load(connection)?;
+    Ok(joining.into_iter().map(|row| row.id).collect())
 }
 
 /// Puts users into groups by the groups' names; makes those that are missing. Gives the users who were

@@ -1,0 +1,147 @@
+//! An import whose records are stored as far as they are good, each chunk in a transaction of its own.
+
+use std::{collections::HashMap, sync::Arc};
+
+use uuid::Uuid;
+
+use super::{
+    ImportError, Options, PAUSE, Progress, Report, TRIES, Tools, blocking,
+    file::{Chunk, Chunks, Shape, Upload},
+    invite, is_crossed,
+    store::{Lost, Prepared, Ready, store},
+};
+
+pub(super) async fn import(
+    upload: &Upload,
+    shape: Shape,
+    options: &Arc<Options>,
+    tools: &Tools,
+    progress: &Progress,
+) -> Result<Report, ImportError> {
+    let mut report = Report::default();
+    let mut chunks = Chunks::of(upload)?;
+    let mut changed: HashMap<Uuid, u32> = HashMap::new();
+    let mut rows_left = shape.rows;
+    loop {
+        let (next, chunk) = blocking(move || {
+            let chunk = chunks.advance()?;
+            Ok((chunks, chunk))
+        })
+        .await?;
+        chunks = next;
+        let Some(chunk) = chunk else { break };
+        let read = chunk.read;
+        rows_left = rows_left.saturating_sub(read);
+        let so_far = (rows_left == 0).then_some(&report);
+        match import_chunk(chunk, options, tools, progress, changed, so_far).await {
+            Ok((done, known)) => {
+                changed = known;
+                report.add(done);
+                progress.add(read);
+            }
+            Err(cause) if report.created + report.updated == 0 => return Err(cause),
+            Err(cause) => {
+                return Err(ImportError::Partly {
+                    report: Box::new(report),
+                    cause: Box::new(cause),
+                });
+            }
+        }
+    }
+    if shape.rows == 0 {
+        settle(options, tools).await?;
+    }
+    Ok(report)
+}
+
+/// Answers for a file without a record.
+async fn settle(options: &Arc<Options>, tools: &Tools) -> Result<(), ImportError> {
+    let (options, clock) = (Arc::clone(options), tools.clock.clone());
+    tools
+        .db
+        .transaction(move |connection| match &options.lease {
+            Some(lease) => {
+                let answer = Report::default().answer()?;
+                Ok(lease.settle(connection, &answer, clock.now())?)
+            }
+            None => Ok(()),
+        })
+        .await
+}
+
+/// One chunk, tried again when it was crossed or the database was away for a moment. `changed` are the
+/// users that the file had before; they come back with those of this chunk. `so_far` is what was reported
+/// before the last one.
+async fn import_chunk(
+    chunk: Chunk,
+    options: &Arc<Options>,
+    tools: &Tools,
+    progress: &Progress,
+    mut changed: HashMap<Uuid, u32>,
+    so_far: Option<&Report>,
+) -> Result<(Report, HashMap<Uuid, u32>), ImportError> {
+    let mut ready = Vec::with_capacity(chunk.rows.len());
+    progress.check()?;
+    for mut row in chunk.rows {
+        let has_password = row.password.is_some();
+        let password_hash = match row.password.take() {
+            Some(password) => {
+                progress.check()?;
+                Some(tools.hasher.hash(password).await?)
+            }
+            None => None,
+        };
+        ready.push(Ready {
+            row,
+            has_password,
+            password_hash,
+        });
+    }
+    let prepared = Arc::new(Prepared {
+        ready,
+        names: chunk.names,
+        refused: chunk.refused,
+    });
+    let known = Arc::new(changed);
+    let mut tries_left = TRIES;
+    let done = loop {
+        let (prepared, known, options, clock, so_far) = (
+            Arc::clone(&prepared),
+            Arc::clone(&known),
+            Arc::clone(options),
+            tools.clock.clone(),
+            so_far.cloned(),
+        );
+        let lost = match tries_left {
+            0 => Lost::Report,
+            _ => Lost::Repeat,
+        };
+        let stored = tools
+            .db
+            .transaction(move |connection| {
+                let mut done = store(connection, &clock, &options, &prepared, &known, lost)?;
+                invite(connection, &options, &clock, &mut done)?;
+                // Last, so that the key is not locked for longer than a commit takes.
+                match (&options.lease, so_far) {
+                    (Some(lease), Some(mut whole)) => {
+                        whole.add(done.report.clone());
+                        lease.settle(connection, &whole.answer()?, clock.now())?;
+                    }
+                    (Some(lease), None) => lease.renew(connection, clock.now())?,
+                    (None, _) => {}
+                }
+                Ok::<_, ImportError>(done)
+            })
+            .await;
+        match stored {
+            Err(ImportError::Db(error)) if tries_left > 0 && is_crossed(&error) => {
+                tries_left -= 1;
+                tokio::time::sleep(PAUSE).await;
+            }
+            stored => break stored?,
+        }
+    };
+    changed = Arc::try_unwrap(known).unwrap_or_else(|shared| (*shared).clone());
+    changed.extend(done.changed);
+    Ok((done.report, changed))
+}

@@ -1,0 +1,162 @@
+//! What would come of an import: nothing is stored and nothing is locked, so nobody waits for it and it
+//! waits for nobody.
+//!
+//! Every chunk is looked at as the users are at that moment. What the chunks before it would have done is
+//! known without storing it: of names and addresses that the file gave away, each is in the file once
+//! ([`Chunks`] sees to that), and of those that it took away from somebody, this keeps a list.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use uuid::Uuid;
+
+use super::{
+    ImportError, OnConflict, Options, Progress, Report, Tools, blocking,
+    file::{Chunk, Chunks, Upload},
+    queries::{self, Holders},
+    store::{Prepared, Ready, ids_of, plan},
+};
+use crate::users::domain::Profile;
+
+pub(super) async fn import(
+    upload: &Upload,
+    options: &Options,
+    tools: &Tools,
+    progress: &Progress,
+) -> Result<Report, ImportError> {
+    let mut report = Report::default();
+    let mut chunks = Chunks::of(upload)?;
+    let mut before = Before::default();
+    loop {
+        let (next, chunk) = blocking(move || {
+            let chunk = chunks.advance()?;
+            Ok((chunks, chunk))
+        })
+        .await?;
+        chunks = next;
+        let Some(chunk) = chunk else { break };
+        progress.check()?;
+        let read = chunk.read;
+        report.add(foresee(chunk, options, tools, &mut before).await?);
+        progress.add(read);
+    }
+    if options.atomic && report.failed > 0 {
+        return Ok(report.of_refusal());
+    }
+    Ok(report)
+}
+
+/// A username and an address, in lower case.
+type Names = (String, Option<String>);
+
+fn names_of(profile: &Profile) -> Names {
+    let email = profile.email.as_ref();
+    (
+        profile.username.to_lowercase(),
+        email.map(|email| email.to_lowercase()),
+    )
+}
+
+/// What the chunks before would have done.
+#[derive(Default)]
+struct Before {
+    /// The users that they are about, each with its line.
+    changed: HashMap<Uuid, u32>,
+    /// Users who would have another name or address by now.
+    renamed: HashMap<Uuid, Names>,
+}
+
+impl Before {
+    fn correct(&self, mut holders: Holders, username: &str, email: Option<&str>) -> Holders {
+        let renamed = |id: &Uuid| self.renamed.get(id);
+        let has_username =
+            |id: &Uuid| renamed(id).is_none_or(|(name, _)| *name == username.to_lowercase());
+        let has_email = |id: &Uuid| {
+            renamed(id).is_none_or(|(_, address)| *address == email.map(str::to_lowercase))
+        };
+        holders.of_username = holders.of_username.filter(has_username);
+        holders.of_email = holders.of_email.filter(has_email);
+        holders
+    }
+}
+
+async fn foresee(
+    chunk: Chunk,
+    options: &Options,
+    tools: &Tools,
+    before: &mut Before,
+) -> Result<Report, ImportError> {
+    let rows = chunk.rows.into_iter();
+    let prepared = Arc::new(Prepared {
+        // Nothing is hashed for nothing.
+        ready: rows
+            .map(|mut row| Ready {
+                has_password: row.password.take().is_some(),
+                password_hash: None,
+                row,
+            })
+            .collect(),
+        names: chunk.names,
+        refused: chunk.refused,
+    });
+    let asked = Arc::clone(&prepared);
+    let holders = tools
+        .db
+        .read(move |connection| queries::holders(connection, &asked.usernames(), &asked.emails()))
+        .await?;
+    let holders: Vec<Holders> = holders
+        .into_iter()
+        .zip(&prepared.ready)
+        .map(|(holders, ready)| before.correct(holders, ready.row.username(), ready.row.email()))
+        .collect();
+    let profiles = match options.on_conflict {
+        OnConflict::Update => {
+            let ids = ids_of(&holders);
+            let profiles = move |connection: &mut _| queries::profiles(connection, &ids);
+            tools.db.read(profiles).await?
+        }
+        OnConflict::Fail | OnConflict::Skip => HashMap::new(),
+    };
+    let names: HashMap<Uuid, Names> = profiles
+        .iter()
+        .map(|(id, profile)| (*id, names_of(profile)))
+        .collect();
+    let plan = plan(
+        &prepared,
+        holders,
+        profiles,
+        &before.changed,
+        options.on_conflict,
+        &tools.clock,
+    );
+    let left: HashSet<Uuid> = plan.left.iter().copied().collect();
+    let memberships: Vec<(Uuid, String)> = plan
+        .memberships(&HashSet::new())
+        .into_iter()
+        .filter(|(id, _)| left.contains(id))
+        .map(|(id, name)| (id, name.to_owned()))
+        .collect();
+    let joining = tools
+        .db
+        .read(move |connection| queries::joining(connection, &memberships))
+        .await?;
+    let joining = plan.left.iter().filter(|id| joining.contains(id)).count();
+    for user in &plan.changes {
+        let now = names_of(&user.profile);
+        if names.get(&user.id).is_some_and(|then| *then != now) {
+            before.renamed.insert(user.id, now);
+        }
+    }
+    before.changed.extend(plan.here);
+    let mut report = Report {
+        created: plan.creations.len(),
+        updated: plan.changes.len() + joining,
+        skipped: plan.left.len() - joining,
+        ..Report::default()
+    };
+    report.mix(plan.report);
+    report.mix(prepared.refused.clone());
+    Ok(report)
+}

@@ -1,0 +1,235 @@
+//! The file of an import: here in full, read chunk by chunk, each user known once in it.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    hash::{BuildHasher, RandomState},
+    io::{self, BufReader, Seek, SeekFrom},
+    sync::Arc,
+};
+
+use super::{ImportError, MOST_ROWS, Report};
+use crate::{
+    users::csv::{
+        Line, LineFault, Row,
+        addresses::Addresses,
+        columns::{Names, UserRecords},
+    },
+    wire::Flaw,
+};
+
+/// Users stored in one go: few enough to be held in memory and to commit in a blink, enough that the
+/// statements' own cost does not count.
+const CHUNK: usize = 500;
+
+/// How a file is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    Csv,
+    /// A list of addresses.
+    Addresses,
+}
+
+/// A file that is here in full.
+pub struct Upload {
+    file: File,
+    format: Format,
+}
+
+/// What a first look at a file found.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    pub rows: usize,
+    pub(super) has_passwords: bool,
+}
+
+impl Upload {
+    /// Takes a file, which nobody else may move about in meanwhile.
+    pub fn new(file: File, format: Format) -> Self {
+        Self { file, format }
+    }
+
+    /// Reads the header and counts the records.
+    ///
+    /// # Errors
+    /// A bad header, or too many records.
+    pub fn look(&self) -> Result<Shape, ImportError> {
+        let mut rows = 0;
+        let mut records = self.records()?;
+        while records.pass()? {
+            rows += 1;
+            if rows > MOST_ROWS {
+                return Err(ImportError::TooManyRows);
+            }
+        }
+        Ok(Shape {
+            rows,
+            has_passwords: records.has_passwords(),
+        })
+    }
+
+    fn records(&self) -> Result<Records, ImportError> {
+        let mut file = self.file.try_clone()?;
+        file.seek(SeekFrom::Start(0))?;
+        Ok(match self.format {
+            Format::Csv => Records::Csv(
+                UserRecords::open(file)?
+                    .map_err(ImportError::Header)?
+                    .into(),
+            ),
+            Format::Addresses => Records::Addresses(Addresses::open(BufReader::new(file))),
+        })
+    }
+}
+
+enum Records {
+    Csv(Box<UserRecords<File>>),
+    Addresses(Addresses<BufReader<File>>),
+}
+
+impl Records {
+    fn advance(&mut self) -> io::Result<Option<Line>> {
+        match self {
+            Self::Csv(records) => records.advance(),
+            Self::Addresses(records) => records.advance(),
+        }
+    }
+
+    fn pass(&mut self) -> io::Result<bool> {
+        match self {
+            Self::Csv(records) => records.pass(),
+            Self::Addresses(records) => Ok(records.advance()?.is_some()),
+        }
+    }
+
+    fn names(&self) -> Names {
+        match self {
+            Self::Csv(records) => records.names(),
+            Self::Addresses(_) => Names::default(),
+        }
+    }
+
+    fn has_passwords(&self) -> bool {
+        match self {
+            Self::Csv(records) => records.has_passwords(),
+            Self::Addresses(_) => false,
+        }
+    }
+}
+
+/// Some users of a file, each known once in it, and what was wrong with the records between them.
+#[derive(Default)]
+pub(super) struct Chunk {
+    pub(super) rows: Vec<Row>,
+    pub(super) names: Arc<Names>,
+    pub(super) refused: Report,
+    /// Records read, good and bad.
+    pub(super) read: usize,
+}
+
+/// Reads a file chunk by chunk.
+pub(super) struct Chunks {
+    records: Records,
+    names: Arc<Names>,
+    seen: Seen,
+}
+
+impl Chunks {
+    pub(super) fn of(upload: &Upload) -> Result<Self, ImportError> {
+        let records = upload.records()?;
+        Ok(Self {
+            names: Arc::new(records.names()),
+            records,
+            seen: Seen::default(),
+        })
+    }
+
+    /// The next chunk; `None` after the last one.
+    pub(super) fn advance(&mut self) -> Result<Option<Chunk>, ImportError> {
+        let mut chunk = Chunk {
+            names: Arc::clone(&self.names),
+            ..Chunk::default()
+        };
+        while chunk.read < CHUNK {
+            let Some(line) = self.records.advance()? else {
+                break;
+            };
+            chunk.read += 1;
+            match line {
+                Line::Faulty(faults) => chunk.refused.refuse(faults),
+                Line::User(row) => match self.seen.repeats(&row, &self.names) {
+                    Some(fault) => chunk.refused.refuse(vec![fault]),
+                    None => chunk.rows.push(*row),
+                },
+            }
+        }
+        Ok(if chunk.read > 0 { Some(chunk) } else { None })
+    }
+}
+
+/// The names and addresses that a file had so far, each with its line. Of the texts only hashes are
+/// held, keyed at random: five megabytes for the largest file, and two of its 200,000 texts are taken
+/// for one once in a billion files.
+#[derive(Default)]
+struct Seen {
+    hasher: RandomState,
+    lines: HashMap<u64, u32>,
+}
+
+impl Seen {
+    fn key(&self, kind: &str, text: &str) -> u64 {
+        self.hasher.hash_one((kind, text.to_lowercase()))
+    }
+
+    /// The fault of a record that has another one's name or address; else it is known from now on.
+    fn repeats(&mut self, row: &Row, names: &Names) -> Option<LineFault> {
+        let username = self.key("username", row.username());
+        let email = row.email().map(|email| self.key("email", email));
+        let known = [
+            (Some(username), names.of_username(row)),
+            (email, names.of("email")),
+        ]
+        .into_iter()
+        .find_map(|(key, column)| Some((*self.lines.get(&key?)?, column)));
+        if let Some((line, column)) = known {
+            return Some(LineFault::of_cell(
+                row.line,
+                column,
+                Flaw::new("repeated_in_file", format!("line {line} has the same")),
+            ));
+        }
+        self.lines.insert(username, row.line);
+        if let Some(email) = email {
+            self.lines.insert(email, row.line);
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn rows(text: &str, format: Format) -> (usize, usize) {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        let upload = Upload::new(file, format);
+        // One after the other: they share the place in the file.
+        let counted = upload.look().unwrap().rows;
+        let mut chunks = Chunks::of(&upload).unwrap();
+        let read = std::iter::from_fn(|| chunks.advance().unwrap()).map(|chunk| chunk.read);
+        (counted, read.sum())
+    }
+
+    /// What is counted beforehand is what is read: spreadsheets leave empty records behind.
+    #[test]
+    fn blank_records_do_not_count() {
+        let csv = "email,floor\na@x.yz,1\n,\n\n\" \",\nb@x.yz,2\nnobody\n,\n";
+        assert_eq!(rows(csv, Format::Csv), (3, 3));
+        assert_eq!(rows("email\n\n\n", Format::Csv), (0, 0));
+        let list = ",;\na@x.yz,,\n\n b@x.yz nobody;\n";
+        assert_eq!(rows(list, Format::Addresses), (3, 3));
+    }
+}

@@ -1,0 +1,149 @@
+//! `enlist users import` in the hands of a person: interrupted, and on a terminal.
+
+use std::{
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use diesel::{PgConnection, connection::SimpleConnection};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::app::TestApp;
+
+const ENLIST: &str = env!("CARGO_BIN_EXE_enlist");
+
+fn file(folder: &Path, rows: usize) {
+    let lines: String = (0..rows)
+        .map(|number| format!("user{number}@example.com\n"))
+        .collect();
+    std::fs::write(folder.join("users.csv"), format!("email\n{lines}")).unwrap();
+}
+
+fn start(app: &TestApp, folder: &Path, args: &[&str]) -> Child {
+    Command::new(ENLIST)
+        .current_dir(folder)
+        .env("DATABASE_URL", &app.db.url)
+        .args(["users", "import", "users.csv"])
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn said(output: &Output) -> (String, String) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (text(&output.stdout), text(&output.stderr))
+}
+
+/// Somebody who makes whoever wants this user's name wait.
+fn holder(app: &TestApp, username: &str) -> PgConnection {
+    let mut connection = app.db.connect();
+    connection
+        .batch_execute(&format!(
+            "BEGIN; INSERT INTO users (id, username, first_name, last_name, display_name, enabled, source, \
+             attributes, created_at, updated_at) VALUES (gen_random_uuid(), '{username}', '', '', 'X', true, \
+             'local', '{{}}', now(), now())"
+        ))
+        .unwrap();
+    connection
+}
+
+/// Waits until the import waits for somebody.
+async fn is_held(app: &TestApp) {
+    let begun = Instant::now();
+    while app.db.number(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+    ) == 0
+    {
+        assert!(begun.elapsed() < Duration::from_secs(20), "it never waited");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn an_interrupted_import_says_what_is_there() {
+    for (args, stored, expected) in [
+        (
+            &[][..],
+            1_000,
+            "1000 created, 0 updated, 0 skipped, 0 failed.",
+        ),
+        (&["--atomic"], 0, ""),
+    ] {
+        let app = TestApp::start().await;
+        let folder = tempfile::tempdir().unwrap();
+        file(folder.path(), 2_500);
+        let mut other = holder(&app, "user700@example.com");
+        let import = start(&app, folder.path(), args);
+        is_held(&app).await;
+        let pid = Pid::from_child(&import);
+        kill_process(pid, Signal::INT).unwrap();
+        // It hears of it while it waits, and stores what it is at.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        other.batch_execute("ROLLBACK").unwrap();
+        let output = import.wait_with_output().unwrap();
+        let (out, err) = said(&output);
+        assert_eq!(output.status.code(), Some(1), "{out}{err}");
+        assert_eq!(out.trim(), expected, "{err}");
+        assert!(err.contains("enlist: stopped"), "{err}");
+        assert_eq!(app.count("users"), stored);
+        if stored == 0 {
+            assert!(err.contains("nothing was stored"), "{err}");
+            continue;
+        }
+        assert!(err.contains("--on-conflict skip"), "{err}");
+        let output = start(&app, folder.path(), &["--on-conflict", "skip"])
+            .wait_with_output()
+            .unwrap();
+        let (out, _) = said(&output);
+        assert!(
+            out.contains("1500 created, 0 updated, 1000 skipped"),
+            "{out}"
+        );
+    }
+}
+
+/// A bar that fits, keeps its length, and is gone before anything else is said.
+#[tokio::test]
+async fn a_terminal_of_any_width_shows_a_bar() {
+    let app = TestApp::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    file(folder.path(), 3_000);
+    for columns in [80, 40, 20] {
+        let command = format!(
+            "stty cols {columns} rows 24; exec '{ENLIST}' users import users.csv --on-conflict skip"
+        );
+        let output = Command::new("script")
+            .current_dir(folder.path())
+            .env("DATABASE_URL", &app.db.url)
+            .env("TERM", "xterm")
+            .args(["-qefc", &command, "/dev/null"])
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let (shown, _) = said(&output);
+        assert!(output.status.success(), "{shown}");
+        let (bar, rest) = shown.rsplit_once("\x1b[2K").unwrap();
+        assert!(
+            rest.ends_with("0 failed.\r\n") && !rest.contains('░'),
+            "{rest:?}"
+        );
+        let frames: Vec<&str> = bar
+            .split(['\r', '\n'])
+            .map(|frame| frame.trim_start_matches("\x1b[2K"))
+            .filter(|frame| !frame.is_empty())
+            .collect();
+        for frame in &frames {
+            assert!(frame.chars().count() <= columns, "{columns}: {frame:?}");
+            assert!(frame.contains("/3000"), "{frame:?}");
+        }
+        let slash = |frame: &str| frame.chars().position(|c| c == '/');
+        assert!(
+            frames.iter().all(|frame| slash(frame) == slash(frames[0])),
+            "{frames:?}"
+        );
+    }
+}
