@@ -4,7 +4,10 @@ use enlist::access::Role;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::app::{Answer, TestApp, api_key};
+use crate::support::{
+    app::{Answer, TestApp, api_key},
+    log,
+};
 
 /// One user with a password, and an invitation: the user's id, the invitation's, and its PIN or token.
 pub struct Guest {
@@ -707,4 +710,70 @@ async fn a_name_is_a_username_before_it_is_an_address() {
     assert_eq!(answer.json["user"]["id"], eve.user, "{}", answer.text);
     let answer = enroll(&app, ask("BO\u{301}B", &bob.pin, "2")).await;
     assert_eq!(answer.json["user"]["id"], bob.user, "{}", answer.text);
+}
+
+#[tokio::test]
+async fn nothing_that_was_shown_stands_in_the_log() {
+    log::capture();
+    let app = TestApp::start().await;
+    app.set_default("confirmation", json!({"enabled": true}))
+        .await;
+    let password = "a password that nobody else has";
+    let pin = guest(&app, "logged-pin", json!({})).await;
+    let both = app
+        .user(json!({"email": "logged-both@example.com", "password": password}))
+        .await;
+    let both = invite(&app, &both, json!({"method": "pin_and_password"})).await;
+    let qr = guest(&app, "logged-qr", json!({"method": "qr"})).await;
+    let token = token(&qr.invitation);
+    let forged = format!("{token}x");
+    for (proof, status) in [
+        (
+            json!({"username": "logged-pin@example.com", "pin": "wrong-logged-pin"}),
+            401,
+        ),
+        (
+            json!({"username": "logged-pin@example.com", "pin": pin.pin}),
+            201,
+        ),
+        (
+            json!({"username": "logged-both@example.com", "pin": both.pin, "password": "wrong-logged-password"}),
+            401,
+        ),
+        (
+            json!({"username": "logged-both@example.com", "pin": both.pin, "password": password}),
+            201,
+        ),
+        (json!({"username": "logged-nobody", "pin": both.pin}), 401),
+        (json!({"token": forged}), 401),
+        (json!({"token": token}), 201),
+        (
+            json!({"token": token, "username": "logged-name", "pin": ["logged-array"]}),
+            422,
+        ),
+    ] {
+        let mut body = proof;
+        body["device"] = device(&format!("S{}", body.to_string().len()));
+        let answer = enroll(&app, body).await;
+        assert_eq!(answer.status, status, "{}", answer.text);
+    }
+    app.worker.deliver_due().await.unwrap();
+    let logged = log::captured();
+    assert!(
+        logged.matches("a device was enrolled").count() >= 3,
+        "{logged}"
+    );
+    assert!(logged.contains("invalid_credentials"));
+    for secret in [
+        &pin.pin,
+        &both.pin,
+        password,
+        &token,
+        "wrong-logged",
+        "logged-nobody",
+        "logged-array",
+        "logged-pin@",
+    ] {
+        assert!(!logged.contains(secret), "{secret} in {logged}");
+    }
 }

@@ -1,10 +1,6 @@
 //! `/enroll`: the page that invitations lead to, and what their QR codes say.
 
-use std::{
-    collections::BTreeSet,
-    io::Cursor,
-    sync::{Arc, Mutex},
-};
+use std::{collections::BTreeSet, io::Cursor, sync::Mutex};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::Duration;
@@ -18,7 +14,10 @@ use scraper::{Html, Selector};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::app::{Answer, KEYS, Setup, TestApp};
+use crate::support::{
+    app::{Answer, KEYS, Setup, TestApp},
+    log,
+};
 
 const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) \
                       Version/18.5 Mobile/15E148 Safari/604.1";
@@ -663,28 +662,9 @@ fn pngs(mail: &ParsedMail<'_>) -> Vec<Vec<u8>> {
         .collect()
 }
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test(flavor = "current_thread")]
 async fn logs_hold_the_pattern_and_never_the_token() {
-    let log = Log::default();
-    let writer = log.clone();
-    tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(move || writer.clone())
-        .init();
+    log::capture();
     let app = TestApp::start().await;
     let ids = app.users(2).await;
     let (id, token) = invited(&app, &ids[0], json!({})).await;
@@ -702,7 +682,7 @@ async fn logs_hold_the_pattern_and_never_the_token() {
     app.db.close();
     open(&app, &format!("/enroll/{other}"), IPHONE).await;
     app.db.reopen();
-    let written = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let written = log::captured();
     let ours: Vec<&str> = written
         .lines()
         // The test's own client says what it does, too.
