@@ -254,6 +254,8 @@ pub struct Config {
     /// Sign-ins and public enrollments a second for each address; ten times as many at once.
     pub limit_secrets: NonZeroU32,
     pub mail_connections: usize,
+    /// Messages a second over all instances.
+    pub mail_rate: Option<NonZeroU32>,
 }
 
 /// One setting that is wrong.
@@ -374,13 +376,14 @@ impl ServeArgs {
             number(&self.limit_key).map_err(|problem| keep("ENLIST_LIMIT_KEY", problem));
         let limit_secrets =
             number(&self.limit_secrets).map_err(|problem| keep("ENLIST_LIMIT_SECRETS", problem));
-        for (variable, text) in [
-            ("ENLIST_LIMIT_CLIENT", Some(&self.limit_client)),
-            ("ENLIST_MAIL_RATE", self.mail_rate.as_ref()),
-        ] {
-            if let Some(Err(problem)) = text.map(|text| number(text)) {
-                keep(variable, problem);
-            }
+        let mail_rate = self
+            .mail_rate
+            .as_deref()
+            .map(number)
+            .transpose()
+            .map_err(|problem| keep("ENLIST_MAIL_RATE", problem));
+        if let Err(problem) = number(&self.limit_client) {
+            keep("ENLIST_LIMIT_CLIENT", problem);
         }
 
         match (
@@ -398,6 +401,7 @@ impl ServeArgs {
             limit_key,
             limit_secrets,
             mail_connections,
+            mail_rate,
         ) {
             (
                 Ok(database_url),
@@ -414,6 +418,7 @@ impl ServeArgs {
                 Ok(limit_key),
                 Ok(limit_secrets),
                 Ok(mail_connections),
+                Ok(mail_rate),
             ) if wrong.is_empty() => Ok(Config {
                 database_url: database_url.into(),
                 role: self.role,
@@ -433,6 +438,7 @@ impl ServeArgs {
                 limit_key,
                 limit_secrets,
                 mail_connections: mail_connections.get().min(256) as usize,
+                mail_rate,
             }),
             _ => Err(ConfigErrors(wrong)),
         }

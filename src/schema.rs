@@ -141,6 +141,14 @@ diesel::table! {
         pin_locked_until -> Nullable<Timestamptz>,
         registration_id -> Nullable<Uuid>,
         pin_tries -> Int4,
+        resent_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    mail_allowance (only_row) {
+        only_row -> Bool,
+        taken_till -> Timestamptz,
     }
 }
 
@@ -159,6 +167,7 @@ diesel::table! {
         enhanced_status -> Nullable<Text>,
         reason -> Nullable<Text>,
         enrollment_id -> Nullable<Uuid>,
+        canceled -> Bool,
     }
 }
 
@@ -275,6 +284,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     idempotency_keys,
     idempotency_leases,
     invitations,
+    mail_allowance,
     messages,
     pin_requests,
     secret_keys,

@@ -5,7 +5,7 @@ use std::{net::TcpListener, sync::Arc, time::Duration};
 use actix_web::{HttpServer, dev::ServerHandle, web};
 use anyhow::{Context, bail};
 use lettre::transport::smtp::extension::ClientId;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::{
     sync::{Notify, Semaphore, watch},
     task::JoinHandle,
@@ -23,7 +23,7 @@ use crate::{
     invitations::{self, letter::Writer},
     limits::Limits,
     mail::smtp::{SmtpLimits, SmtpPool},
-    outbox::worker::Worker,
+    outbox::{listen::Listener, worker::Worker},
     secrets::keys::KeyRing,
     settings::cache::Registrations,
     users::password::Hasher,
@@ -35,8 +35,10 @@ const SHUTDOWN_TIMEOUT: u64 = 30;
 const UPLOADS: usize = 8;
 /// Imports that may be under way at once.
 const IMPORTS: usize = 2;
-/// Answers whose day is over are forgotten this often.
-const TIDY_EVERY: Duration = Duration::from_secs(600);
+/// Invitations whose time is over are marked this often.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// What nobody asks for any more is forgotten every so many times.
+const FORGET_EVERY: u32 = 10;
 
 /// The service, built and listening, not yet running.
 pub struct App {
@@ -44,6 +46,8 @@ pub struct App {
     port: u16,
     role: InstanceRole,
     worker: Worker,
+    /// For those that need a connection of their own.
+    database_url: SecretString,
     stop: watch::Sender<bool>,
 }
 
@@ -110,6 +114,7 @@ impl App {
             public_url,
         )?);
         let bell = Arc::new(Notify::new());
+        let stop = watch::Sender::new(false);
         let worker = Worker {
             db: db.clone(),
             clock: clock.clone(),
@@ -122,6 +127,7 @@ impl App {
                 SmtpLimits::default(),
             )?),
             connections: config.mail_connections,
+            rate: config.mail_rate,
             registrations: registrations.clone(),
             bell: Arc::clone(&bell),
         };
@@ -159,7 +165,8 @@ impl App {
             port,
             role: config.role,
             worker,
-            stop: watch::Sender::new(false),
+            database_url: config.database_url,
+            stop,
         })
     }
 
@@ -189,6 +196,11 @@ impl App {
         let tidy = tokio::spawn(tidy(self.worker.db.clone(), self.worker.clock.clone()));
         let handle = self.server.handle();
         let (delivers, stopped) = (self.role != InstanceRole::Api, self.stop.subscribe());
+        let listener = delivers.then(|| {
+            let url = self.database_url.expose_secret().to_owned();
+            Listener::start(url, Arc::clone(&self.worker.bell))
+        });
+        let _listener = listener.transpose().context("no thread to listen on")?;
         let delivery: JoinHandle<()> = tokio::spawn(async move {
             if delivers {
                 self.worker.run(stopped).await;
@@ -313,9 +325,18 @@ pub async fn check_keys(db: &Db, keys: &KeyRing, clock: &Clock) -> anyhow::Resul
     Ok(())
 }
 
+/// Keeps what is looked through small: answers do not depend on it.
 async fn tidy(db: Db, clock: Clock) {
+    let mut rounds: u32 = 0;
     loop {
-        tokio::time::sleep(TIDY_EVERY).await;
+        tokio::time::sleep(SWEEP_EVERY).await;
+        if let Err(error) = sweep(&db, &clock).await {
+            tracing::warn!(%error, "invitations that are over cannot be marked");
+        }
+        rounds = rounds.wrapping_add(1);
+        if !rounds.is_multiple_of(FORGET_EVERY) {
+            continue;
+        }
         let now = clock.now();
         let done: Result<usize, DbError> = db
             .transaction(move |connection| {
@@ -328,4 +349,17 @@ async fn tidy(db: Db, clock: Clock) {
             tracing::warn!(%error, "old idempotency keys, tries and requests cannot be forgotten");
         }
     }
+}
+
+/// Marks all invitations whose time is over, a bounded number in each transaction.
+///
+/// # Errors
+/// When the database is away.
+pub async fn sweep(db: &Db, clock: &Clock) -> Result<(), DbError> {
+    let now = clock.now();
+    while db
+        .transaction(move |connection| invitations::ending::sweep(connection, now))
+        .await?
+    {}
+    Ok(())
 }

@@ -45,22 +45,61 @@ impl<T: Deserr<Faults> + 'static, const LIMIT: usize> FromRequest for Body<T, LI
         let payload = payload.take();
         Box::pin(async move {
             headers_fit?;
-            let bytes = tokio::time::timeout(BODY_TIME, read(payload, LIMIT))
-                .await
-                .map_err(|_| {
-                    ApiError::new(408, "request_timeout", "The body did not arrive in time.")
-                })??;
-            let value: Value = serde_json::from_slice(&bytes).map_err(|error| {
-                ApiError::new(
-                    400,
-                    "malformed_json",
-                    format!("The body is not JSON: {error}."),
-                )
-            })?;
-            let value = wire::parse(value)?;
+            let bytes = arrived(payload, LIMIT).await?;
+            let value = parsed(&bytes)?;
             Ok(Self { value, bytes })
         })
     }
+}
+
+/// A JSON body that may be left out altogether: then it is what `{}` would be.
+pub struct OptionalBody<T> {
+    /// The parsed body.
+    pub value: T,
+    /// The body as it was sent.
+    pub bytes: Bytes,
+}
+
+impl<T: Deserr<Faults> + Default + 'static> FromRequest for OptionalBody<T> {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let headers_fit = check_headers(request.headers(), SMALL);
+        let payload = payload.take();
+        Box::pin(async move {
+            let bytes = arrived(payload, SMALL).await?;
+            if bytes.is_empty() {
+                return Ok(Self {
+                    value: T::default(),
+                    bytes,
+                });
+            }
+            headers_fit?;
+            Ok(Self {
+                value: parsed(&bytes)?,
+                bytes,
+            })
+        })
+    }
+}
+
+/// The whole body, within its time.
+async fn arrived(payload: Payload, limit: usize) -> Result<Bytes, ApiError> {
+    tokio::time::timeout(BODY_TIME, read(payload, limit))
+        .await
+        .map_err(|_| ApiError::new(408, "request_timeout", "The body did not arrive in time."))?
+}
+
+fn parsed<T: Deserr<Faults>>(bytes: &[u8]) -> Result<T, ApiError> {
+    let value: Value = serde_json::from_slice(bytes).map_err(|error| {
+        ApiError::new(
+            400,
+            "malformed_json",
+            format!("The body is not JSON: {error}."),
+        )
+    })?;
+    Ok(wire::parse(value)?)
 }
 
 fn check_headers(headers: &HeaderMap, limit: usize) -> Result<(), ApiError> {

@@ -312,6 +312,55 @@ impl Selection {
     }
 }
 
+/// The body of `POST /invitations/{id}/resend`.
+#[derive(Debug, Default, Deserr, ToSchema)]
+#[deserr(error = Faults, deny_unknown_fields)]
+pub struct ResendRequest {
+    /// Mail a new PIN or QR code; the old one dies. A PIN whose life is over, or whose tries are used up,
+    /// is renewed in any case.
+    #[deserr(default)]
+    #[schema(default = false)]
+    pub new_pin: bool,
+}
+
+/// A body without anything in it.
+#[derive(Debug, Default, Deserr, ToSchema)]
+#[deserr(error = Faults, deny_unknown_fields)]
+pub struct NoOptions {}
+
+/// The body of `POST /invitations/resend`.
+#[derive(Debug, Deserr, ToSchema)]
+#[deserr(error = Faults, deny_unknown_fields)]
+pub struct ResendManyRequest {
+    /// These users' pending invitations.
+    #[schema(value_type = Option<Vec<Uuid>>, max_items = 100_000)]
+    #[deserr(default)]
+    pub user_ids: Option<Ids>,
+    /// Those of the members of these groups.
+    #[schema(value_type = Option<Vec<Uuid>>, max_items = 100_000)]
+    #[deserr(default)]
+    pub group_ids: Option<Ids>,
+    /// Those of all who match; `{}` matches every user.
+    #[deserr(default)]
+    pub filter: Option<UserFilter>,
+    /// Mail a new PIN or QR code; the old one dies.
+    #[deserr(default)]
+    #[schema(default = false)]
+    pub new_pin: bool,
+}
+
+impl ResendManyRequest {
+    /// Whose, and whether with a new PIN.
+    pub fn into_parts(self) -> (Selection, bool) {
+        let selection = Selection {
+            user_ids: self.user_ids,
+            group_ids: self.group_ids,
+            filter: self.filter,
+        };
+        (selection, self.new_pin)
+    }
+}
+
 /// What the administrator says instead of the recipients' settings.
 #[derive(Debug)]
 pub struct Overrides {

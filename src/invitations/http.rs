@@ -12,6 +12,7 @@ use super::{
         Invitation, ListQuery, Method, PreviewRequest, ResultsQuery, Selection, SendRequest,
         State as InvitationState,
     },
+    lifecycle_http,
     pins::{self, LivePin, Pins, PinsError},
     preview::{self, Asked, Preview, PreviewError, Sample},
     queries::{self, Batch, Derivation},
@@ -37,7 +38,9 @@ pub fn routes(config: &mut impl Register) {
     config
         .service(preview_invitations)
         .service(send_invitations)
-        .service(show_pins)
+        .service(show_pins);
+    lifecycle_http::routes(config);
+    config
         .service(list_invitations)
         .service(get_invitation)
         .service(get_invitation_pin)
@@ -73,7 +76,7 @@ pub fn from_selection(error: SelectionError) -> ApiError {
 }
 
 /// Refuses a selection that selects nobody, or everybody by mistake.
-fn check(selection: &Selection) -> Result<(), ApiError> {
+pub(super) fn check(selection: &Selection) -> Result<(), ApiError> {
     if selection.is_empty() {
         return Err(from_selection(SelectionError::Empty));
     }

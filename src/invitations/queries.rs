@@ -401,7 +401,7 @@ string_enum! {
 }
 
 /// How many of a batch's recipients are where.
-#[derive(Debug, Default, Serialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct BatchCounts {
     pub recipients: i64,
     pub skipped: i64,
@@ -415,7 +415,7 @@ pub struct BatchCounts {
 }
 
 /// A batch, as the API shows one.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Batch {
     pub id: Uuid,
     pub state: BatchState,

@@ -200,6 +200,35 @@ pub fn people(
     Ok(people)
 }
 
+/// The ids of everybody who is selected, sorted.
+///
+/// # Errors
+/// An empty selection, unknown ids with their pointers, more users than are taken at once, or the database.
+pub fn user_ids(
+    connection: &mut PgConnection,
+    selection: &Selection,
+    now: DateTime<Utc>,
+) -> Result<Vec<Uuid>, SelectionError> {
+    let predicate = predicate(selection, now).ok_or(SelectionError::Empty)?;
+    check_groups(connection, selection)?;
+    let most = i64::try_from(MOST_RECIPIENTS).unwrap_or(i64::MAX);
+    let ids: Vec<Uuid> = users::table
+        .filter(predicate)
+        .order(users::id)
+        .select(users::id)
+        .limit(most.saturating_add(1))
+        .load(connection)?;
+    if ids.len() > MOST_RECIPIENTS {
+        return Err(SelectionError::TooMany);
+    }
+    let mut named = Named::of(selection);
+    for id in &ids {
+        named.mark(*id);
+    }
+    named.all_found()?;
+    Ok(ids)
+}
+
 /// The users that a selection names by their ids, sorted, to see whether each of them is there.
 struct Named(Vec<Wanted>);
 

@@ -3,23 +3,20 @@
 use std::io::Write;
 
 use chrono::{DateTime, Utc};
-use diesel::{
-    connection::SimpleConnection,
-    prelude::*,
-    sql_types::{Array, Text, Timestamptz},
-};
+use diesel::{connection::SimpleConnection, prelude::*};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    domain::{Delivery, Overrides, Selection},
+    domain::{Delivery, Overrides, Selection, State},
+    ending,
     plan::{Decision, Notice, Plan, SkipReason},
     selection::{self, SelectionError},
 };
 use crate::{
     clock::Clock,
-    db::{CUSTOM_PLAN, DbError},
+    db::{CUSTOM_PLAN, WAKE_WORKERS},
     mail::catalogue::Lang,
     schema::{batch_skips, batches, invitations, messages},
     secrets::keys::Key,
@@ -137,10 +134,10 @@ pub fn send(
         }
     }
 
-    end_pending(
+    ending::end_pending(
         connection,
         invited.iter().map(|invited| invited.user),
-        "superseded",
+        State::Superseded,
         now,
     )?;
     diesel::insert_into(batches::table)
@@ -181,41 +178,6 @@ pub fn send(
 /// At most 100,000, so it always fits.
 fn count(number: usize) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
-}
-
-/// Ends the pending invitations of these users, as `state`; one whose time is over has expired
-/// instead. Their messages that are still to be sent are not.
-///
-/// # Errors
-/// When the database is away.
-pub fn end_pending(
-    connection: &mut PgConnection,
-    users: impl Iterator<Item = Uuid>,
-    state: &str,
-    now: DateTime<Utc>,
-) -> Result<(), DbError> {
-    // Messages that a worker holds at this moment are skipped instead of waited for: whoever claims
-    // one later sees that its invitation has ended. The states are named by what they are not, so that
-    // the planner takes the index by invitation and not that of the due messages, which is full of
-    // dead entries after a large batch: 10,000 recipients took 4 s with it and take 0.2 s without.
-    diesel::sql_query(
-        "WITH ended AS (
-            UPDATE invitations
-            SET state = CASE WHEN expires_at <= $3 THEN 'expired' ELSE $2 END, ended_at = least(expires_at, $3)
-            WHERE state = 'pending' AND user_id = ANY ($1)
-            RETURNING id
-        ), unsent AS (
-            SELECT m.id FROM messages m JOIN ended e ON e.id = m.invitation_id
-            WHERE m.state NOT IN ('sending', 'accepted', 'bounced', 'failed', 'suppressed')
-            FOR UPDATE OF m SKIP LOCKED
-        )
-        UPDATE messages m SET state = 'suppressed', reason = $2 FROM unsent WHERE m.id = unsent.id",
-    )
-    .bind::<Array<diesel::sql_types::Uuid>, _>(users.collect::<Vec<_>>())
-    .bind::<Text, _>(state)
-    .bind::<Timestamptz, _>(now)
-    .execute(connection)?;
-    Ok(())
 }
 
 /// Text rows for COPY: ids, numbers and our own words only, so there is nothing to escape.
@@ -301,7 +263,7 @@ fn copy_messages(
             },
         )
         .execute(connection)?;
-    Ok(())
+    connection.batch_execute(WAKE_WORKERS)
 }
 
 fn copy_skips(

@@ -307,6 +307,21 @@ pub struct Failure {
     /// Whether the final dot may have reached the server and its answer is not known: the message
     /// may have been taken, and a further try may deliver it twice (RFC 1047).
     pub handed_over: bool,
+    /// What it says of the server, whatever the message was.
+    pub server: ServerState,
+}
+
+/// What a failure says of the server as such.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerState {
+    /// Nothing: it was about this message.
+    Fine,
+    /// It asks for fewer messages: an enhanced status of 4.7.z, security or policy (RFC 3463, section 3.8).
+    WantsLess,
+    /// It closes its service for now: 421 (RFC 5321, section 3.8).
+    Closing,
+    /// It cannot be reached, or does not let us in.
+    Away,
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -692,11 +707,25 @@ impl Inner {
             Stage::Connect => format!("{stage} {}:{}: {text}", self.url.host(), self.url.port),
             _ => format!("{stage}: {text}"),
         };
+        let is_connecting = matches!(
+            stage,
+            Stage::Connect | Stage::Tls | Stage::Hello | Stage::StartTls | Stage::Auth
+        );
+        let wants_less = enhanced_status
+            .as_deref()
+            .is_some_and(|status| status.starts_with("4.7."));
+        let server = match code {
+            _ if is_connecting => ServerState::Away,
+            Some(421) => ServerState::Closing,
+            _ if wants_less => ServerState::WantsLess,
+            _ => ServerState::Fine,
+        };
         Failure {
             code,
             enhanced_status,
             reason: one_line(&self.hide_credentials(reason)),
             handed_over,
+            server,
         }
     }
 

@@ -1,5 +1,9 @@
 //! The queue of messages: committed with what they are about, sent by any instance.
 
+pub mod allowance;
+pub mod attempt;
 pub mod backoff;
+pub mod listen;
+pub mod pace;
 pub mod queries;
 pub mod worker;

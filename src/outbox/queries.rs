@@ -33,6 +33,19 @@ pub struct Claimed {
     pub about: About,
 }
 
+impl Claimed {
+    /// The counter that its secrets are derived with, if it has any.
+    pub fn counter(&self) -> Option<i32> {
+        match &self.about {
+            About::Invitation(invited) => Some(invited.counter),
+            About::Enrollment(_) => None,
+        }
+    }
+}
+
+/// The state of a message's invitation, as a worker sees it, once its batch was canceled.
+pub const CANCELED: &str = "canceled";
+
 /// What a message is about.
 #[derive(Debug, Clone)]
 pub enum About {
@@ -44,6 +57,9 @@ pub enum About {
 #[derive(Debug, Clone)]
 pub struct Invited {
     pub invitation_id: Uuid,
+    /// The batch that the message is part of.
+    pub batch_id: Option<Uuid>,
+    /// As it is stored, or [`CANCELED`].
     pub state: String,
     pub method: String,
     pub key_id: String,
@@ -98,6 +114,8 @@ struct Row {
 struct InvitationRow {
     #[diesel(sql_type = Nullable<SqlUuid>)]
     invitation_id: Option<Uuid>,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    batch_id: Option<Uuid>,
     #[diesel(sql_type = Nullable<Text>)]
     invitation_state: Option<String>,
     #[diesel(sql_type = Nullable<Text>)]
@@ -161,6 +179,7 @@ impl InvitationRow {
     fn about(self) -> Option<About> {
         Some(About::Invitation(Invited {
             invitation_id: self.invitation_id?,
+            batch_id: self.batch_id,
             state: self.invitation_state?,
             method: self.method?,
             key_id: self.key_id?,
@@ -213,11 +232,11 @@ pub fn claim(
             UPDATE messages m
             SET state = 'sending', attempts = m.attempts + 1, due_at = $2, last_attempt_at = $1
             FROM due WHERE m.id = due.id
-            RETURNING m.id, m.attempts, m.created_at, m.invitation_id, m.enrollment_id
+            RETURNING m.id, m.attempts, m.created_at, m.invitation_id, m.enrollment_id, m.batch_id, m.canceled
         )
         SELECT c.id, c.attempts, c.created_at AS queued_at,
             u.display_name, u.username, u.email, u.time_zone, coalesce(i.locale, u.locale) AS locale,
-            i.id AS invitation_id, i.state AS invitation_state, i.method, i.key_id, i.counter, i.pin_length,
+            i.id AS invitation_id, c.batch_id, CASE WHEN c.canceled THEN 'canceled' ELSE i.state END AS invitation_state, i.method, i.key_id, i.counter, i.pin_length,
             i.pin_lifetime_days, i.pin_issued_at, i.expires_at, b.note, i.registration_id,
             e.id AS enrollment_id, e.enrolled_at, e.ownership, d.platform, d.model,
             coalesce(d.serial_number, d.device_id) AS number
@@ -253,6 +272,14 @@ pub fn claim(
     Ok(claimed)
 }
 
+/// Locks the messages of `$1` in the order of their ids, so that two that hold several of them wait for each other
+/// and not for ever.
+macro_rules! locked {
+    () => {
+        "locked AS (SELECT id FROM messages WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE)"
+    };
+}
+
 #[derive(QueryableByName)]
 struct Kept {
     #[diesel(sql_type = SqlUuid)]
@@ -262,7 +289,7 @@ struct Kept {
 }
 
 /// Keeps messages that are still being worked on. Gives those that are still ours, each with the
-/// state that its invitation has now, if it is about one.
+/// state that its invitation has now (or [`CANCELED`]), if it is about one.
 ///
 /// # Errors
 /// When the database is away.
@@ -272,12 +299,15 @@ pub fn renew(
     lease_until: DateTime<Utc>,
 ) -> Result<HashMap<Uuid, Option<String>>, DbError> {
     let (ids, attempts): (Vec<Uuid>, Vec<i32>) = held.iter().copied().unzip();
-    let kept: Vec<Kept> = diesel::sql_query(
-        "UPDATE messages m SET due_at = $3
-         FROM unnest($1, $2) AS h(id, attempts)
+    let kept: Vec<Kept> = diesel::sql_query(concat!(
+        "WITH ",
+        locked!(),
+        " UPDATE messages m SET due_at = $3
+         FROM unnest($1, $2) AS h(id, attempts) JOIN locked l ON l.id = h.id
          WHERE m.id = h.id AND m.attempts = h.attempts AND m.state = 'sending'
-         RETURNING m.id, (SELECT i.state FROM invitations i WHERE i.id = m.invitation_id AND m.kind <> 'confirmation') AS state",
-    )
+         RETURNING m.id, CASE WHEN m.canceled THEN 'canceled' ELSE
+            (SELECT i.state FROM invitations i WHERE i.id = m.invitation_id AND m.kind <> 'confirmation') END AS state"
+    ))
     .bind::<Array<SqlUuid>, _>(ids)
     .bind::<Array<Int4>, _>(attempts)
     .bind::<Timestamptz, _>(lease_until)
@@ -285,7 +315,8 @@ pub fn renew(
     Ok(kept.into_iter().map(|kept| (kept.id, kept.state)).collect())
 }
 
-/// Gives back messages that were claimed and never tried: the try does not count.
+/// Gives back messages that were claimed and never tried: the try does not count. Of a batch that was canceled
+/// meanwhile they are not sent at all.
 ///
 /// # Errors
 /// When the database is away.
@@ -295,13 +326,25 @@ pub fn give_back(
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
     let (ids, attempts): (Vec<Uuid>, Vec<i32>) = held.iter().copied().unzip();
-    diesel::sql_query(
-        "UPDATE messages m
-         SET due_at = $3, attempts = m.attempts - 1,
-             state = CASE WHEN m.attempts > 1 THEN 'deferred' ELSE 'queued' END
-         FROM unnest($1, $2) AS h(id, attempts)
-         WHERE m.id = h.id AND m.attempts = h.attempts AND m.state = 'sending'",
-    )
+    diesel::sql_query(concat!(
+        "WITH ",
+        locked!(),
+        ", given AS (
+            UPDATE messages m
+            SET due_at = $3, attempts = m.attempts - 1,
+                state = CASE WHEN m.canceled THEN 'suppressed' WHEN m.attempts > 1 THEN 'deferred' ELSE 'queued' END,
+                reason = CASE WHEN m.canceled THEN 'canceled' ELSE m.reason END
+            FROM unnest($1, $2) AS h(id, attempts) JOIN locked l ON l.id = h.id
+            WHERE m.id = h.id AND m.attempts = h.attempts AND m.state = 'sending'
+            RETURNING m.invitation_id, m.canceled
+        ), ended AS (
+            SELECT i.id FROM invitations i
+            WHERE i.state = 'pending' AND i.id IN (SELECT invitation_id FROM given WHERE canceled)
+            ORDER BY i.id FOR NO KEY UPDATE
+        )
+        UPDATE invitations i SET state = 'revoked', ended_at = $3
+        FROM ended WHERE i.id = ended.id AND i.state = 'pending'"
+    ))
     .bind::<Array<SqlUuid>, _>(ids)
     .bind::<Array<Int4>, _>(attempts)
     .bind::<Timestamptz, _>(now)
@@ -323,35 +366,61 @@ pub struct Settled {
     pub reason: Option<String>,
     /// When a server had, or may have had, the whole message: the PIN's life begins.
     pub handed_over_at: Option<DateTime<Utc>>,
+    /// The counter of the secrets in it: the life of another PIN does not begin with this mail.
+    pub counter: Option<i32>,
 }
 
-/// Writes how tries ended, many at once. A result of somebody whose lease had ended is not taken. A
-/// PIN whose life was over before anybody accepted its mail begins a new one: dead PINs are not sent.
+/// Writes how tries ended, many at once. A result of somebody whose lease had ended is not taken.
+///
+/// A PIN whose life was over before anybody accepted its mail begins a new one: dead PINs are not sent. What no
+/// server accepted of a batch that was canceled while it was being sent is not tried again, and its invitation is
+/// revoked.
 ///
 /// # Errors
 /// When the database is away.
-pub fn settle(connection: &mut PgConnection, results: &[Settled]) -> Result<(), DbError> {
-    diesel::sql_query(
+pub fn settle(
+    connection: &mut PgConnection,
+    results: &[Settled],
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    diesel::sql_query(concat!(
         "WITH result AS (
-            SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8)
-                AS r(id, attempts, state, due_at, smtp_code, enhanced_status, reason, handed_over_at)
-        ), settled AS (
+            SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                AS r(id, attempts, state, due_at, smtp_code, enhanced_status, reason, handed_over_at, counter)
+        ), ",
+        locked!(),
+        ", settled AS (
             UPDATE messages m
-            SET state = r.state, due_at = r.due_at, smtp_code = r.smtp_code,
-                enhanced_status = r.enhanced_status, reason = r.reason
-            FROM result r
+            SET state = CASE WHEN m.canceled AND r.state = 'deferred' THEN 'suppressed' ELSE r.state END,
+                due_at = r.due_at, smtp_code = r.smtp_code, enhanced_status = r.enhanced_status,
+                reason = CASE WHEN m.canceled AND r.state = 'deferred' THEN 'canceled' ELSE r.reason END
+            FROM result r JOIN locked l ON l.id = r.id
             WHERE m.id = r.id AND m.attempts = r.attempts AND m.state = 'sending'
-            RETURNING m.invitation_id, m.kind, r.handed_over_at, r.state
+            RETURNING m.invitation_id, m.kind, m.state, m.canceled, r.handed_over_at, r.counter
+        ), about AS (
+            SELECT invitation_id, max(counter) AS counter, min(handed_over_at) AS handed_over_at,
+                max(handed_over_at) FILTER (WHERE state = 'accepted') AS accepted_at,
+                bool_or(canceled AND state <> 'accepted') AS canceled
+            FROM settled WHERE kind <> 'confirmation' AND (canceled OR handed_over_at IS NOT NULL)
+            GROUP BY invitation_id
+        ), held AS (
+            SELECT i.id FROM invitations i WHERE i.id IN (SELECT invitation_id FROM about)
+            ORDER BY i.id FOR NO KEY UPDATE
         )
         UPDATE invitations i
         SET pin_issued_at = CASE
-                WHEN i.pin_issued_at + i.pin_lifetime_days * interval '1 day' > s.handed_over_at THEN i.pin_issued_at
-                ELSE s.handed_over_at
+                WHEN a.handed_over_at IS NULL OR a.counter <> i.counter
+                    OR i.pin_issued_at + i.pin_lifetime_days * interval '1 day' > a.handed_over_at
+                THEN i.pin_issued_at
+                ELSE a.handed_over_at
             END,
-            last_sent_at = CASE WHEN s.state = 'accepted' THEN s.handed_over_at ELSE i.last_sent_at END
-        FROM settled s
-        WHERE i.id = s.invitation_id AND s.kind <> 'confirmation' AND s.handed_over_at IS NOT NULL",
-    )
+            last_sent_at = coalesce(a.accepted_at, i.last_sent_at),
+            state = CASE WHEN NOT a.canceled OR i.state <> 'pending' THEN i.state
+                WHEN i.expires_at <= $10 THEN 'expired' ELSE 'revoked' END,
+            ended_at = CASE WHEN a.canceled AND i.state = 'pending' THEN least(i.expires_at, $10) ELSE i.ended_at END
+        FROM about a JOIN held h ON h.id = a.invitation_id
+        WHERE i.id = a.invitation_id"
+    ))
     .bind::<Array<SqlUuid>, _>(results.iter().map(|r| r.id).collect::<Vec<_>>())
     .bind::<Array<Int4>, _>(results.iter().map(|r| r.attempts).collect::<Vec<_>>())
     .bind::<Array<Text>, _>(results.iter().map(|r| r.state).collect::<Vec<_>>())
@@ -360,6 +429,8 @@ pub fn settle(connection: &mut PgConnection, results: &[Settled]) -> Result<(), 
     .bind::<Array<Nullable<Text>>, _>(results.iter().map(|r| r.enhanced_status.clone()).collect::<Vec<_>>())
     .bind::<Array<Nullable<Text>>, _>(results.iter().map(|r| r.reason.clone()).collect::<Vec<_>>())
     .bind::<Array<Nullable<Timestamptz>>, _>(results.iter().map(|r| r.handed_over_at).collect::<Vec<_>>())
+    .bind::<Array<Nullable<Int4>>, _>(results.iter().map(|r| r.counter).collect::<Vec<_>>())
+    .bind::<Timestamptz, _>(now)
     .execute(connection)?;
     Ok(())
 }

@@ -3,39 +3,31 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    panic::AssertUnwindSafe,
+    num::NonZeroU32,
     sync::Arc,
     time::Duration,
 };
 
 use chrono::{DateTime, Utc};
-use futures_util::{FutureExt, StreamExt, stream};
+use futures_util::{StreamExt, stream};
 use tokio::{
     sync::{Notify, watch},
     task::JoinSet,
     time::Instant,
 };
-use tracing::Instrument;
 use uuid::Uuid;
 
 use super::{
-    backoff::next_try,
-    queries::{self, About, Claimed, Enrolled, Invited, Settled},
+    allowance,
+    attempt::Tried,
+    pace::Pace,
+    queries::{self, About, Claimed, Settled},
 };
 use crate::{
     clock::Clock,
     db::{Db, DbError},
-    devices::domain::Platform,
-    enrollments::payload::QrPayload,
-    invitations::{
-        domain::{Method, Ownership},
-        letter::{Addressee, Secrets, Writer, valid_until},
-    },
-    mail::{
-        catalogue::Lang,
-        message::Rendered,
-        smtp::{Delivery, Failure, SmtpPool},
-    },
+    invitations::letter::Writer,
+    mail::smtp::SmtpPool,
     secrets::keys::KeyRing,
     settings::cache::Registrations,
 };
@@ -55,6 +47,8 @@ const SETTLE_WITHIN: Duration = Duration::from_millis(100);
 const SETTLE_AT_ONCE: usize = 100;
 /// Claimed ahead, for each connection: enough that none waits for the database.
 const AHEAD: usize = 4;
+/// How soon the queue is looked at again when ENLIST_MAIL_RATE is what holds it: often enough for it to flow.
+const SOONEST: Duration = Duration::from_millis(5);
 
 /// Everything that delivery needs. Cheap to clone.
 #[derive(Clone)]
@@ -67,7 +61,9 @@ pub struct Worker {
     pub registrations: Registrations,
     /// SMTP connections of this instance.
     pub connections: usize,
-    /// Rung when something was queued here.
+    /// Messages a second over all instances; `None`: no limit.
+    pub rate: Option<NonZeroU32>,
+    /// Rung when something was queued, by whichever instance.
     pub bell: Arc<Notify>,
 }
 
@@ -77,7 +73,8 @@ struct Round {
     waiting: VecDeque<Claimed>,
     /// When it was last seen that those are ours and their invitations pending.
     seen_at: Instant,
-    on_the_wire: JoinSet<Settled>,
+    on_the_wire: JoinSet<Tried>,
+    pace: Pace,
     /// Tried, or being tried, and not yet written down: id and attempts.
     unsettled: HashMap<Uuid, i32>,
     finished: Vec<Settled>,
@@ -102,8 +99,10 @@ impl Round {
     /// When there is something to do even if nothing happens before.
     fn wake_at(&self, connections: usize) -> Instant {
         let mut at = self.renew_at;
+        let paused = self.pace.resume_at().map(Instant::from_std);
+        let paused = paused.filter(|resume_at| *resume_at > Instant::now());
         if self.stop_by.is_none() && self.waiting.len() < connections {
-            at = at.min(self.look_at);
+            at = at.min(paused.unwrap_or(self.look_at));
         }
         if !self.finished.is_empty() {
             at = at.min(self.settle_at);
@@ -121,6 +120,7 @@ impl Worker {
             waiting: VecDeque::new(),
             seen_at: now,
             on_the_wire: JoinSet::new(),
+            pace: Pace::new(self.connections),
             unsettled: HashMap::new(),
             finished: Vec::new(),
             look_at: now,
@@ -132,13 +132,7 @@ impl Worker {
             if *stop.borrow() {
                 if round.stop_by.is_none() {
                     round.stop_by = Some(Instant::now() + STOP_WITHIN);
-                    let unsent = round.waiting.drain(..);
-                    self.give_back(
-                        unsent
-                            .map(|claimed| (claimed.id, claimed.attempts))
-                            .collect(),
-                    )
-                    .await;
+                    self.give_back(&mut round).await;
                 }
                 if round.on_the_wire.is_empty() && round.finished.is_empty() {
                     break;
@@ -163,7 +157,14 @@ impl Worker {
             let wake_at = round.wake_at(self.connections);
             tokio::select! {
                 Some(result) = round.on_the_wire.join_next() => match result {
-                    Ok(settled) => {
+                    Ok(Tried { settled, heard }) => {
+                        if let Some(pause) = round.pace.hear(heard, Instant::now().into_std()) {
+                            tracing::warn!(
+                                seconds = pause.as_secs(), reason = settled.reason,
+                                "the mail server is left alone for a while; messages wait"
+                            );
+                            self.give_back(&mut round).await;
+                        }
                         if round.finished.is_empty() {
                             round.settle_at = Instant::now() + SETTLE_WITHIN;
                         }
@@ -180,25 +181,33 @@ impl Worker {
         self.smtp.close().await;
     }
 
-    /// Claims what is due and starts as many deliveries as there are connections.
+    /// Claims what is due and starts as many deliveries as the mail server takes.
     async fn fill(&self, round: &mut Round) {
-        if Instant::now() >= round.look_at && round.waiting.len() < self.connections {
+        let places = round.pace.places(Instant::now().into_std());
+        if places == 0 {
+            return;
+        }
+        if Instant::now() >= round.look_at && round.waiting.len() < places {
             if round.waiting.is_empty() {
                 round.seen_at = Instant::now();
             }
-            let wanted = self.connections * AHEAD;
-            let claimed = self.claim(wanted).await;
-            if claimed.len() < wanted {
+            // One at a time while it is not known whether the server is back.
+            let probing = round.pace.resume_at().is_some();
+            let wanted = if probing { 1 } else { places * AHEAD };
+            let (claimed, next_at) = self.claim(wanted).await;
+            if let Some(next_at) = next_at {
+                let wait = (next_at - self.clock.now()).to_std().unwrap_or_default();
+                round.look_at = Instant::now() + wait.clamp(SOONEST, POLL);
+            } else if claimed.len() < wanted {
                 round.look_at = Instant::now() + POLL;
             }
             round.waiting.extend(claimed);
         }
-        let has_place = round.on_the_wire.len() < self.connections;
+        let has_place = round.on_the_wire.len() < places;
         if has_place && !round.waiting.is_empty() && round.seen_at.elapsed() > BELIEVED_FOR {
             self.renew(round).await;
         }
-        while round.on_the_wire.len() < self.connections && round.seen_at.elapsed() <= BELIEVED_FOR
-        {
+        while round.on_the_wire.len() < places && round.seen_at.elapsed() <= BELIEVED_FOR {
             let Some(claimed) = round.waiting.pop_front() else {
                 break;
             };
@@ -233,23 +242,17 @@ impl Worker {
     /// # Errors
     /// When the database is away.
     pub async fn deliver_due(&self) -> Result<usize, DbError> {
-        let lease_until = self.lease_until();
-        let now = self.clock.now();
-        let registrations = self.registrations.clone();
-        let claimed = self
-            .db
-            .transaction(move |connection| {
-                queries::claim(connection, 1_000, now, lease_until, &registrations)
-            })
-            .await?;
+        let (claimed, _) = self.claimed(1_000).await?;
         let count = claimed.len();
         let results: Vec<Settled> = stream::iter(claimed)
             .map(|claimed| self.deliver(claimed))
             .buffer_unordered(self.connections)
+            .map(|tried| tried.settled)
             .collect()
             .await;
+        let now = self.clock.now();
         self.db
-            .transaction(move |connection| queries::settle(connection, &results))
+            .transaction(move |connection| queries::settle(connection, &results, now))
             .await?;
         Ok(count)
     }
@@ -258,25 +261,45 @@ impl Worker {
         self.clock.now() + LEASE
     }
 
-    async fn claim(&self, limit: usize) -> Vec<Claimed> {
+    /// Claims up to `limit` messages, and where ENLIST_MAIL_RATE allowed no more, says when it does again.
+    async fn claimed(
+        &self,
+        limit: usize,
+    ) -> Result<(Vec<Claimed>, Option<DateTime<Utc>>), DbError> {
         let (now, lease_until) = (self.clock.now(), self.lease_until());
-        let registrations = self.registrations.clone();
-        let claimed = self
-            .db
+        let (registrations, rate) = (self.registrations.clone(), self.rate);
+        self.db
             .transaction(move |connection| {
-                queries::claim(connection, limit, now, lease_until, &registrations)
+                let Some(rate) = rate else {
+                    let claimed =
+                        queries::claim(connection, limit, now, lease_until, &registrations)?;
+                    return Ok((claimed, None));
+                };
+                let allowed = allowance::look(connection, rate, now)?;
+                let limit = limit.min(allowed.messages);
+                if limit == 0 {
+                    return Ok((Vec::new(), Some(allowed.next_at)));
+                }
+                let claimed = queries::claim(connection, limit, now, lease_until, &registrations)?;
+                allowance::take(connection, allowed, claimed.len())?;
+                let next_at = (claimed.len() == limit).then(|| allowed.next_after(limit));
+                Ok((claimed, next_at))
             })
-            .await;
-        claimed.unwrap_or_else(|error: DbError| {
+            .await
+    }
+
+    async fn claim(&self, limit: usize) -> (Vec<Claimed>, Option<DateTime<Utc>>) {
+        self.claimed(limit).await.unwrap_or_else(|error| {
             tracing::warn!(%error, "the outbox cannot be read; trying again");
-            Vec::new()
+            (Vec::new(), None)
         })
     }
 
     async fn settle(&self, results: Vec<Settled>) -> bool {
+        let now = self.clock.now();
         let written: Result<(), DbError> = self
             .db
-            .transaction(move |connection| queries::settle(connection, &results))
+            .transaction(move |connection| queries::settle(connection, &results, now))
             .await;
         if let Err(error) = &written {
             tracing::warn!(%error, "results of deliveries cannot be written; trying again");
@@ -318,7 +341,16 @@ impl Worker {
         }
     }
 
-    async fn give_back(&self, unsent: Vec<(Uuid, i32)>) {
+    /// Gives back what was claimed and not tried: others may send it, or we later.
+    async fn give_back(&self, round: &mut Round) {
+        let unsent: Vec<(Uuid, i32)> = round
+            .waiting
+            .drain(..)
+            .map(|claimed| (claimed.id, claimed.attempts))
+            .collect();
+        if unsent.is_empty() {
+            return;
+        }
         let now = self.clock.now();
         let given: Result<(), DbError> = self
             .db
@@ -328,271 +360,4 @@ impl Worker {
             tracing::warn!(%error, "unsent messages keep their lease until it ends");
         }
     }
-
-    async fn deliver(&self, claimed: Claimed) -> Settled {
-        let span = match &claimed.about {
-            About::Invitation(invited) => tracing::info_span!(
-                "message", message_id = %claimed.id, invitation_id = %invited.invitation_id
-            ),
-            About::Enrollment(enrolled) => tracing::info_span!(
-                "message", message_id = %claimed.id, enrollment_id = %enrolled.enrollment_id
-            ),
-        };
-        let (id, attempts) = (claimed.id, claimed.attempts);
-        let now = self.clock.now();
-        let again_at = next_try(
-            id,
-            tries(attempts),
-            claimed.queued_at,
-            good_until(&claimed),
-            now,
-        );
-        AssertUnwindSafe(self.try_once(claimed))
-            .catch_unwind()
-            .instrument(span.clone())
-            .await
-            .unwrap_or_else(|_| {
-                span.in_scope(|| tracing::error!("a delivery panicked"));
-                Settled {
-                    id,
-                    attempts,
-                    state: if again_at.is_some() {
-                        "deferred"
-                    } else {
-                        "failed"
-                    },
-                    due_at: again_at.unwrap_or(now),
-                    smtp_code: None,
-                    enhanced_status: None,
-                    reason: Some("a fault of ours; the log has more".to_owned()),
-                    handed_over_at: None,
-                }
-            })
-    }
-
-    async fn try_once(&self, claimed: Claimed) -> Settled {
-        let now = self.clock.now();
-        let ended = |state, reason: &str| Settled {
-            id: claimed.id,
-            attempts: claimed.attempts,
-            state,
-            due_at: now,
-            smtp_code: None,
-            enhanced_status: None,
-            reason: Some(reason.to_owned()),
-            handed_over_at: None,
-        };
-        if let About::Invitation(invited) = &claimed.about {
-            if invited.state != "pending" {
-                return ended("suppressed", &invited.state);
-            }
-            if invited.expires_at <= now {
-                return ended("failed", "expired");
-            }
-            // A newer instance wrote the setting, and can read what the QR code is to say.
-            if invited.method == Method::Qr.as_str() && invited.registration.is_none() {
-                let again_at = next_try(
-                    claimed.id,
-                    tries(claimed.attempts),
-                    claimed.queued_at,
-                    invited.expires_at,
-                    now,
-                );
-                let state = if again_at.is_some() {
-                    "deferred"
-                } else {
-                    "failed"
-                };
-                return Settled {
-                    due_at: again_at.unwrap_or(now),
-                    ..ended(state, "the registration setting cannot be read")
-                };
-            }
-        }
-        let Some(to) = addressee(&claimed) else {
-            return ended("failed", "no_email");
-        };
-        let worker = self.clone();
-        let letter = claimed.clone();
-        // A QR code takes 2 ms of a core to encode: not on an async thread.
-        let mail = tokio::task::spawn_blocking(move || worker.write(&letter, &to, now)).await;
-        let (envelope, bytes, secrets) = match mail {
-            Ok(Ok(mail)) => mail,
-            Ok(Err(reason)) => {
-                tracing::error!(reason, "a message cannot be made");
-                return ended("failed", &reason);
-            }
-            Err(error) => {
-                tracing::error!(%error, "making a message panicked");
-                return ended("failed", "the message could not be made; the log has more");
-            }
-        };
-        match self.smtp.send(&envelope, &bytes).await {
-            Delivery::Accepted(reply) => {
-                tracing::debug!(code = reply.code, "accepted");
-                Settled {
-                    smtp_code: i16::try_from(reply.code).ok(),
-                    enhanced_status: reply.enhanced_status,
-                    handed_over_at: Some(self.clock.now()),
-                    ..ended("accepted", &hidden(secrets.as_ref(), &reply.text))
-                }
-            }
-            Delivery::GiveUp(failure) => {
-                tracing::warn!(
-                    code = failure.code,
-                    status = failure.enhanced_status,
-                    "refused for good"
-                );
-                self.refused(
-                    ended("failed", &hidden(secrets.as_ref(), &failure.reason)),
-                    failure,
-                )
-            }
-            Delivery::Retry(failure) => {
-                let at = next_try(
-                    claimed.id,
-                    tries(claimed.attempts),
-                    claimed.queued_at,
-                    good_until(&claimed),
-                    self.clock.now(),
-                );
-                // A server's words may hold the address; ours, when no server spoke, do not.
-                let reason = failure.code.is_none().then_some(failure.reason.as_str());
-                tracing::warn!(
-                    code = failure.code,
-                    status = failure.enhanced_status,
-                    reason,
-                    again_at = at.map(|at| at.to_rfc3339()),
-                    "not accepted for now"
-                );
-                let mut settled = ended(
-                    if at.is_some() { "deferred" } else { "failed" },
-                    &hidden(secrets.as_ref(), &failure.reason),
-                );
-                settled.due_at = at.unwrap_or(now);
-                self.refused(settled, failure)
-            }
-        }
-    }
-
-    fn refused(&self, settled: Settled, failure: Failure) -> Settled {
-        Settled {
-            smtp_code: failure.code.and_then(|code| i16::try_from(code).ok()),
-            enhanced_status: failure.enhanced_status,
-            handed_over_at: failure.handed_over.then(|| self.clock.now()),
-            ..settled
-        }
-    }
-
-    /// Makes the mail, and derives the secrets in it, if it has any.
-    fn write(
-        &self,
-        claimed: &Claimed,
-        to: &Addressee,
-        now: DateTime<Utc>,
-    ) -> Result<(lettre::address::Envelope, Vec<u8>, Option<Secrets>), String> {
-        let (rendered, secrets) = match &claimed.about {
-            About::Invitation(invited) => {
-                let (rendered, secrets) = self.invitation(invited, to, now)?;
-                (rendered, Some(secrets))
-            }
-            About::Enrollment(enrolled) => (self.confirmation(enrolled, to)?, None),
-        };
-        let mail = self
-            .writer
-            .seal(to, claimed.id, now, &rendered)
-            .map_err(|error| error.to_string())?;
-        Ok((mail.envelope().clone(), mail.formatted(), secrets))
-    }
-
-    fn invitation(
-        &self,
-        invited: &Invited,
-        to: &Addressee,
-        now: DateTime<Utc>,
-    ) -> Result<(Rendered, Secrets), String> {
-        let method = Method::from_name(&invited.method).ok_or("unknown method")?;
-        let key = self
-            .keys
-            .require(&invited.key_id)
-            .map_err(|error| error.to_string())?;
-        let secrets = Secrets::derive(
-            key,
-            invited.invitation_id,
-            u32::try_from(invited.counter).map_err(|_| "bad counter")?,
-            u8::try_from(invited.pin_length).map_err(|_| "bad PIN length")?,
-        );
-        let lifetime = u8::try_from(invited.pin_lifetime_days).map_err(|_| "bad PIN lifetime")?;
-        let until = valid_until(
-            method,
-            invited.pin_issued_at.unwrap_or(now),
-            lifetime,
-            invited.expires_at,
-        );
-        // A lost answer began the PIN's life, and it ended before the mail was accepted: it begins anew.
-        let until = if until <= now {
-            valid_until(method, now, lifetime, invited.expires_at)
-        } else {
-            until
-        };
-        let link_only = QrPayload::EnrollmentUrl;
-        let registration = invited.registration.as_ref();
-        let payload = registration.map_or(&link_only, |registration| &registration.qr_payload);
-        let rendered = self
-            .writer
-            .invitation(
-                to,
-                method,
-                &secrets,
-                until,
-                invited.note.as_deref(),
-                payload,
-            )
-            .map_err(|error| error.to_string())?;
-        Ok((rendered, secrets))
-    }
-
-    fn confirmation(&self, enrolled: &Enrolled, to: &Addressee) -> Result<Rendered, String> {
-        let ownership = Ownership::from_name(&enrolled.ownership).ok_or("unknown ownership")?;
-        let platform = Platform::from_name(&enrolled.platform).ok_or("unknown platform")?;
-        self.writer
-            .confirmation(
-                to,
-                enrolled.model.as_deref().unwrap_or(platform.shown()),
-                &enrolled.number,
-                ownership,
-                enrolled.enrolled_at,
-            )
-            .map_err(|error| error.to_string())
-    }
-}
-
-/// Until when a message is worth sending.
-fn good_until(claimed: &Claimed) -> DateTime<Utc> {
-    match &claimed.about {
-        About::Invitation(invited) => invited.expires_at,
-        // As long as any message is tried.
-        About::Enrollment(_) => DateTime::<Utc>::MAX_UTC,
-    }
-}
-
-/// A server's words without the secrets in them.
-fn hidden(secrets: Option<&Secrets>, text: &str) -> String {
-    secrets.map_or_else(|| text.to_owned(), |secrets| secrets.hidden(text))
-}
-
-/// At least one, whatever is stored.
-fn tries(attempts: i32) -> u32 {
-    u32::try_from(attempts).unwrap_or(1).max(1)
-}
-
-/// Who a message is to, if the user is still there and has an address.
-fn addressee(claimed: &Claimed) -> Option<Addressee> {
-    Some(Addressee {
-        display_name: claimed.display_name.clone()?,
-        username: claimed.username.clone()?,
-        email: claimed.email.clone()?,
-        time_zone: claimed.time_zone.clone(),
-        lang: Lang::negotiate(claimed.locale.as_deref()),
-    })
 }

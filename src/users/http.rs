@@ -24,7 +24,8 @@ use crate::{
     },
     idempotency::{self, Answer, Scope},
     invitations::{
-        domain::{Ids, Overrides, Selection},
+        domain::{Ids, Overrides, Selection, State as InvitationState},
+        ending,
         http::from_selection,
         send,
     },
@@ -306,7 +307,12 @@ async fn change_user(
             }
             queries::update(connection, id, &profile, now).map_err(stored_or_taken)?;
             if was_enabled && !profile.enabled {
-                send::end_pending(connection, std::iter::once(id), "revoked", now)?;
+                ending::end_pending(
+                    connection,
+                    std::iter::once(id),
+                    InvitationState::Revoked,
+                    now,
+                )?;
             }
             queries::get(connection, id, now)?.ok_or_else(|| ApiError::internal("gone"))
         })
@@ -369,7 +375,12 @@ async fn delete_user(
                 ));
             }
             if user.invite_status == InviteStatus::Pending {
-                send::end_pending(connection, std::iter::once(id), "revoked", now)?;
+                ending::end_pending(
+                    connection,
+                    std::iter::once(id),
+                    InvitationState::Revoked,
+                    now,
+                )?;
             }
             queries::delete(connection, id)?;
             Ok::<_, ApiError>(())

@@ -450,8 +450,9 @@ async fn a_dead_instances_messages_are_taken_over_within_a_minute() {
         enhanced_status: None,
         reason: None,
         handed_over_at: None,
+        counter: None,
     };
-    enlist::outbox::queries::settle(&mut app.db.connect(), &[late]).unwrap();
+    enlist::outbox::queries::settle(&mut app.db.connect(), &[late], now).unwrap();
     assert_eq!(
         app.db
             .number("SELECT count(*) FROM messages WHERE state = 'accepted'"),

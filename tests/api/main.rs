@@ -18,6 +18,7 @@ mod guessing;
 mod imports;
 mod invitations;
 mod landing;
+mod lifecycle;
 mod mailbox;
 mod migrations;
 mod paging;

@@ -7,7 +7,8 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use enlist::mail::smtp::{
-    Delivery, Failure, Reply, SmtpLimits, SmtpPool, SmtpSetupError, SmtpUrl, SmtpUrlError, TlsMode,
+    Delivery, Failure, Reply, ServerState, SmtpLimits, SmtpPool, SmtpSetupError, SmtpUrl,
+    SmtpUrlError, TlsMode,
 };
 use lettre::address::{Address, Envelope};
 use lettre::transport::smtp::extension::ClientId;
@@ -375,6 +376,7 @@ async fn refusals_of_the_message_are_told_apart_and_keep_the_connection() {
         enhanced_status: Some("5.1.1".into()),
         reason: "RCPT TO: 550 5.1.1 No such user".into(),
         handed_over: false,
+        server: ServerState::Fine,
     };
     assert_eq!(failure, expected);
     sends_in_step(&pool, &sink, "a@example.org").await;

@@ -49,6 +49,8 @@ pub struct Setup {
     pub limit_secrets: u32,
     /// Enrollments a second with a key.
     pub limit_key: u32,
+    /// Mails a second over all instances.
+    pub mail_rate: Option<std::num::NonZeroU32>,
 }
 
 impl Default for Setup {
@@ -67,6 +69,7 @@ impl Default for Setup {
             // Tests come from one address.
             limit_secrets: 1_000_000,
             limit_key: 1_000_000,
+            mail_rate: None,
         }
     }
 }
@@ -87,6 +90,7 @@ pub fn config(db: &TestDb, sink: &SmtpSink, setup: &Setup) -> Config {
         limit_key: setup.limit_key.try_into().unwrap(),
         limit_secrets: setup.limit_secrets.try_into().unwrap(),
         mail_connections: 4,
+        mail_rate: setup.mail_rate,
     }
 }
 

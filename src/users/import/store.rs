@@ -16,7 +16,7 @@ use super::{
 use crate::{
     clock::Clock,
     db::DbError,
-    invitations::send,
+    invitations::{domain::State, ending},
     users::{
         csv::{LineFault, Row, columns::Names},
         domain::{PatchUser, Profile},
@@ -191,7 +191,7 @@ pub(super) fn store(
     let created = queries::insert(connection, &plan.creations, now)?;
     queries::update(connection, &plan.changes, now)?;
     let disabled = std::mem::take(&mut plan.disabled);
-    send::end_pending(connection, disabled.into_iter(), "revoked", now)?;
+    ending::end_pending(connection, disabled.into_iter(), State::Revoked, now)?;
 
     let lost: HashSet<Uuid> = plan
         .creations

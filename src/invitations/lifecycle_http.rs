@@ -1,0 +1,285 @@
+//! `/invitations/…/resend`, `/invitations/…/revoke` and `/batches/{id}/cancel`.
+
+use actix_web::{HttpRequest, HttpResponse, post, web};
+use diesel::PgConnection;
+use serde::Serialize;
+
+use super::{
+    cancel::{self, Canceled},
+    domain::{Invitation, NoOptions, ResendManyRequest, ResendRequest, Selection},
+    http::{check, from_selection},
+    lifecycle::{self, Resent, Results, Revoked},
+    queries::Batch,
+};
+use crate::{
+    access::Caller,
+    error::ApiError,
+    http::{
+        Register, State,
+        extract::{Body, Id, OptionalBody, SELECTION},
+        problem::Problem,
+        respond,
+    },
+    idempotency::{self, Answer, Scope},
+};
+
+/// Adds the handlers.
+pub fn routes(config: &mut impl Register) {
+    config
+        .service(resend_invitations)
+        .service(revoke_invitations)
+        .service(resend_invitation)
+        .service(revoke_invitation)
+        .service(cancel_batch);
+}
+
+/// Does `work` in a transaction, once for the request's idempotency key.
+async fn once<T: Serialize + 'static>(
+    state: &web::Data<State>,
+    scope: Option<Scope>,
+    bytes: web::Bytes,
+    status: u16,
+    work: impl FnOnce(&mut PgConnection, &State) -> Result<T, ApiError> + Send + 'static,
+) -> Result<HttpResponse, ApiError> {
+    let shared = state.clone();
+    let answer = state
+        .db
+        .transaction(move |connection| {
+            let now = shared.clock.now();
+            idempotency::once(
+                connection,
+                scope.as_ref(),
+                &bytes,
+                &shared.keys,
+                now,
+                |connection| {
+                    let done = work(connection, &shared)?;
+                    Ok::<_, ApiError>(Answer {
+                        status,
+                        location: None,
+                        body: serde_json::to_string(&done).map_err(ApiError::internal)?,
+                        replayed: false,
+                    })
+                },
+            )
+        })
+        .await?;
+    state.bell.notify_one();
+    Ok(respond::answer(&answer))
+}
+
+/// Resend an invitation
+///
+/// Mails it again, at once: the same PIN or QR code, or a new one if `new_pin` says so, or if the PIN's life is over or
+/// its tries are used up. The count of wrong PINs starts anew. Once a minute at most.
+#[utoipa::path(
+    tag = "invitations", request_body(content = Option<ResendRequest>, content_type = "application/json"),
+    params(
+        ("id" = Uuid, Path, description = "The invitation's id"),
+        ("Idempotency-Key" = Option<String>, Header, description = "A repeat with the same key and body gets the first answer"),
+    ),
+    responses(
+        (status = 202, description = "Its message is queued", body = Invitation),
+        (status = 409, description = "`not_pending`, or `no_email`: the user has no address", body = Problem),
+        (status = 429, description = "`resent_recently`: less than 60 s ago", body = Problem),
+    )
+)]
+#[post("/invitations/{id}/resend")]
+async fn resend_invitation(
+    state: web::Data<State>,
+    caller: Caller,
+    request: HttpRequest,
+    Id(id): Id,
+    body: OptionalBody<ResendRequest>,
+) -> Result<HttpResponse, ApiError> {
+    let route = format!("POST /invitations/{id}/resend");
+    let scope = Scope::of(&request, &caller, &route, &body.bytes, &state.keys)?;
+    let new_pin = body.value.new_pin;
+    once(&state, scope, body.bytes, 202, move |connection, state| {
+        match lifecycle::resend(connection, &state.clock, id, new_pin)? {
+            Resent::Queued(invitation) => {
+                tracing::info!(caller = caller.label(), invitation_id = %id, new_pin, "an invitation is resent");
+                Ok(invitation)
+            }
+            Resent::NotFound => Err(ApiError::not_found("invitation")),
+            Resent::NotPending => Err(ApiError::new(
+                409,
+                "not_pending",
+                "This invitation is no longer pending; send the user a new one.",
+            )),
+            Resent::NoEmail => Err(ApiError::new(
+                409,
+                "no_email",
+                "The user has no e-mail address to resend it to.",
+            )),
+            Resent::TooSoon(wait) => Err(ApiError {
+                retry_after: Some(wait),
+                ..ApiError::new(
+                    429,
+                    "resent_recently",
+                    "This invitation was resent less than a minute ago; try again after `Retry-After` seconds.",
+                )
+            }),
+        }
+    })
+    .await
+}
+
+/// Revoke an invitation
+///
+/// It no longer works, and what was not mailed of it yet is not mailed. One that has ended already stays as it is.
+#[utoipa::path(
+    tag = "invitations", request_body(content = Option<NoOptions>, content_type = "application/json"),
+    params(
+        ("id" = Uuid, Path, description = "The invitation's id"),
+        ("Idempotency-Key" = Option<String>, Header, description = "A repeat with the same key and body gets the first answer"),
+    ),
+    responses(
+        (status = 200, description = "It does not work any more", body = Invitation),
+        (status = 409, description = "`already_completed`: a device was enrolled with it", body = Problem),
+    )
+)]
+#[post("/invitations/{id}/revoke")]
+async fn revoke_invitation(
+    state: web::Data<State>,
+    caller: Caller,
+    request: HttpRequest,
+    Id(id): Id,
+    body: OptionalBody<NoOptions>,
+) -> Result<HttpResponse, ApiError> {
+    let route = format!("POST /invitations/{id}/revoke");
+    let scope = Scope::of(&request, &caller, &route, &body.bytes, &state.keys)?;
+    once(&state, scope, body.bytes, 200, move |connection, state| {
+        match lifecycle::revoke(connection, id, state.clock.now())? {
+            Revoked::Ended(invitation) => {
+                tracing::info!(caller = caller.label(), invitation_id = %id, state = %invitation.state, "an invitation is revoked");
+                Ok(invitation)
+            }
+            Revoked::NotFound => Err(ApiError::not_found("invitation")),
+            Revoked::Completed => Err(ApiError::new(
+                409,
+                "already_completed",
+                "A device was enrolled with this invitation; retire the device instead.",
+            )),
+        }
+    })
+    .await
+}
+
+/// Resend many invitations
+///
+/// Those of everybody who is selected, as far as they are pending; who has none, or was resent one less than a minute
+/// ago, is reported and holds nobody else back.
+#[utoipa::path(
+    tag = "invitations", request_body = ResendManyRequest,
+    params(("Idempotency-Key" = Option<String>, Header, description = "A repeat with the same key and body gets the first answer")),
+    responses((status = 202, description = "Their messages are queued", body = Results))
+)]
+#[post("/invitations/resend")]
+async fn resend_invitations(
+    state: web::Data<State>,
+    caller: Caller,
+    request: HttpRequest,
+    body: Body<ResendManyRequest, SELECTION>,
+) -> Result<HttpResponse, ApiError> {
+    let route = "POST /invitations/resend";
+    let scope = Scope::of(&request, &caller, route, &body.bytes, &state.keys)?;
+    let (bytes, (selection, new_pin)) = (body.bytes, body.value.into_parts());
+    check(&selection)?;
+    once(&state, scope, bytes, 202, move |connection, state| {
+        let done = lifecycle::resend_many(connection, &state.clock, &selection, new_pin)
+            .map_err(from_selection)?;
+        tracing::info!(
+            caller = caller.label(),
+            resent = done.accepted_count,
+            skipped = done.skipped_count,
+            new_pin,
+            "invitations are resent"
+        );
+        Ok(done)
+    })
+    .await
+}
+
+/// Revoke many invitations
+///
+/// Those of everybody who is selected, as far as they are pending.
+#[utoipa::path(
+    tag = "invitations", request_body = Selection,
+    params(("Idempotency-Key" = Option<String>, Header, description = "A repeat with the same key and body gets the first answer")),
+    responses((status = 200, description = "They do not work any more", body = Results))
+)]
+#[post("/invitations/revoke")]
+async fn revoke_invitations(
+    state: web::Data<State>,
+    caller: Caller,
+    request: HttpRequest,
+    body: Body<Selection, SELECTION>,
+) -> Result<HttpResponse, ApiError> {
+    let route = "POST /invitations/revoke";
+    let scope = Scope::of(&request, &caller, route, &body.bytes, &state.keys)?;
+    let (bytes, selection) = (body.bytes, body.value);
+    check(&selection)?;
+    once(&state, scope, bytes, 200, move |connection, state| {
+        let done = lifecycle::revoke_many(connection, &selection, state.clock.now())
+            .map_err(from_selection)?;
+        tracing::info!(
+            caller = caller.label(),
+            revoked = done.accepted_count,
+            skipped = done.skipped_count,
+            "invitations are revoked"
+        );
+        Ok(done)
+    })
+    .await
+}
+
+/// Cancel a batch
+///
+/// What no mail server has accepted yet is not sent, and its invitations are revoked. What is being sent at this
+/// moment may still be accepted; if it is not, it is not tried again. Who has the mail keeps the invitation.
+#[utoipa::path(
+    tag = "batches", request_body(content = Option<NoOptions>, content_type = "application/json"),
+    params(
+        ("id" = Uuid, Path, description = "The batch's id"),
+        ("Idempotency-Key" = Option<String>, Header, description = "A repeat with the same key and body gets the first answer"),
+    ),
+    responses(
+        (status = 200, description = "It is canceled", body = Batch),
+        (status = 409, description = "`already_done`: nothing is left to cancel", body = Problem),
+    )
+)]
+#[post("/batches/{id}/cancel")]
+async fn cancel_batch(
+    state: web::Data<State>,
+    caller: Caller,
+    request: HttpRequest,
+    Id(id): Id,
+    body: OptionalBody<NoOptions>,
+) -> Result<HttpResponse, ApiError> {
+    let route = format!("POST /batches/{id}/cancel");
+    let scope = Scope::of(&request, &caller, &route, &body.bytes, &state.keys)?;
+    once(
+        &state,
+        scope,
+        body.bytes,
+        200,
+        move |connection, state| match cancel::cancel(connection, id, state.clock.now())? {
+            Canceled::Now(batch) => {
+                tracing::info!(
+                    caller = caller.label(), batch_id = %id, suppressed = batch.counts.suppressed,
+                    on_the_wire = batch.counts.queued, "a batch is canceled"
+                );
+                Ok(batch)
+            }
+            Canceled::Before(batch) => Ok(batch),
+            Canceled::NotFound => Err(ApiError::not_found("batch")),
+            Canceled::NothingLeft => Err(ApiError::new(
+                409,
+                "already_done",
+                "Nothing of this batch is still to be sent; revoke its invitations instead.",
+            )),
+        },
+    )
+    .await
+}
