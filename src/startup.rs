@@ -340,7 +340,7 @@ async fn tidy(db: Db, clock: Clock) {
         let now = clock.now();
         let done: Result<usize, DbError> = db
             .transaction(move |connection| {
-                enrollments::queries::forget_old(connection, now)?;
+                enrollments::tries::forget_old(connection, now)?;
                 enrollments::pin_requests::forget_old(connection, now)?;
                 idempotency::forget_old(connection, now)
             })

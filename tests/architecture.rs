@@ -107,6 +107,14 @@ const RULES: &[(&str, &[&str])] = &[
         &["crate::http", "actix_web", "crate::mail", "lettre"],
     ),
     (
+        "enrollments/tries.rs",
+        &["crate::http", "actix_web", "crate::mail", "lettre"],
+    ),
+    (
+        "enrollments/pin_requests.rs",
+        &["crate::http", "actix_web", "crate::mail", "lettre"],
+    ),
+    (
         "enrollments/enroll.rs",
         &["crate::http", "actix_web", "lettre", "crate::outbox"],
     ),

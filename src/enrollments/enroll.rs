@@ -15,13 +15,14 @@ use uuid::Uuid;
 
 use super::{
     domain::{Attempt, EnrolledUser, Enrollment, Given, Proof},
-    queries::{self, Entry, Found, Guarded, Person},
+    queries::{self, Entry},
+    tries::{self, Found, Guarded, Person},
     verdict::{REPEATED_WITHIN, Right, Verdict, verdict as verdict_of},
 };
 use crate::{
     clock::Clock,
     db::{Db, DbError},
-    devices::{self, domain::Device},
+    devices,
     error::ApiError,
     invitations::{domain::Method, ownership},
     secrets::{
@@ -35,7 +36,7 @@ use crate::{
 
 /// How often a transaction is done anew because somebody else enrolled the same device meanwhile: then that
 /// device is there, and the second time decides.
-const TRIES: usize = 3;
+const TIMES: usize = 3;
 
 /// What enrolling needs.
 pub struct Desk<'a> {
@@ -122,9 +123,9 @@ pub async fn enroll(desk: &Desk<'_>, attempt: Attempt) -> Result<Outcome, ApiErr
             },
         },
     };
-    let mut tries = 0;
+    let mut times = 0;
     loop {
-        tries += 1;
+        times += 1;
         let (clock, keys) = (desk.clock.clone(), Arc::clone(desk.keys));
         let registrations = desk.registrations.clone();
         let (attempt, seen) = (Arc::clone(&attempt), seen.clone());
@@ -140,7 +141,7 @@ pub async fn enroll(desk: &Desk<'_>, attempt: Attempt) -> Result<Outcome, ApiErr
             })
             .await;
         match done {
-            Err(error) if tries < TRIES && devices::queries::was_quicker(&error) => {}
+            Err(error) if times < TIMES && devices::queries::was_quicker(&error) => {}
             done => return Ok(done?),
         }
     }
@@ -156,7 +157,7 @@ async fn look_at_password(
     let name = name.to_owned();
     let counted: Result<Option<SecretString>, u32> = desk
         .db
-        .transaction(move |connection| queries::count_password_try(connection, &name, subject, now))
+        .transaction(move |connection| tries::count_password_try(connection, &name, subject, now))
         .await
         .map_err(|error: DbError| ApiError::from(error))?;
     match counted {
@@ -242,7 +243,7 @@ fn decide(
     if verdict == Verdict::Wrong && pin.is_some() {
         let user = person.as_ref().map(|person| person.user.id);
         let newest = invited.map(|invited| invited.id);
-        let before = queries::used_before(connection, user, newest, &attempt.device, now)?;
+        let before = tries::used_before(connection, user, newest, &attempt.device, now)?;
         let right = right_for(person.as_ref(), before.as_ref());
         let invited = before.as_ref().map(|guarded| &guarded.invited);
         verdict = verdict_of(invited, right, enabled, false, now);
@@ -252,7 +253,7 @@ fn decide(
         return Ok(Err(Refused::Wrong));
     };
     if right.password == Some(true) {
-        queries::forget_password_tries(connection, person.user.id)?;
+        tries::forget_password_tries(connection, person.user.id)?;
     }
     let outcome = match verdict {
         Verdict::Wrong => Err(Refused::Wrong),
@@ -277,7 +278,7 @@ fn decide(
     // A right secret is no wrong try; an enrollment has said so already.
     if let (Some(guarded), Some(_), false) = (&newest, pin, matches!(outcome, Ok(Enrolled::New(_))))
     {
-        queries::take_back_pin_try(connection, guarded)?;
+        tries::take_back_pin_try(connection, guarded)?;
     }
     Ok(outcome)
 }
@@ -294,13 +295,13 @@ fn find(
         (Proof::Typed { username, pin, .. }, _) => {
             let name = username.as_str();
             if pin.is_some() {
-                queries::count_pin_try(connection, name, nobody(keys, b'p', name), now)
+                tries::count_pin_try(connection, name, nobody(keys, b'p', name), now)
             } else {
-                queries::by_name(connection, name, now)
+                tries::by_name(connection, name, now)
             }
         }
         (Proof::Token(_), Seen::Token(claims)) => {
-            queries::by_token(connection, claims.invitation, claims.counter, now)
+            tries::by_token(connection, claims.invitation, claims.counter, now)
         }
         (Proof::Token(_), Seen::Typed { .. }) => Ok(Found {
             person: None,
@@ -404,7 +405,7 @@ fn write_down(
         devices::queries::get(connection, entry.device_id)?
             .ok_or_else(|| DbError::Stored("devices".into()))?
     } else if queries::enroll_new(connection, &entry, limit)? {
-        new_device(&entry)
+        entry.new_device()
     } else {
         return Ok(Err(Refused::DeviceLimitReached));
     };
@@ -418,31 +419,4 @@ fn write_down(
         confirmation_email: confirmed,
         enrolled_at: now,
     })))
-}
-
-/// The row that [`queries::enroll_new`] has written.
-fn new_device(entry: &Entry<'_>) -> Device {
-    let report = entry.device;
-    let facts = report.facts();
-    Device {
-        id: entry.device_id,
-        user_id: Some(entry.user.id),
-        serial_number: report
-            .serial_number
-            .as_ref()
-            .map(|serial| serial.as_str().to_owned()),
-        device_id: report.device_id.as_ref().map(|id| id.as_str().to_owned()),
-        platform: report.platform(),
-        model: report.model.as_ref().map(|label| label.as_str().to_owned()),
-        os_version: report
-            .os_version
-            .as_ref()
-            .map(|label| label.as_str().to_owned()),
-        supervised: facts.supervised,
-        user_enrollment: facts.user_enrollment,
-        device_ownership: entry.ownership,
-        enrolled_at: entry.now,
-        updated_at: entry.now,
-        retired_at: None,
-    }
 }

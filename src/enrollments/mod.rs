@@ -8,4 +8,5 @@ pub mod landing;
 pub mod payload;
 pub mod pin_requests;
 pub mod queries;
+pub mod tries;
 pub mod verdict;

@@ -9,7 +9,7 @@ use diesel::{
 };
 use uuid::Uuid;
 
-use super::{guessing, queries::found_by_name};
+use super::{guessing, tries::found_by_name};
 use crate::{
     clock::Clock,
     db::{DbError, stored},

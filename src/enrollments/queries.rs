@@ -1,482 +1,31 @@
-//! Enrollments in the database: counting a try, and writing down what came of it.
+//! Enrollments in the database: written all at once, and read again for a repeat.
 
-use chrono::{DateTime, Duration, Utc};
+use chrono::{DateTime, Utc};
 use diesel::{
     pg::Pg,
     prelude::*,
     query_builder::QueryFragment,
-    sql_types::{Array, Bool, Int2, Int4, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Bool, Int4, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
-use secrecy::SecretString;
 use uuid::Uuid;
 
 use super::{
     domain::{DeviceReport, EnrolledUser, Enrollment},
-    guessing::{self, MOST_PINS, NO_END, PAUSES, ROUND},
-    verdict::{Invited, REPEATED_WITHIN},
+    tries::Guarded,
 };
 use crate::{
     db::{DbError, stored},
     devices::{
         self,
-        domain::{DeviceId, Label, SerialNumber},
+        domain::{Device, DeviceId, Label, SerialNumber},
     },
     invitations::{
-        domain::{Method, Ownership, State},
-        letter::pin_expires_at,
+        domain::{Method, Ownership},
         ownership::{Decided, Reason},
     },
     prepared::Prepared,
-    schema::{enrollments, guesses},
+    schema::enrollments,
 };
-
-/// Somebody whose name was given, as far as enrolling goes.
-#[derive(Debug, Clone)]
-pub struct Person {
-    pub user: EnrolledUser,
-    pub enabled: bool,
-    pub password_hash: Option<SecretString>,
-    pub locale: Option<String>,
-}
-
-/// An invitation with what derives its PIN again, and how often that was guessed before this try.
-#[derive(Debug, Clone)]
-pub struct Guarded {
-    pub invited: Invited,
-    pub key_id: String,
-    pub counter: u32,
-    pub pin_length: u8,
-    /// The registration setting that it was sent with.
-    pub registration_id: Option<Uuid>,
-    tries: i32,
-    locked_until: Option<DateTime<Utc>>,
-}
-
-/// What there is to a name or a token, after the try was counted.
-#[derive(Debug)]
-pub struct Found {
-    pub person: Option<Person>,
-    pub newest: Option<Guarded>,
-    /// `Err`: too many tries; nothing may be looked at for so many seconds.
-    pub may_look: Result<(), u32>,
-}
-
-#[derive(QueryableByName)]
-struct FoundRow {
-    #[diesel(sql_type = Nullable<SqlUuid>)]
-    user_id: Option<Uuid>,
-    #[diesel(sql_type = Nullable<Text>)]
-    username: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    email: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    display_name: Option<String>,
-    #[diesel(sql_type = Nullable<Bool>)]
-    enabled: Option<bool>,
-    #[diesel(sql_type = Nullable<Text>)]
-    password_hash: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    user_locale: Option<String>,
-    #[diesel(embed)]
-    newest: NewestRow,
-    #[diesel(sql_type = Bool)]
-    looked_at: bool,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    locked_until: Option<DateTime<Utc>>,
-}
-
-#[derive(QueryableByName)]
-struct NewestRow {
-    #[diesel(sql_type = Nullable<SqlUuid>)]
-    invitation_id: Option<Uuid>,
-    #[diesel(sql_type = Nullable<Text>)]
-    method: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    state: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    device_ownership: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    locale: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    key_id: Option<String>,
-    #[diesel(sql_type = Nullable<Int4>)]
-    counter: Option<i32>,
-    #[diesel(sql_type = Nullable<Int2>)]
-    pin_length: Option<i16>,
-    #[diesel(sql_type = Nullable<Int2>)]
-    pin_lifetime_days: Option<i16>,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    pin_issued_at: Option<DateTime<Utc>>,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    expires_at: Option<DateTime<Utc>>,
-    #[diesel(sql_type = Nullable<SqlUuid>)]
-    registration_id: Option<Uuid>,
-    #[diesel(sql_type = Nullable<Int4>)]
-    pin_tries: Option<i32>,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    pin_locked_until: Option<DateTime<Utc>>,
-}
-
-impl NewestRow {
-    fn guarded(self) -> Result<Option<Guarded>, DbError> {
-        let Some(id) = self.invitation_id else {
-            return Ok(None);
-        };
-        let missing = || DbError::Stored("invitations".into());
-        let method = stored(&self.method.ok_or_else(missing)?, Method::from_name)?;
-        let expires_at = self.expires_at.ok_or_else(missing)?;
-        let days = self.pin_lifetime_days.ok_or_else(missing)?;
-        Ok(Some(Guarded {
-            invited: Invited {
-                id,
-                method,
-                state: stored(&self.state.ok_or_else(missing)?, State::from_name)?,
-                expires_at,
-                pin_expires_at: pin_expires_at(method, self.pin_issued_at, days, expires_at),
-                device_ownership: stored(
-                    &self.device_ownership.ok_or_else(missing)?,
-                    Ownership::from_name,
-                )?,
-                locale: self.locale.ok_or_else(missing)?,
-            },
-            key_id: self.key_id.ok_or_else(missing)?,
-            counter: u32::try_from(self.counter.ok_or_else(missing)?).map_err(|_| missing())?,
-            pin_length: u8::try_from(self.pin_length.ok_or_else(missing)?)
-                .map_err(|_| missing())?,
-            registration_id: self.registration_id,
-            tries: self.pin_tries.ok_or_else(missing)?,
-            locked_until: self.pin_locked_until,
-        }))
-    }
-}
-
-impl FoundRow {
-    fn found(self, now: DateTime<Utc>) -> Result<Found, DbError> {
-        let missing = || DbError::Stored("users".into());
-        let person = match self.user_id {
-            Some(id) => Some(Person {
-                user: EnrolledUser {
-                    id,
-                    username: self.username.ok_or_else(missing)?,
-                    email: self.email,
-                    display_name: self.display_name.ok_or_else(missing)?,
-                },
-                enabled: self.enabled.ok_or_else(missing)?,
-                password_hash: self.password_hash.map(SecretString::from),
-                locale: self.user_locale,
-            }),
-            None => None,
-        };
-        Ok(Found {
-            person,
-            newest: self.newest.guarded()?,
-            may_look: if self.looked_at {
-                Ok(())
-            } else {
-                Err(guessing::retry_after(self.locked_until, now))
-            },
-        })
-    }
-}
-
-/// Who has a name: as a username, else as an address. The user is held, so that nobody is disabled or
-/// deleted half-way; users come before invitations, as when sending.
-macro_rules! found_by_name {
-    () => {
-        r#"found AS (
-            SELECT u.id, u.username, u.email, u.display_name, u.enabled, u.password_hash, u.locale
-            FROM users u WHERE u.id = (
-                SELECT id FROM (
-                    SELECT id, 1 AS rank FROM users WHERE lower(username) = lower($1 COLLATE "und-x-icu")
-                    UNION ALL
-                    SELECT id, 2 FROM users WHERE lower(email) = lower($1 COLLATE "und-x-icu")
-                ) named ORDER BY rank LIMIT 1
-            ) FOR KEY SHARE
-        )"#
-    };
-}
-
-/// Columns of a user and an invitation, as [`FoundRow`] reads them.
-macro_rules! found_columns {
-    () => {
-        "f.id AS user_id, f.username, f.email, f.display_name, f.enabled, f.password_hash, f.locale AS user_locale,
-         n.id AS invitation_id, n.method, n.state, n.device_ownership, n.locale, n.key_id, n.counter, n.pin_length,
-         n.pin_lifetime_days, n.pin_issued_at, n.expires_at, n.registration_id, n.pin_tries, n.pin_locked_until"
-    };
-}
-
-pub(super) use found_by_name;
-
-/// Counts a try, in one row of `guesses`: `$2` the row unless there is a user, `$3` now, `$4` after how many
-/// tries there is a pause, `$5` the pauses, `$6` after how many tries nothing is looked at any more.
-macro_rules! counted_aside {
-    ($subject:literal, $condition:literal) => {
-        concat!(
-            "INSERT INTO guesses AS g (subject, tries, locked_until, looked_at, updated_at)
-             SELECT ",
-            $subject,
-            ", 1, NULL, true, $3 WHERE ",
-            $condition,
-            " ON CONFLICT (subject) DO UPDATE SET
-                looked_at = (g.locked_until IS NULL OR g.locked_until <= $3) AND g.tries < $6,
-                tries = CASE WHEN (g.locked_until IS NULL OR g.locked_until <= $3) AND g.tries < $6
-                    THEN g.tries + 1 ELSE g.tries END,
-                locked_until = CASE
-                    WHEN (g.locked_until IS NULL OR g.locked_until <= $3) AND g.tries < $6 AND (g.tries + 1) % $4 = 0
-                    THEN $3 + make_interval(secs => ($5)[least((g.tries + 1) / $4, cardinality($5))])
-                    ELSE g.locked_until END,
-                updated_at = $3
-             RETURNING g.looked_at, g.locked_until"
-        )
-    };
-}
-
-/// Looks a name up for a try with a PIN, and counts the try: against the user's newest invitation, in whatever
-/// state it is, or aside where there is none, so that every name answers and locks alike. One statement:
-/// who waits for the same row sees this try counted. The invitation is locked until the end of the
-/// transaction, which commits the count whether or not the PIN was right.
-///
-/// # Errors
-/// When the database is away.
-pub fn count_pin_try(
-    connection: &mut PgConnection,
-    name: &str,
-    nobody: Uuid,
-    now: DateTime<Utc>,
-) -> Result<Found, DbError> {
-    let row: FoundRow = Prepared::new(
-        concat!(
-            "WITH ",
-            found_by_name!(),
-            ", newest AS (
-                SELECT i.* FROM found f
-                JOIN user_activity a ON a.user_id = f.id
-                JOIN invitations i ON i.id = a.latest_invitation_id
-                FOR NO KEY UPDATE OF i
-            ), counted AS (
-                UPDATE invitations i SET
-                    pin_tries = n.pin_tries + 1,
-                    pin_locked_until = CASE WHEN (n.pin_tries + 1) % $4 = 0
-                        THEN $3 + make_interval(secs => ($5)[least((n.pin_tries + 1) / $4, cardinality($5))])
-                        ELSE n.pin_locked_until END
-                FROM newest n
-                WHERE i.id = n.id AND (n.pin_locked_until IS NULL OR n.pin_locked_until <= $3)
-                    AND n.pin_tries < ($7)[n.pin_length]
-                RETURNING i.id
-            ), aside AS (",
-            counted_aside!("$2", "NOT EXISTS (SELECT FROM newest)"),
-            ")
-            SELECT ",
-            found_columns!(),
-            ", c.id IS NOT NULL OR coalesce(x.looked_at, false) AS looked_at,
-                coalesce(n.pin_locked_until, x.locked_until) AS locked_until
-            FROM (VALUES (1)) one
-            LEFT JOIN found f ON true LEFT JOIN newest n ON true LEFT JOIN counted c ON true LEFT JOIN aside x ON true"
-        ),
-        (
-            name.into_sql::<Text>(),
-            nobody.into_sql::<SqlUuid>(),
-            now.into_sql::<Timestamptz>(),
-            ROUND.into_sql::<Int4>(),
-            PAUSES.as_slice().into_sql::<Array<Int4>>(),
-            MOST_PINS.into_sql::<Int4>(),
-            (1..=12)
-                .map(guessing::most_pins)
-                .collect::<Vec<i32>>()
-                .into_sql::<Array<Int4>>(),
-        ),
-    )
-    .get_result(connection)?;
-    row.found(now)
-}
-
-/// Looks a name up without counting: the password was counted and found right before. Locks as
-/// [`count_pin_try`] does.
-///
-/// # Errors
-/// When the database is away.
-pub fn by_name(
-    connection: &mut PgConnection,
-    name: &str,
-    now: DateTime<Utc>,
-) -> Result<Found, DbError> {
-    let row: FoundRow = Prepared::new(
-        concat!(
-            "WITH ",
-            found_by_name!(),
-            ", newest AS (
-                SELECT i.* FROM found f
-                JOIN user_activity a ON a.user_id = f.id
-                JOIN invitations i ON i.id = a.latest_invitation_id
-                FOR NO KEY UPDATE OF i
-            )
-            SELECT ",
-            found_columns!(),
-            ", true AS looked_at, NULL::timestamptz AS locked_until
-            FROM (VALUES (1)) one LEFT JOIN found f ON true LEFT JOIN newest n ON true"
-        ),
-        (name.into_sql::<Text>(),),
-    )
-    .get_result(connection)?;
-    row.found(now)
-}
-
-/// Looks up whose invitation a genuine token is for, and locks it. `None`: it has a newer counter, or its
-/// user is gone.
-///
-/// # Errors
-/// When the database is away.
-pub fn by_token(
-    connection: &mut PgConnection,
-    invitation: Uuid,
-    counter: u32,
-    now: DateTime<Utc>,
-) -> Result<Found, DbError> {
-    let row: Option<FoundRow> = Prepared::new(
-        concat!(
-            "WITH found AS (
-                SELECT u.* FROM users u WHERE u.id = (SELECT user_id FROM invitations WHERE id = $1) FOR KEY SHARE
-            ), newest AS (
-                SELECT i.* FROM found f JOIN invitations i ON i.id = $1 AND i.user_id = f.id AND i.counter = $2
-                FOR NO KEY UPDATE OF i
-            )
-            SELECT ",
-            found_columns!(),
-            ", true AS looked_at, NULL::timestamptz AS locked_until FROM found f CROSS JOIN newest n"
-        ),
-        (
-            invitation.into_sql::<SqlUuid>(),
-            i32::try_from(counter).unwrap_or(-1).into_sql::<Int4>(),
-        ),
-    )
-    .get_result(connection)
-    .optional()?;
-    row.map_or(
-        Ok(Found {
-            person: None,
-            newest: None,
-            may_look: Ok(()),
-        }),
-        |row| row.found(now),
-    )
-}
-
-#[derive(QueryableByName)]
-struct PasswordRow {
-    #[diesel(sql_type = Nullable<Text>)]
-    password_hash: Option<String>,
-    #[diesel(sql_type = Bool)]
-    looked_at: bool,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    locked_until: Option<DateTime<Utc>>,
-}
-
-/// Counts a try with a password, against the user or, where there is none, against the name. Gives the hash
-/// to compare with, if the user has a password; `Err`: not to be looked at for so many seconds.
-///
-/// # Errors
-/// When the database is away.
-pub fn count_password_try(
-    connection: &mut PgConnection,
-    name: &str,
-    nobody: Uuid,
-    now: DateTime<Utc>,
-) -> Result<Result<Option<SecretString>, u32>, DbError> {
-    let row: PasswordRow = Prepared::new(
-        concat!(
-            "WITH ",
-            found_by_name!(),
-            ", aside AS (",
-            counted_aside!("coalesce((SELECT id FROM found), $2)", "true"),
-            ")
-            SELECT f.password_hash, x.looked_at, x.locked_until FROM aside x LEFT JOIN found f ON true"
-        ),
-        (
-            name.into_sql::<Text>(),
-            nobody.into_sql::<SqlUuid>(),
-            now.into_sql::<Timestamptz>(),
-            ROUND.into_sql::<Int4>(),
-            PAUSES.as_slice().into_sql::<Array<Int4>>(),
-            NO_END.into_sql::<Int4>(),
-        ),
-    )
-    .get_result(connection)?;
-    Ok(if row.looked_at {
-        Ok(row.password_hash.map(SecretString::from))
-    } else {
-        Err(guessing::retry_after(row.locked_until, now))
-    })
-}
-
-/// The password was right: what was counted before is forgotten.
-///
-/// # Errors
-/// When the database is away.
-pub fn forget_password_tries(connection: &mut PgConnection, user: Uuid) -> Result<(), DbError> {
-    Prepared::new(
-        "DELETE FROM guesses WHERE subject = $1",
-        (user.into_sql::<SqlUuid>(),),
-    )
-    .execute(connection)?;
-    Ok(())
-}
-
-/// The PIN was right and enrolls nothing all the same: the try was no wrong one.
-///
-/// # Errors
-/// When the database is away.
-pub fn take_back_pin_try(connection: &mut PgConnection, guarded: &Guarded) -> Result<(), DbError> {
-    Prepared::new(
-        "UPDATE invitations SET pin_tries = $2, pin_locked_until = $3 WHERE id = $1",
-        (
-            guarded.invited.id.into_sql::<SqlUuid>(),
-            guarded.tries.into_sql::<Int4>(),
-            guarded.locked_until.into_sql::<Nullable<Timestamptz>>(),
-        ),
-    )
-    .execute(connection)?;
-    Ok(())
-}
-
-/// An invitation, other than the newest, with which this device was enrolled lately: a repeat still gets its
-/// answer after the user was invited anew. Asked for nobody, too, so that all wrong tries cost the same.
-///
-/// # Errors
-/// When the database is away.
-pub fn used_before(
-    connection: &mut PgConnection,
-    user: Option<Uuid>,
-    newest: Option<Uuid>,
-    device: &DeviceReport,
-    now: DateTime<Utc>,
-) -> Result<Option<Guarded>, DbError> {
-    let row: Option<NewestRow> = Prepared::new(
-        "SELECT i.id AS invitation_id, i.method, i.state, i.device_ownership, i.locale, i.key_id, i.counter,
-            i.pin_length, i.pin_lifetime_days, i.pin_issued_at, i.expires_at, i.registration_id, i.pin_tries, i.pin_locked_until
-         FROM enrollments e JOIN invitations i ON i.id = e.invitation_id JOIN devices d ON d.id = e.device_id
-         WHERE e.user_id = $1 AND e.enrolled_at >= $2 AND i.id IS DISTINCT FROM $3
-             AND (lower(d.serial_number) = lower($4) OR d.device_id = $5)
-         ORDER BY e.id DESC LIMIT 1",
-        (
-            user.into_sql::<Nullable<SqlUuid>>(),
-            (now - REPEATED_WITHIN).into_sql::<Timestamptz>(),
-            newest.into_sql::<Nullable<SqlUuid>>(),
-            device
-                .serial_number
-                .as_ref()
-                .map(SerialNumber::as_str)
-                .into_sql::<Nullable<Text>>(),
-            device
-                .device_id
-                .as_ref()
-                .map(DeviceId::as_str)
-                .into_sql::<Nullable<Text>>(),
-        ),
-    )
-    .get_result(connection)
-    .optional()?;
-    Ok(row.map(NewestRow::guarded).transpose()?.flatten())
-}
 
 /// What is written when a device enrolls.
 pub struct Entry<'a> {
@@ -491,6 +40,35 @@ pub struct Entry<'a> {
     /// The id of the message, if there is to be one.
     pub confirmation: Option<Uuid>,
     pub now: DateTime<Utc>,
+}
+
+impl Entry<'_> {
+    /// The row that [`enroll_new`] writes.
+    pub fn new_device(&self) -> Device {
+        let report = self.device;
+        let facts = report.facts();
+        Device {
+            id: self.device_id,
+            user_id: Some(self.user.id),
+            serial_number: report
+                .serial_number
+                .as_ref()
+                .map(|serial| serial.as_str().to_owned()),
+            device_id: report.device_id.as_ref().map(|id| id.as_str().to_owned()),
+            platform: report.platform(),
+            model: report.model.as_ref().map(|label| label.as_str().to_owned()),
+            os_version: report
+                .os_version
+                .as_ref()
+                .map(|label| label.as_str().to_owned()),
+            supervised: facts.supervised,
+            user_enrollment: facts.user_enrollment,
+            device_ownership: self.ownership,
+            enrolled_at: self.now,
+            updated_at: self.now,
+            retired_at: None,
+        }
+    }
 }
 
 /// The parameters of both ways to enroll, in the order of their numbers.
@@ -676,19 +254,4 @@ pub fn last_by_password(
     row.filter(|row| row.method == Method::Password.as_str())
         .map(|row| shown(connection, row, user))
         .transpose()
-}
-
-/// How long a count is kept that nobody adds to.
-const COUNTED_FOR: Duration = Duration::hours(24);
-
-/// Forgets counts that nobody has added to for a day: known names and unknown ones alike. Gives how many.
-///
-/// # Errors
-/// When the database is away.
-pub fn forget_old(connection: &mut PgConnection, now: DateTime<Utc>) -> Result<usize, DbError> {
-    let before = now - COUNTED_FOR;
-    Ok(
-        diesel::delete(guesses::table.filter(guesses::updated_at.le(before)))
-            .execute(connection)?,
-    )
 }

@@ -33,7 +33,16 @@ fn migrations_go_up_down_and_up_again_with_data_in() {
          INSERT INTO setting_groups SELECT s.id, g.id FROM settings s, groups g WHERE NOT s.is_default;
          INSERT INTO setting_users SELECT s.id, u.id FROM settings s, users u WHERE NOT s.is_default;
          UPDATE invitations SET registration_id = (SELECT version_id FROM settings WHERE kind = 'registration');
-         INSERT INTO messages SELECT gen_random_uuid(), 'invitation', id, batch_id, 'queued', 0, now(), now() FROM invitations",
+         INSERT INTO messages SELECT gen_random_uuid(), 'invitation', id, batch_id, 'queued', 0, now(), now() FROM invitations;
+         INSERT INTO devices (id, user_id, serial_number, platform, supervised, user_enrollment, ownership_requested, ownership,
+             ownership_reason, enrolled_at, updated_at)
+         SELECT gen_random_uuid(), user_id, 'S', 'ios', false, false, 'undefined', 'undefined', 'setting_off', now(), now() FROM invitations;
+         INSERT INTO enrollments SELECT gen_random_uuid(), i.user_id, i.id, d.id, 'pin', 'undefined', 'undefined', 'setting_off', true, now()
+         FROM invitations i, devices d;
+         INSERT INTO messages (id, kind, invitation_id, enrollment_id, state, attempts, due_at, created_at)
+         SELECT gen_random_uuid(), 'confirmation', invitation_id, id, 'accepted', 1, now(), now() FROM enrollments;
+         INSERT INTO guesses VALUES (gen_random_uuid(), 1, NULL, true, now());
+         INSERT INTO pin_requests SELECT gen_random_uuid(), id, now() FROM users",
     );
     assert_eq!(
         db.number("SELECT count(*) FROM user_activity"),
