@@ -20,7 +20,7 @@ use crate::{
     enrollments::{self, landing::render::Pages},
     http::{self, State, routes::Routes},
     idempotency,
-    invitations::{self, letter::Writer},
+    invitations::{self, letter::Writer, progress::Progress},
     limits::Limits,
     mail::smtp::{SmtpLimits, SmtpPool},
     outbox::{listen::Listener, worker::Worker},
@@ -133,6 +133,7 @@ impl App {
         };
         let state = web::Data::new(State {
             access: Access::new(db.clone()),
+            progress: Progress::new(db.clone(), stop.subscribe()),
             db,
             clock,
             keys,

@@ -28,6 +28,9 @@ tokio::task_local! {
     static REQUEST_ID: String;
 }
 
+/// In a request's extensions if it was a HEAD: for the handler whose body would never end.
+pub struct HeadOnly;
+
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The id of the request that is being answered; `-` outside of one.
@@ -67,6 +70,7 @@ pub async fn observe<B: MessageBody + 'static>(
     // HEAD is GET without the body (RFC 9110 §9.3.2); the server leaves the body out by itself.
     if method == Method::HEAD {
         request.head_mut().method = Method::GET;
+        request.extensions_mut().insert(HeadOnly);
     }
     let span = tracing::info_span!("request", request_id = %id);
 
@@ -205,15 +209,21 @@ async fn admit(request: &ServiceRequest) -> Result<Option<Caller>, ApiError> {
 
 /// Whoever holds the request's bearer token, if that role may do this.
 async fn known(request: &ServiceRequest, state: &State) -> Result<Caller, ApiError> {
-    let header = request.headers().get(header::AUTHORIZATION);
-    let token = header
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, token)| token.trim());
+    let token = bearer(request.headers());
     let caller = state.access.authenticate(token, state.clock.now()).await?;
     caller.require(Permission::for_route(request.method(), request.path()))?;
     Ok(caller)
+}
+
+/// The token in `Authorization: Bearer …` (RFC 6750 §2.1).
+pub fn bearer(headers: &header::HeaderMap) -> Option<&str> {
+    headers
+        .get(header::AUTHORIZATION)?
+        .to_str()
+        .ok()?
+        .split_once(' ')
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim())
 }
 
 /// What the framework refused by itself, in the one envelope of all errors.

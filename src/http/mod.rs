@@ -34,7 +34,7 @@ use crate::{
         landing::{self, render::Pages},
     },
     groups,
-    invitations::{self, letter::Writer},
+    invitations::{self, letter::Writer, progress::Progress},
     limits::Limits,
     secrets::keys::KeyRing,
     settings::{self, cache::Registrations},
@@ -56,6 +56,8 @@ pub struct State {
     pub routes: Routes,
     /// Rung when something was queued.
     pub bell: Arc<Notify>,
+    /// Who watches which batch.
+    pub progress: Progress,
     /// Places for files that are uploaded or wait: each is on disk.
     pub uploads: Arc<Semaphore>,
     /// Places for imports: each keeps some of its file in memory.

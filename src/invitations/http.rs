@@ -15,6 +15,7 @@ use super::{
     lifecycle_http,
     pins::{self, LivePin, Pins, PinsError},
     preview::{self, Asked, Preview, PreviewError, Sample},
+    progress_http,
     queries::{self, Batch, Derivation},
     selection::SelectionError,
     send::{self, BatchResult, Sent},
@@ -40,6 +41,7 @@ pub fn routes(config: &mut impl Register) {
         .service(send_invitations)
         .service(show_pins);
     lifecycle_http::routes(config);
+    progress_http::routes(config);
     config
         .service(list_invitations)
         .service(get_invitation)

@@ -11,6 +11,8 @@ pub mod ownership;
 pub mod pins;
 pub mod plan;
 pub mod preview;
+pub mod progress;
+pub mod progress_http;
 pub mod queries;
 pub mod selection;
 pub mod send;

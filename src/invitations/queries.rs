@@ -427,6 +427,13 @@ pub struct Batch {
     pub canceled_at: Option<DateTime<Utc>>,
 }
 
+impl Batch {
+    /// Whether nothing is queued, being sent or deferred any more.
+    pub fn is_over(&self) -> bool {
+        self.counts.queued + self.counts.deferred == 0
+    }
+}
+
 /// One batch, counted now.
 ///
 /// # Errors

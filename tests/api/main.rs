@@ -24,6 +24,7 @@ mod migrations;
 mod paging;
 mod password_alone;
 mod pin_requests;
+mod progress;
 mod settings;
 mod shell;
 mod smtp;

@@ -1,0 +1,137 @@
+//! `GET /batches/{id}/events`.
+
+use std::convert::Infallible;
+
+use actix_web::{
+    HttpMessage, HttpRequest, HttpResponse, get,
+    http::{Method, header},
+    web::{self, Bytes},
+};
+use futures_util::stream;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{
+    progress::{News, Reader, WatchError},
+    queries::Batch,
+};
+use crate::{
+    access::Permission,
+    error::ApiError,
+    http::{
+        Register, State,
+        extract::Id,
+        middleware::{HeadOnly, bearer},
+        problem::Problem,
+    },
+};
+
+/// Adds the handler.
+pub fn routes(config: &mut impl Register) {
+    config.service(watch_batch);
+}
+
+impl From<WatchError> for ApiError {
+    fn from(error: WatchError) -> Self {
+        match error {
+            WatchError::NotFound => Self::not_found("batch"),
+            WatchError::TooMany => Self {
+                retry_after: Some(5),
+                ..Self::new(
+                    503,
+                    "too_many_streams",
+                    "As many watch batches here as may; try again shortly, or look with GET /batches/{id}.",
+                )
+            },
+            WatchError::Db(error) => error.into(),
+        }
+    }
+}
+
+/// Watch a batch
+///
+/// Server-sent events: `progress` whenever the counts have changed (four times a second at most), then `done`, and the
+/// stream ends. The data of both is what `GET /batches/{id}` answers. Come back with the last event's id as
+/// `Last-Event-ID`, to any instance, and only what you do not know yet is told. A comment every 15 s keeps the
+/// connection open. Read it with `fetch`, which sends the bearer token: there is none in a URL.
+#[utoipa::path(
+    tag = "batches",
+    params(
+        ("id" = Uuid, Path, description = "The batch's id"),
+        ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that you have seen"),
+    ),
+    responses(
+        (status = 200, description = "Events, as they happen", body = String, content_type = "text/event-stream",
+            headers(("Cache-Control" = String, description = "`no-store`"))),
+        (status = 503, description = "The database is away, or `too_many_streams`", body = Problem),
+    )
+)]
+#[get("/batches/{id}/events")]
+async fn watch_batch(
+    state: web::Data<State>,
+    request: HttpRequest,
+    Id(id): Id,
+) -> Result<HttpResponse, ApiError> {
+    let last = request
+        .headers()
+        .get("last-event-id")
+        .and_then(|id| id.to_str().ok())
+        .map(str::to_owned);
+    let reader = state.progress.watch(id, last).await?;
+    let mut response = HttpResponse::Ok();
+    response
+        .insert_header((header::CONTENT_TYPE, "text/event-stream"))
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        // Else nginx keeps events until a buffer is full.
+        .insert_header(("X-Accel-Buffering", "no"));
+    if request.extensions().get::<HeadOnly>().is_some() {
+        return Ok(response.finish());
+    }
+    let watcher = Watcher {
+        token: bearer(request.headers()).map(SecretString::from),
+        path: request.path().to_owned(),
+        state,
+        reader,
+    };
+    Ok(response.streaming(stream::unfold(watcher, Watcher::next)))
+}
+
+/// A reader with the key that it reads with.
+struct Watcher {
+    state: web::Data<State>,
+    token: Option<SecretString>,
+    path: String,
+    reader: Reader,
+}
+
+impl Watcher {
+    async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
+        let news = self.reader.next().await?;
+        if !self.may_still_watch().await {
+            return None;
+        }
+        let text = match news {
+            News::Progress(id, batch) => event("progress", &id, &batch),
+            News::Done(id, batch) => event("done", &id, &batch),
+            News::Beat => ":\n\n".to_owned(),
+        };
+        Some((Ok(text.into()), self))
+    }
+
+    /// Whether the key is still good: a stream may outlive it. Nothing is told to one that was revoked.
+    async fn may_still_watch(&self) -> bool {
+        let token = self.token.as_ref().map(|token| token.expose_secret());
+        let permission = Permission::for_route(&Method::GET, &self.path);
+        let now = self.state.clock.now();
+        match self.state.access.authenticate(token, now).await {
+            Ok(caller) => caller.may(permission),
+            // Who cannot be asked about is not sent away.
+            Err(error) => error.status >= 500,
+        }
+    }
+}
+
+fn event(name: &str, id: &str, batch: &Batch) -> String {
+    // Plain numbers and names: there is no line break in it, and nothing that could fail.
+    let data = serde_json::to_string(batch).unwrap_or_default();
+    format!("id: {id}\nevent: {name}\ndata: {data}\n\n")
+}
