@@ -18,7 +18,10 @@ use crate::{
     db::{self, Db, DbError},
     embedded::mailbox::Mailbox,
     enrollments::{self, landing::render::Pages},
-    http::{self, State, routes::Routes},
+    http::{
+        self, State,
+        routes::{Routes, Unruled},
+    },
     idempotency,
     invitations::{self, letter::Writer, progress::Progress},
     limits::Limits,
@@ -143,8 +146,8 @@ impl App {
             pages,
             registrations,
             routes: match mailbox {
-                Some(_) => routes(config.role).with_page("/dev/mailbox"),
-                None => routes(config.role),
+                Some(_) => routes(config.role)?.with_page("/dev/mailbox"),
+                None => routes(config.role)?,
             },
             bell,
             uploads: Arc::new(Semaphore::new(UPLOADS)),
@@ -250,7 +253,7 @@ impl Stopper {
 }
 
 /// What this instance answers: a mere worker only says how it is.
-fn routes(role: InstanceRole) -> Routes {
+fn routes(role: InstanceRole) -> Result<Routes, Unruled> {
     match role {
         InstanceRole::Worker => Routes::of_health(),
         InstanceRole::Api | InstanceRole::All => Routes::all(),

@@ -10,6 +10,7 @@ const PURE: &[&str] = &[
     "wire.rs",
     "etag.rs",
     "error.rs",
+    "access/roles.rs",
     "secrets/keys.rs",
     "secrets/pin.rs",
     "secrets/token.rs",

@@ -1,78 +1,22 @@
 //! Who calls, and what that role may do.
 
 pub mod keys;
+pub mod roles;
 
 use std::time::Duration;
 
-use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, http::Method};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
 use chrono::{DateTime, Utc};
 use moka::future::Cache;
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
-use crate::{db::Db, error::ApiError, string_enum};
+use crate::{db::Db, error::ApiError};
 use keys::{KeyHash, KeyRecord};
+pub use roles::{Permission, Role};
 
 /// How long a key that was looked up is believed. A revocation ends it within a second everywhere.
 const BELIEVED_FOR: Duration = Duration::from_millis(500);
-
-string_enum! {
-    /// What a caller may do (API.md, Access).
-    Role {
-        /// Everything.
-        Admin = "admin",
-        /// Users, groups, invitations and devices.
-        Manager = "manager",
-        /// Looks at users, groups, invitations and devices, never at a secret.
-        Reader = "reader",
-        /// An MDM server that enrolls devices.
-        Enroller = "enroller",
-        /// SCIM provisioning only.
-        Provisioner = "provisioner",
-    }
-}
-
-/// What a request wants to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Permission {
-    /// Look at users, groups, invitations, batches and devices.
-    Read,
-    /// Look at live PINs or a QR code.
-    ReadSecrets,
-    /// Change users and groups; preview and send invitations; retire devices.
-    Manage,
-    /// Enroll devices, and say what they are.
-    Enroll,
-    /// Change settings.
-    Configure,
-}
-
-impl Permission {
-    /// What a request needs: known before its body is read.
-    pub fn for_route(method: &Method, path: &str) -> Self {
-        if path == "/enrollments" || path.starts_with("/enrollments/") {
-            return Self::Enroll;
-        }
-        match path.rsplit('/').next() {
-            Some("pin" | "pins" | "qr.png" | "qr.svg") => Self::ReadSecrets,
-            _ if method == Method::GET => Self::Read,
-            _ if path.starts_with("/settings/") => Self::Configure,
-            _ => Self::Manage,
-        }
-    }
-}
-
-impl Role {
-    const fn may(self, permission: Permission) -> bool {
-        match self {
-            Self::Admin => true,
-            Self::Manager => !matches!(permission, Permission::Configure),
-            Self::Reader => matches!(permission, Permission::Read),
-            Self::Enroller => matches!(permission, Permission::Enroll),
-            Self::Provisioner => false,
-        }
-    }
-}
 
 /// Who makes a request.
 #[derive(Debug, Clone)]
@@ -181,25 +125,5 @@ impl Access {
             id: record.id,
             role: record.role,
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_reader_sees_no_secret_an_enroller_only_enrolls_and_settings_are_the_admins() {
-        use Permission::{Configure, Enroll, Manage, Read, ReadSecrets};
-        for permission in [Read, ReadSecrets, Manage, Enroll, Configure] {
-            assert!(Role::Admin.may(permission));
-            assert_eq!(Role::Manager.may(permission), permission != Configure);
-            assert_eq!(Role::Enroller.may(permission), permission == Enroll);
-            assert!(!Role::Provisioner.may(permission));
-        }
-        assert!(!Role::Reader.may(Enroll) && !Role::Reader.may(Configure));
-        assert!(
-            Role::Reader.may(Read) && !Role::Reader.may(ReadSecrets) && !Role::Reader.may(Manage)
-        );
     }
 }

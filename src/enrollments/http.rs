@@ -104,7 +104,6 @@ impl From<Refused> for ApiError {
 /// same device within 24 hours gets the same enrollment. An `Idempotency-Key` has no meaning here.
 #[utoipa::path(
     tag = "enrollments", request_body = EnrollRequest,
-    security((), ("bearer" = [])),
     responses(
         (status = 201, description = "Enrolled", body = Enrollment),
         (status = 200, description = "Was enrolled by the same request before", body = Enrollment),
@@ -156,7 +155,6 @@ async fn enroll_device(
 /// next one, and the old one is dead. At most 3 mails an hour and 10 a day.
 #[utoipa::path(
     tag = "enrollments", request_body = RequestPin,
-    security((), ("bearer" = [])),
     responses((status = 202, description = "Heard; whether there is anything to send is not told", body = PinRequested))
 )]
 #[post("/enrollments/pin-requests")]

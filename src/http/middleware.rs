@@ -19,7 +19,7 @@ use tracing::Instrument;
 
 use super::{State, extract, routes::Match};
 use crate::{
-    access::{Caller, Permission},
+    access::{Caller, Permission, roles::Needs},
     embedded::mailbox::is_local_host,
     error::ApiError,
 };
@@ -131,16 +131,18 @@ fn log<B>(method: &Method, response: &ServiceResponse<B>, latency_ms: f64) {
     }
 }
 
-/// Refuses what no route answers (404, or 405 with `Allow`) and, unless the route is public,
-/// whoever has no valid key (401): before a body is read.
+/// Refuses what no route answers (404, or 405 with `Allow`) and whoever may not call the route (401, 403, or
+/// 429 where secrets are guessed): before a body is read.
 pub async fn gate<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-    let is_open = request
-        .app_data::<web::Data<State>>()
-        .is_some_and(|state| state.routes.find(request.method(), request.path()) == Match::Open);
-    let mut response = match admit(&request).await {
+    let state = request.app_data::<web::Data<State>>().cloned();
+    let Some(state) = state else {
+        return Err(ApiError::internal("no state").into());
+    };
+    let found = state.routes.find(request.method(), request.path());
+    let mut response = match admit(&request, &state, &found).await {
         Ok(caller) => {
             if let Some(caller) = caller {
                 request.extensions_mut().insert(caller);
@@ -150,7 +152,11 @@ pub async fn gate<B: MessageBody + 'static>(
         Err(problem) => request.error_response(problem).map_into_right_body(),
     };
     // What is answered to a secret, right or wrong, is for nobody else.
-    if is_open {
+    if let Match::Found {
+        needs: Needs::Secret | Needs::SecretOr(_),
+        ..
+    } = found
+    {
         response
             .headers_mut()
             .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -158,10 +164,11 @@ pub async fn gate<B: MessageBody + 'static>(
     Ok(response)
 }
 
-async fn admit(request: &ServiceRequest) -> Result<Option<Caller>, ApiError> {
-    let state = request
-        .app_data::<web::Data<State>>()
-        .ok_or_else(|| ApiError::internal("no state"))?;
+async fn admit(
+    request: &ServiceRequest,
+    state: &State,
+    found: &Match,
+) -> Result<Option<Caller>, ApiError> {
     let host = request.headers().get(header::HOST);
     let is_local = host
         .and_then(|host| host.to_str().ok())
@@ -173,45 +180,49 @@ async fn admit(request: &ServiceRequest) -> Result<Option<Caller>, ApiError> {
             "`enlist dev` shows PINs and answers only as localhost, 127.0.0.1 or [::1].",
         ));
     }
-    match state.routes.find(request.method(), request.path()) {
-        Match::Unknown => Err(ApiError::not_found("path")),
-        Match::OtherMethods(allow) => Err(ApiError {
-            allow: Some(allow.into()),
-            ..ApiError::new(
-                405,
-                "method_not_allowed",
-                "This path does not know that method; `Allow` lists those that it does.",
-            )
-        }),
-        Match::Public => Ok(None),
-        Match::Open => {
-            let caller = if request.headers().contains_key(header::AUTHORIZATION) {
-                let caller = known(request, state).await?;
-                state.limits.count_key(caller.id()).await?;
-                Some(caller)
-            } else {
-                let address = request.peer_addr().map(|address| address.ip());
-                state.limits.count_address(address).await?;
-                None
-            };
-            extract::refuse_query(request.query_string())?;
-            Ok(caller)
+    let (needs, takes_query) = match found {
+        Match::Unknown => return Err(ApiError::not_found("path")),
+        Match::OtherMethods(allow) => {
+            return Err(ApiError {
+                allow: Some(allow.as_str().into()),
+                ..ApiError::new(
+                    405,
+                    "method_not_allowed",
+                    "This path does not know that method; `Allow` lists those that it does.",
+                )
+            });
         }
-        Match::Protected { takes_query } => {
-            let caller = known(request, state).await?;
-            if !takes_query {
-                extract::refuse_query(request.query_string())?;
-            }
-            Ok(Some(caller))
+        Match::Found { needs, takes_query } => (*needs, *takes_query),
+    };
+    let caller = match needs {
+        Needs::Nothing => return Ok(None),
+        Needs::SecretOr(permission) if request.headers().contains_key(header::AUTHORIZATION) => {
+            let caller = known(request, state, permission).await?;
+            state.limits.count_key(caller.id()).await?;
+            Some(caller)
         }
+        Needs::Secret | Needs::SecretOr(_) => {
+            let address = request.peer_addr().map(|address| address.ip());
+            state.limits.count_address(address).await?;
+            None
+        }
+        Needs::Token(permission) => Some(known(request, state, permission).await?),
+    };
+    if !takes_query {
+        extract::refuse_query(request.query_string())?;
     }
+    Ok(caller)
 }
 
 /// Whoever holds the request's bearer token, if that role may do this.
-async fn known(request: &ServiceRequest, state: &State) -> Result<Caller, ApiError> {
+async fn known(
+    request: &ServiceRequest,
+    state: &State,
+    permission: Permission,
+) -> Result<Caller, ApiError> {
     let token = bearer(request.headers());
     let caller = state.access.authenticate(token, state.clock.now()).await?;
-    caller.require(Permission::for_route(request.method(), request.path()))?;
+    caller.require(permission)?;
     Ok(caller)
 }
 

@@ -13,6 +13,7 @@ use utoipa::{
 use utoipa_actix_web::AppExt;
 
 use super::{api, problem::Problem};
+use crate::access::roles::{Needs, Permission, Role, rule_of};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -54,16 +55,17 @@ pub fn document() -> Document {
         Vec::<String>::new(),
     )]);
     close_requests(&mut document);
-    for item in document.paths.paths.values_mut() {
-        for (method, operation) in [
-            (HttpMethod::Get, &mut item.get),
-            (HttpMethod::Post, &mut item.post),
-            (HttpMethod::Put, &mut item.put),
-            (HttpMethod::Patch, &mut item.patch),
-            (HttpMethod::Delete, &mut item.delete),
+    for (path, item) in &mut document.paths.paths {
+        for (name, method, operation) in [
+            ("GET", HttpMethod::Get, &mut item.get),
+            ("POST", HttpMethod::Post, &mut item.post),
+            ("PUT", HttpMethod::Put, &mut item.put),
+            ("PATCH", HttpMethod::Patch, &mut item.patch),
+            ("DELETE", HttpMethod::Delete, &mut item.delete),
         ] {
-            if let Some(operation) = operation {
-                add_common_answers(operation, &method);
+            if let (Some(operation), Some(rule)) = (operation, rule_of(name, path)) {
+                secure(operation, rule.needs);
+                add_common_answers(operation, &method, rule.needs);
             }
         }
     }
@@ -121,13 +123,35 @@ fn problem(description: &str) -> Response {
         .build()
 }
 
+/// Says who may call an operation; where nothing is said, what holds for all does.
+fn secure(operation: &mut Operation, needs: Needs) {
+    operation.security = match needs {
+        Needs::Nothing | Needs::Secret => Some(Vec::new()),
+        Needs::SecretOr(_) => Some(vec![
+            SecurityRequirement::default(),
+            SecurityRequirement::new("bearer", Vec::<String>::new()),
+        ]),
+        Needs::Token(_) => None,
+    };
+}
+
+/// The roles that have a permission, for people.
+fn roles_with(permission: Permission) -> String {
+    let names: Vec<String> = Role::ALL
+        .into_iter()
+        .filter(|role| role.may(permission))
+        .map(|role| format!("`{role}`"))
+        .collect();
+    names.join(", ")
+}
+
 /// The answers that any operation may give, and the request id in every answer.
-fn add_common_answers(operation: &mut Operation, method: &HttpMethod) {
-    let is_public = operation.security.as_ref().is_some_and(Vec::is_empty);
-    let is_open = operation
-        .security
-        .as_ref()
-        .is_some_and(|any| any.contains(&SecurityRequirement::default()));
+fn add_common_answers(operation: &mut Operation, method: &HttpMethod, needs: Needs) {
+    let permission = match needs {
+        Needs::Token(permission) | Needs::SecretOr(permission) => Some(permission),
+        Needs::Nothing | Needs::Secret => None,
+    };
+    let is_open = matches!(needs, Needs::Secret | Needs::SecretOr(_));
 
     let takes_body = operation.request_body.is_some();
     let names = |wanted: ParameterIn, name: Option<&str>| {
@@ -147,14 +171,18 @@ fn add_common_answers(operation: &mut Operation, method: &HttpMethod) {
             .entry(status.to_owned())
             .or_insert_with(|| RefOr::T(problem(description)));
     };
-    if !is_public {
-        add("401", "No key, or one that is not valid");
-        add("403", "The key's role does not reach");
+    if let Some(permission) = permission {
+        add("401", "No token, or one that is not valid");
+        let roles = roles_with(permission);
+        add(
+            "403",
+            &format!("The role does not reach; these do: {roles}"),
+        );
     }
     if is_open {
         add(
             "429",
-            "Too many requests from this address, or with this key",
+            "Too many requests from this address, or with this token",
         );
     }
     if has_path_id {

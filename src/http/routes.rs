@@ -1,5 +1,5 @@
-//! Every route there is, read from what the handlers tell the OpenAPI document: so the document, the
-//! 404s, the 405s and the gate cannot disagree.
+//! Every route there is, read from what the handlers tell the OpenAPI document, with what the table of
+//! roles says of it: so the document, the 404s, the 405s and the gate cannot disagree.
 
 use actix_web::{
     dev::{HttpServiceFactory, ResourceDef},
@@ -8,21 +8,19 @@ use actix_web::{
 use utoipa::openapi::{
     PathItem, RefOr,
     path::{Operation, ParameterIn},
-    security::SecurityRequirement,
 };
 use utoipa_actix_web::OpenApiFactory;
 
 use super::{Register, api, system};
+use crate::access::roles::{Needs, rule_of};
 
 /// How a path and a method fit the routes.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Match {
-    /// Anybody may call it.
-    Public,
-    /// Anybody may call it, and whoever shows a key is somebody; it takes no query.
-    Open,
-    /// Needs a key.
-    Protected {
+    /// There is such a route.
+    Found {
+        /// Who may call it.
+        needs: Needs,
         /// Whether the operation takes query parameters; it names the unknown ones itself then.
         takes_query: bool,
     },
@@ -41,44 +39,48 @@ struct Route {
 
 struct Known {
     method: Method,
-    access: Access,
+    needs: Needs,
     takes_query: bool,
 }
 
-/// What an operation's `security` list says.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Access {
-    /// Empty.
-    Public,
-    /// Holds the empty requirement among others.
-    Open,
-    /// Says nothing: what holds for all.
-    Protected,
+/// The table of all routes.
+#[derive(Default)]
+pub struct Routes {
+    known: Vec<Route>,
+    /// Routes of which the table of roles says nothing.
+    unruled: Vec<String>,
 }
 
-/// The table of all routes.
-pub struct Routes(Vec<Route>);
+/// Routes of which the table of roles says nothing: nobody could say who may call them.
+#[derive(Debug, thiserror::Error)]
+#[error("no rule says who may call {}", .0.join(", "))]
+pub struct Unruled(Vec<String>);
 
 impl Register for Routes {
-    /// Reads a handler's routes. An operation with an empty `security` list is public; one whose list holds
-    /// the empty requirement is open to those without a key, too.
+    /// Reads a handler's routes.
     fn service(
         &mut self,
         handler: impl HttpServiceFactory + OpenApiFactory + 'static,
     ) -> &mut Self {
         for (path, item) in handler.paths().paths {
-            let methods = operations(&item).map(|(method, operation)| Known {
-                method,
-                access: access(operation),
-                takes_query: takes_query(operation),
-            });
+            let mut methods = Vec::new();
+            for (method, operation) in operations(&item) {
+                match rule_of(method.as_str(), &path) {
+                    Some(rule) => methods.push(Known {
+                        needs: rule.needs,
+                        takes_query: takes_query(operation),
+                        method,
+                    }),
+                    None => self.unruled.push(format!("{method} {path}")),
+                }
+            }
             let known = |route: &&mut Route| route.path.pattern() == Some(path.as_str());
-            match self.0.iter_mut().find(known) {
+            match self.known.iter_mut().find(known) {
                 Some(route) => route.methods.extend(methods),
-                None => self.0.push(Route {
+                None => self.known.push(Route {
                     path: ResourceDef::new(path.as_str()),
                     parameters: path.matches('{').count(),
-                    methods: methods.collect(),
+                    methods,
                 }),
             }
         }
@@ -88,38 +90,52 @@ impl Register for Routes {
 
 impl Routes {
     /// All routes of the API and its documentation.
-    pub fn all() -> Self {
-        let mut routes = Self(Vec::new());
+    ///
+    /// # Errors
+    /// When the table of roles does not say who may call one of them.
+    pub fn all() -> Result<Self, Unruled> {
+        let mut routes = Self::default();
         api(&mut routes);
         // The bundled documentation is made of files, not operations.
-        routes.0.push(Route {
+        routes.known.push(Route {
             path: ResourceDef::prefix("/docs"),
             parameters: 1,
             methods: vec![Known {
                 method: Method::GET,
-                access: Access::Public,
+                needs: Needs::Nothing,
                 takes_query: true,
             }],
         });
-        routes.0.sort_by_key(|route| route.parameters);
-        routes
+        routes.known.sort_by_key(|route| route.parameters);
+        routes.ruled()
     }
 
     /// Only those that say how the service is.
-    pub fn of_health() -> Self {
-        let mut routes = Self(Vec::new());
+    ///
+    /// # Errors
+    /// As [`Routes::all`].
+    pub fn of_health() -> Result<Self, Unruled> {
+        let mut routes = Self::default();
         system::health_routes(&mut routes);
-        routes
+        routes.ruled()
+    }
+
+    fn ruled(self) -> Result<Self, Unruled> {
+        if self.unruled.is_empty() {
+            Ok(self)
+        } else {
+            Err(Unruled(self.unruled))
+        }
     }
 
     /// Adds a page for `enlist dev`, which looks after its own methods and callers.
     pub fn with_page(mut self, prefix: &'static str) -> Self {
         let known = |method| Known {
             method,
-            access: Access::Public,
+            needs: Needs::Nothing,
             takes_query: true,
         };
-        self.0.insert(
+        self.known.insert(
             0,
             Route {
                 path: ResourceDef::prefix(prefix),
@@ -132,16 +148,13 @@ impl Routes {
 
     /// Finds the route of a request.
     pub fn find(&self, method: &Method, path: &str) -> Match {
-        let Some(route) = self.0.iter().find(|route| route.path.is_match(path)) else {
+        let Some(route) = self.known.iter().find(|route| route.path.is_match(path)) else {
             return Match::Unknown;
         };
         match route.methods.iter().find(|known| known.method == method) {
-            Some(known) => match known.access {
-                Access::Public => Match::Public,
-                Access::Open => Match::Open,
-                Access::Protected => Match::Protected {
-                    takes_query: known.takes_query,
-                },
+            Some(known) => Match::Found {
+                needs: known.needs,
+                takes_query: known.takes_query,
             },
             None => {
                 let mut names: Vec<&str> = route
@@ -156,14 +169,6 @@ impl Routes {
                 Match::OtherMethods(names.join(", "))
             }
         }
-    }
-}
-
-fn access(operation: &Operation) -> Access {
-    match &operation.security {
-        Some(any) if any.is_empty() => Access::Public,
-        Some(any) if any.contains(&SecurityRequirement::default()) => Access::Open,
-        _ => Access::Protected,
     }
 }
 
@@ -183,4 +188,24 @@ fn operations(item: &PathItem) -> impl Iterator<Item = (Method, &Operation)> {
     ]
     .into_iter()
     .filter_map(|(method, operation)| operation.as_ref().map(|operation| (method, operation)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::roles::ROUTES;
+
+    #[test]
+    fn every_route_has_a_rule_and_every_rule_a_route() {
+        let routes = Routes::all().unwrap();
+        for rule in ROUTES {
+            let known = routes
+                .known
+                .iter()
+                .filter(|route| route.path.pattern() == Some(rule.path))
+                .flat_map(|route| &route.methods)
+                .any(|known| known.method == rule.method);
+            assert!(known, "there is no route {} {}", rule.method, rule.path);
+        }
+    }
 }

@@ -25,6 +25,7 @@ mod paging;
 mod password_alone;
 mod pin_requests;
 mod progress;
+mod roles;
 mod settings;
 mod shell;
 mod smtp;

@@ -39,7 +39,7 @@ const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
 /// For people: what to do with a PIN or a password, for the device that it is opened on, in the reader's
 /// language (`Accept-Language`).
 #[utoipa::path(
-    tag = "enrollments", security(),
+    tag = "enrollments",
     responses((status = 200, description = "The page", body = String, content_type = "text/html"))
 )]
 #[get("/enroll")]
@@ -76,7 +76,7 @@ async fn get_landing_page(
 /// or superseded is a 410 that says what to do; what is no token of ours is a 404, the same for all. Who asks for JSON
 /// gets these as a problem.
 #[utoipa::path(
-    tag = "enrollments", security(), params(("token" = String, Path, description = "The token in a mail's link")),
+    tag = "enrollments", params(("token" = String, Path, description = "The token in a mail's link")),
     responses(
         (status = 200, description = "The page", body = String, content_type = "text/html"),
         (status = 404, description = "No invitation has this token", content((String = "text/html"), (Problem = "application/problem+json"))),
