@@ -42,17 +42,20 @@ impl Bench {
         let postgres = Postgres::start(folder.path(), Options::default()).expect("Postgres");
         let url = postgres.url().to_owned();
         db::migrate(&url).expect("migrations");
-        println!(
-            "{CONNECTIONS} connections, {seconds} s each, {} cores\n",
-            std::thread::available_parallelism().map_or(0, usize::from)
-        );
-        Self {
+        let bench = Self {
             url,
             place: folder.path().to_owned(),
             seconds,
             _postgres: postgres,
             _folder: folder,
-        }
+        };
+        // The log's details hold the parameters of statements.
+        bench.sql("ALTER ROLE CURRENT_USER SET log_error_verbosity = 'default';");
+        println!(
+            "{CONNECTIONS} connections, {seconds} s each, {} cores\n",
+            std::thread::available_parallelism().map_or(0, usize::from)
+        );
+        bench
     }
 
     /// The head of the table that [`Bench::row`] writes.

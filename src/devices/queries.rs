@@ -166,17 +166,14 @@ pub fn held(
     serial_number: Option<&SerialNumber>,
     device_id: Option<&DeviceId>,
 ) -> Result<Vec<Device>, DbError> {
-    let rows: Vec<Row> = Prepared::new(
+    // Planned anew each time: a plan from when there were few devices reads an index from end to end.
+    let rows: Vec<Row> = diesel::sql_query(
         "SELECT * FROM devices
          WHERE retired_at IS NULL AND (lower(serial_number) = lower($1) OR device_id = $2)
          ORDER BY id FOR NO KEY UPDATE",
-        (
-            serial_number
-                .map(SerialNumber::as_str)
-                .into_sql::<Nullable<Text>>(),
-            device_id.map(DeviceId::as_str).into_sql::<Nullable<Text>>(),
-        ),
     )
+    .bind::<Nullable<Text>, _>(serial_number.map(SerialNumber::as_str))
+    .bind::<Nullable<Text>, _>(device_id.map(DeviceId::as_str))
     .load(connection)?;
     rows.into_iter().map(Row::shown).collect()
 }

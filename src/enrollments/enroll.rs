@@ -22,7 +22,7 @@ use super::{
 use crate::{
     clock::Clock,
     db::{Db, DbError},
-    devices,
+    devices::{self, domain::Device},
     error::ApiError,
     invitations::{domain::Method, ownership},
     secrets::{
@@ -141,7 +141,7 @@ pub async fn enroll(desk: &Desk<'_>, attempt: Attempt) -> Result<Outcome, ApiErr
             })
             .await;
         match done {
-            Err(error) if times < TIMES && devices::queries::was_quicker(&error) => {}
+            Err(error) if times < TIMES && queries::was_quicker(&error) => {}
             done => return Ok(done?),
         }
     }
@@ -338,6 +338,9 @@ fn is_repeat(attempt: &Attempt, before: &Enrollment, now: DateTime<Utc>) -> bool
 }
 
 /// Enrolls the device, unless it is somebody else's or one too many.
+///
+/// Most devices are nobody's yet, so it is written as a new one first, and only if that fails is it looked at who
+/// holds it.
 fn write_down(
     connection: &mut PgConnection,
     desk: &Inside<'_>,
@@ -347,29 +350,6 @@ fn write_down(
     applied: &Applied,
     now: DateTime<Utc>,
 ) -> Result<Outcome, DbError> {
-    let report = &attempt.device;
-    let held = devices::queries::held(
-        connection,
-        report.serial_number.as_ref(),
-        report.device_id.as_ref(),
-    )?;
-    if held
-        .iter()
-        .any(|device| device.user_id != Some(person.user.id))
-    {
-        return Ok(Err(Refused::EnrolledElsewhere));
-    }
-    let known = match held.as_slice() {
-        [] => None,
-        [device] => Some(device.id),
-        _ => return Ok(Err(Refused::TwoDevices)),
-    };
-    if let (Some(device), None) = (known, invitation) {
-        let before = queries::last_by_password(connection, device, &person.user)?;
-        if let Some(before) = before.filter(|before| is_repeat(attempt, before, now)) {
-            return Ok(Ok(Enrolled::Before(before)));
-        }
-    }
     // What an invitation was sent with stays with it.
     let (method, requested, limit) = match invitation {
         None => {
@@ -388,26 +368,48 @@ fn write_down(
             )
         }
     };
+    let report = &attempt.device;
     let confirmed = applied.confirmation && person.user.email.is_some();
-    let entry = Entry {
+    let mut entry = Entry {
         id: desk.clock.new_id(),
         user: &person.user,
         invitation,
         method,
-        device_id: known.unwrap_or_else(|| desk.clock.new_id()),
+        device_id: desk.clock.new_id(),
         device: report,
         ownership: ownership::decided(report.facts(), method, requested, attempt.owner_choice),
         confirmation: confirmed.then(|| desk.clock.new_id()),
         now,
     };
-    let device = if known.is_some() {
+    let (serial, id) = (report.serial_number.as_ref(), report.device_id.as_ref());
+    let mut is_new = queries::enroll_new(connection, &entry, limit)?;
+    let mut held = Vec::new();
+    if !is_new {
+        held = devices::queries::held(connection, serial, id)?;
+        // Retired meanwhile, or the user's limit is reached.
+        is_new = held.is_empty() && queries::enroll_new(connection, &entry, limit)?;
+    }
+    let device = if is_new {
+        entry.new_device()
+    } else {
+        let is_foreign = |device: &Device| device.user_id != Some(person.user.id);
+        if held.iter().any(is_foreign) {
+            return Ok(Err(Refused::EnrolledElsewhere));
+        }
+        entry.device_id = match held.as_slice() {
+            [] => return Ok(Err(Refused::DeviceLimitReached)),
+            [device] => device.id,
+            _ => return Ok(Err(Refused::TwoDevices)),
+        };
+        if invitation.is_none() {
+            let before = queries::last_by_password(connection, entry.device_id, &person.user)?;
+            if let Some(before) = before.filter(|before| is_repeat(attempt, before, now)) {
+                return Ok(Ok(Enrolled::Before(before)));
+            }
+        }
         queries::enroll_again(connection, &entry)?;
         devices::queries::get(connection, entry.device_id)?
             .ok_or_else(|| DbError::Stored("devices".into()))?
-    } else if queries::enroll_new(connection, &entry, limit)? {
-        entry.new_device()
-    } else {
-        return Ok(Err(Refused::DeviceLimitReached));
     };
     Ok(Ok(Enrolled::New(Enrollment {
         id: entry.id,

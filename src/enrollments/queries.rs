@@ -113,57 +113,76 @@ fn binds<'a>(entry: &'a Entry<'a>) -> impl QueryFragment<Pg> + 'a {
     )
 }
 
-/// What enrolling writes beside the device: the invitation is done with, the enrollment is there, and the
-/// message waits. The parts refer to `device`, which is there only if the device is.
+/// What enrolling writes beside the device: the invitation is done with, the message waits, and the enrollment is
+/// there. The parts refer to `device`, which is there only if the device is.
 macro_rules! entered {
-    () => {
-        ", completed AS (
-            UPDATE invitations SET state = 'completed', ended_at = $4, pin_tries = $5, pin_locked_until = $6
-            WHERE id = $3 AND EXISTS (SELECT FROM device)
-        ), mail AS (
-            INSERT INTO messages (id, kind, invitation_id, enrollment_id, state, attempts, due_at, created_at)
-            SELECT $18, 'confirmation', $3, $1, 'queued', 0, $4, $4 FROM device WHERE $18 IS NOT NULL
+    ($returning:literal) => {
+        concat!(
+            ", completed AS (
+                UPDATE invitations SET state = 'completed', ended_at = $4, pin_tries = $5, pin_locked_until = $6
+                WHERE id = $3 AND EXISTS (SELECT FROM device)
+            ), mail AS (
+                INSERT INTO messages (id, kind, invitation_id, enrollment_id, state, attempts, due_at, created_at)
+                SELECT $18, 'confirmation', $3, $1, 'queued', 0, $4, $4 FROM device WHERE $18 IS NOT NULL
+            )
+            INSERT INTO enrollments (id, user_id, invitation_id, device_id, method, ownership_requested, ownership,
+                ownership_reason, confirmation_email, enrolled_at)
+            SELECT $1, $2, $3, d.id, $17, $14, $15, $16, $18 IS NOT NULL, $4 FROM device d",
+            $returning
         )
-        INSERT INTO enrollments (id, user_id, invitation_id, device_id, method, ownership_requested, ownership,
-            ownership_reason, confirmation_email, enrolled_at)
-        SELECT $1, $2, $3, d.id, $17, $14, $15, $16, $18 IS NOT NULL, $4 FROM device d"
     };
 }
 
-/// Enrolls a device that nobody holds, if the user may hold one more: decided by the update of the very row
-/// that counts. `false`: the user may not, and nothing was written.
+#[derive(QueryableByName)]
+struct Counted {
+    #[diesel(sql_type = Bool)]
+    counted: bool,
+}
+
+/// Enrolls a device that nobody holds, if the user may hold one more. `false`: somebody does, or the user may not,
+/// and nothing was written.
+///
+/// The indexes decide whether somebody holds it, and the update of the very row that counts whether there was room.
+/// The device is written first, and then counted, as where one is retired: so that the two wait for each other
+/// instead of for ever.
 ///
 /// # Errors
-/// When somebody was quicker with the same device ([`devices::queries::was_quicker`]), or the database is away.
+/// When somebody else used up the user's room meanwhile ([`was_quicker`]), or the database is away.
 pub fn enroll_new(
     connection: &mut PgConnection,
     entry: &Entry<'_>,
     limit: Option<u32>,
 ) -> Result<bool, DbError> {
     let limit = limit.map(|limit| i32::try_from(limit).unwrap_or(i32::MAX));
-    let written = Prepared::new(
+    let counted: Option<Counted> = Prepared::new(
         concat!(
-            "WITH room AS (
-                UPDATE user_activity SET device_count = device_count + 1
-                WHERE user_id = $2 AND ($20 IS NULL OR device_count < $20) RETURNING user_id
-            ), device AS (
+            "WITH device AS (
                 INSERT INTO devices (id, user_id, serial_number, device_id, platform, model, os_version, supervised,
                     user_enrollment, ownership_requested, ownership, ownership_reason, enrolled_at, updated_at)
-                SELECT $7, r.user_id, $8, $9, $10, $11, $12, $13, $19, $14, $15, $16, $4, $4 FROM room r
-                RETURNING id
+                SELECT $7, user_id, $8, $9, $10, $11, $12, $13, $19, $14, $15, $16, $4, $4 FROM user_activity
+                WHERE user_id = $2 AND ($20 IS NULL OR device_count < $20)
+                ON CONFLICT DO NOTHING RETURNING id
+            ), room AS (
+                UPDATE user_activity SET device_count = device_count + 1
+                WHERE user_id = $2 AND ($20 IS NULL OR device_count < $20) AND EXISTS (SELECT FROM device)
+                RETURNING user_id
             )",
-            entered!()
+            entered!(" RETURNING EXISTS (SELECT FROM room) AS counted")
         ),
         (binds(entry), limit.into_sql::<Nullable<Int4>>()),
     )
-    .execute(connection)?;
-    Ok(written == 1)
+    .get_result(connection)
+    .optional()?;
+    match counted {
+        Some(Counted { counted: false }) => Err(diesel::result::Error::RollbackTransaction.into()),
+        counted => Ok(counted.is_some()),
+    }
 }
 
 /// Enrolls a device that the user holds already: it is brought up to date and counts once.
 ///
 /// # Errors
-/// As [`enroll_new`].
+/// When another device has one of its numbers meanwhile ([`was_quicker`]), or the database is away.
 pub fn enroll_again(connection: &mut PgConnection, entry: &Entry<'_>) -> Result<(), DbError> {
     Prepared::new(
         concat!(
@@ -174,12 +193,21 @@ pub fn enroll_again(connection: &mut PgConnection, entry: &Entry<'_>) -> Result<
                     ownership_reason = $16, updated_at = $4
                 WHERE id = $7 RETURNING id
             )",
-            entered!()
+            entered!("")
         ),
         binds(entry),
     )
     .execute(connection)?;
     Ok(())
+}
+
+/// Whether somebody else was quicker with the same device, or with the user's last room: done anew, it is seen.
+pub fn was_quicker(error: &DbError) -> bool {
+    let is_taken_back = matches!(
+        error,
+        DbError::Query(diesel::result::Error::RollbackTransaction)
+    );
+    is_taken_back || devices::queries::was_quicker(error)
 }
 
 #[derive(Queryable, Selectable)]

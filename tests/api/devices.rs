@@ -242,3 +242,41 @@ async fn two_names_of_two_devices_are_no_device() {
     );
     assert_eq!(app.db.number("SELECT count(*) FROM devices"), 2);
 }
+
+/// A plan made while there are few devices reads all of them when there are many.
+#[tokio::test]
+async fn a_device_is_found_by_an_index_however_many_there_are() {
+    let app = TestApp::start().await;
+    app.db.execute("CREATE EXTENSION pg_stat_statements");
+    let mut first = Vec::new();
+    for number in 0..12 {
+        first.push(guest(&app, &format!("user{number}"), json!({})).await);
+    }
+    for (number, guest) in first.iter().enumerate() {
+        enrolled_again(&app, number, &guest.pin).await;
+        let invited = invite(&app, &guest.user, json!({})).await;
+        enrolled_again(&app, number, &invited.pin).await;
+    }
+    app.db.execute(
+        "INSERT INTO devices (id, user_id, serial_number, platform, supervised, user_enrollment, ownership_requested,
+            ownership, ownership_reason, enrolled_at, updated_at)
+         SELECT gen_random_uuid(), (SELECT id FROM users LIMIT 1), 'many' || n, 'ios', false, false, 'undefined',
+            'undefined', 'setting_off', now(), now() FROM generate_series(1, 5000) n",
+    );
+    app.db.execute("SELECT pg_stat_statements_reset()");
+    for (number, guest) in first.iter().enumerate() {
+        let invited = invite(&app, &guest.user, json!({})).await;
+        enrolled_again(&app, number, &invited.pin).await;
+    }
+    let blocks = app.db.number(
+        "SELECT (sum(shared_blks_hit + shared_blks_read) / sum(calls))::bigint FROM pg_stat_statements
+         WHERE query LIKE '%FROM devices%FOR NO KEY UPDATE%'
+         AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())",
+    );
+    assert!((1..=20).contains(&blocks), "{blocks} blocks for each look");
+}
+
+async fn enrolled_again(app: &TestApp, number: usize, pin: &str) {
+    let answer = with_pin(app, &format!("user{number}"), pin, &format!("S{number}")).await;
+    assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text);
+}
