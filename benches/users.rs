@@ -45,7 +45,7 @@ fn main() {
     import(&bench, &service);
     println!(
         "\nResident memory of the service: {} MB at most",
-        peak(&service)
+        service.peak()
     );
 }
 
@@ -209,17 +209,6 @@ impl Bench {
             .status();
         assert!(done.expect("psql").success());
     }
-}
-
-/// The largest resident set so far, in MB.
-fn peak(service: &Service) -> u64 {
-    let status =
-        fs::read_to_string(format!("/proc/{}/status", service.child.id())).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib: u64 = line
-        .and_then(|line| line.split_whitespace().next()?.parse().ok())
-        .unwrap_or(0);
-    kib * 1024 / 1_000_000
 }
 
 /// The cursor after so many pages.

@@ -65,6 +65,18 @@ impl Bench {
         );
     }
 
+    /// What a query gives: one number.
+    pub fn number(&self, query: &str) -> f64 {
+        let output = tool("psql")
+            .args(["-X", "-A", "-t", "-d", &self.url, "-c", query])
+            .output()
+            .expect("psql");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.trim()
+            .parse()
+            .unwrap_or_else(|_| panic!("{query}: {}", String::from_utf8_lossy(&output.stderr)))
+    }
+
     pub fn sql(&self, statements: &str) {
         let done = tool("psql")
             .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", &self.url])
@@ -154,7 +166,13 @@ impl Drop for Service {
 }
 
 impl Service {
+    /// The API alone.
     pub fn start(url: &str) -> Self {
+        Self::start_as(url, "api", "smtp://127.0.0.1:9")
+    }
+
+    /// An instance with a role, and the mail server that it sends to.
+    pub fn start_as(url: &str, role: &str, smtp: &str) -> Self {
         let run = |args: &[&str]| {
             let mut command = Command::new(env!("CARGO_BIN_EXE_enlist"));
             command.args(args).env("DATABASE_URL", url);
@@ -167,8 +185,8 @@ impl Service {
             let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
             free.local_addr().expect("its number")
         };
-        let child = run(&["serve", "--role", "api", "--listen", &address.to_string()])
-            .env("ENLIST_SMTP_URL", "smtp://127.0.0.1:9")
+        let child = run(&["serve", "--role", role, "--listen", &address.to_string()])
+            .env("ENLIST_SMTP_URL", smtp)
             .env("ENLIST_ORG_NAME", "Bench")
             .env("ENLIST_SUPPORT", "help@example.com")
             .env("ENLIST_SECRET_KEYS", KEYS)
@@ -190,6 +208,15 @@ impl Service {
             address,
             key,
         }
+    }
+
+    /// The most memory that was resident, in megabytes.
+    pub fn peak(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = fs::read_to_string(path).expect("the status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok());
+        kib.expect("a number") * 1_024 / 1_000_000
     }
 
     pub fn ask(&self, bytes: &[u8]) -> String {
