@@ -1,5 +1,7 @@
 //! What the benchmarks share: a Postgres of their own, the release service, a load, and pgbench.
 
+#![allow(dead_code, reason = "each benchmark uses a part of it")]
+
 use std::{
     fs,
     io::{Read, Write},

@@ -22,13 +22,13 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use lettre::address::Envelope;
+use lettre::address::{Address, Envelope};
 use lettre::transport::smtp::Error as LettreError;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{
     AsyncSmtpConnection, AsyncTokioStream, Certificate, CertificateStore, TlsParameters,
 };
-use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
+use lettre::transport::smtp::commands::{Data, Ehlo, Mail, Rcpt, Rset};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter};
 use lettre::transport::smtp::response::Response;
 use percent_encoding::percent_decode_str;
@@ -643,6 +643,10 @@ impl Inner {
                 return Err((Stage::StartTls, Fault::Broken(reason.into())));
             }
         }
+        // Asked again because lettre keeps to itself what it does not use of the first answer.
+        let offered = in_time(limit, smtp.command(Ehlo::new(self.hello.clone())))
+            .await
+            .map_err(|fault| (Stage::Hello, fault))?;
         if let Some(login) = &url.login {
             if !url.permits_credentials(encrypted) {
                 let reason = "the server offers no encryption, and user and password are not sent \
@@ -658,6 +662,7 @@ impl Inner {
         }
         debug!(connection = number, encrypted, "connected");
         Ok(Session {
+            pipelines: offers(&offered, "PIPELINING"),
             smtp,
             wire,
             number,
@@ -829,6 +834,8 @@ fn setup_error(error: impl fmt::Display) -> SmtpSetupError {
 struct Session {
     smtp: AsyncSmtpConnection,
     wire: Wire,
+    /// Whether the server takes several commands at once (RFC 2920).
+    pipelines: bool,
     /// For the log.
     number: u64,
     /// Messages tried so far: above zero, the connection has been kept.
@@ -889,8 +896,6 @@ impl Session {
     ) -> Result<Reply, (Stage, Fault)> {
         let limit = limits.command;
         let smtp = &mut self.smtp;
-        let is_done = |code: u16| (200..300).contains(&code);
-        let at = |stage: Stage| move |fault: Fault| (stage, fault);
 
         if self.unfinished {
             in_time(limit, smtp.command(Rset))
@@ -916,21 +921,13 @@ impl Session {
         // From here to the acceptance, whatever ends the transaction leaves it open.
         self.unfinished = true;
         let mail = Mail::new(envelope.from().cloned(), parameters);
-        in_time(limit, smtp.command(mail))
-            .await
-            .and_then(|reply| expect(&reply, is_done))
-            .map_err(at(Stage::Mail))?;
-        for recipient in envelope.to() {
-            let rcpt = Rcpt::new(recipient.clone(), Vec::new());
-            in_time(limit, smtp.command(rcpt))
-                .await
-                .and_then(|reply| expect(&reply, is_done))
-                .map_err(at(Stage::Rcpt))?;
+        match envelope.to() {
+            // Of several, some may be refused after DATA was taken for the others: then one by one.
+            [recipient] if self.pipelines => {
+                announce_at_once(smtp, &mail, recipient, limit).await?;
+            }
+            recipients => announce(smtp, &mail, recipients, limit).await?,
         }
-        in_time(limit, smtp.command(Data))
-            .await
-            .and_then(|reply| expect(&reply, |code| code == 354))
-            .map_err(at(Stage::Data))?;
 
         let reply = write_message(smtp, message, limits, dot).await?;
         expect(&reply, is_done).map_err(at(Stage::FinalDot))?;
@@ -947,6 +944,100 @@ impl Session {
     async fn quit(mut self) {
         // Whether it was heard does not matter: the connection is closed in any case.
         let _ = timeout(QUIT_LIMIT, self.smtp.quit()).await;
+    }
+}
+
+fn is_done(code: u16) -> bool {
+    (200..300).contains(&code)
+}
+
+fn is_data_wanted(code: u16) -> bool {
+    code == 354
+}
+
+fn at(stage: Stage) -> impl Fn(Fault) -> (Stage, Fault) {
+    move |fault| (stage, fault)
+}
+
+/// Whether the answer to EHLO offers an extension (RFC 5321, section 4.1.1.1).
+fn offers(answer: &Response, extension: &str) -> bool {
+    let mut lines = answer.message().skip(1);
+    lines.any(|line| {
+        let keyword = line.split(' ').next().unwrap_or_default();
+        keyword.eq_ignore_ascii_case(extension)
+    })
+}
+
+/// MAIL, RCPT and DATA, each after the answer to the one before.
+async fn announce(
+    smtp: &mut AsyncSmtpConnection,
+    mail: &Mail,
+    recipients: &[Address],
+    limit: Duration,
+) -> Result<(), (Stage, Fault)> {
+    in_time(limit, smtp.command(mail))
+        .await
+        .and_then(|reply| expect(&reply, is_done))
+        .map_err(at(Stage::Mail))?;
+    for recipient in recipients {
+        let rcpt = Rcpt::new(recipient.clone(), Vec::new());
+        in_time(limit, smtp.command(rcpt))
+            .await
+            .and_then(|reply| expect(&reply, is_done))
+            .map_err(at(Stage::Rcpt))?;
+    }
+    in_time(limit, smtp.command(Data))
+        .await
+        .and_then(|reply| expect(&reply, is_data_wanted))
+        .map_err(at(Stage::Data))
+}
+
+/// The same in one go: three answers for one wait (RFC 2920).
+///
+/// The first refusal decides, and the answers after it are read all the same, so that the next message finds the
+/// connection in step. A server may ask for the content although it refused the recipient (section 3.1): it
+/// gets none.
+async fn announce_at_once(
+    smtp: &mut AsyncSmtpConnection,
+    mail: &Mail,
+    recipient: &Address,
+    limit: Duration,
+) -> Result<(), (Stage, Fault)> {
+    let rcpt = Rcpt::new(recipient.clone(), Vec::new());
+    let all = format!("{mail}{rcpt}{Data}");
+    let done = |reply: Response| expect(&reply, is_done);
+    let mail = refusal(in_time(limit, smtp.command(all)).await.and_then(done));
+    let mail = mail.map_err(at(Stage::Mail))?;
+    let rcpt = refusal(in_time(limit, smtp.read_response()).await.and_then(done));
+    let rcpt = rcpt.map_err(at(Stage::Rcpt))?;
+    let wanted = |reply: Response| expect(&reply, is_data_wanted);
+    let data = refusal(in_time(limit, smtp.read_response()).await.and_then(wanted));
+    let data = data.map_err(at(Stage::Data))?;
+    let refused = mail.map(at(Stage::Mail)).or(rcpt.map(at(Stage::Rcpt)));
+    match (refused, data) {
+        (None, None) => Ok(()),
+        (None, Some(fault)) => Err((Stage::Data, fault)),
+        (Some(refused), Some(_)) => Err(refused),
+        (Some(refused), None) => {
+            let nothing = in_time(limit, smtp.command(".\r\n")).await.and_then(done);
+            match refusal(nothing) {
+                Ok(Some(_)) => Err(refused),
+                Ok(None) => {
+                    let reason = "the server took a message whose recipient it had refused";
+                    Err((Stage::Data, Fault::Broken(reason.into())))
+                }
+                Err(fault) => Err((Stage::Data, fault)),
+            }
+        }
+    }
+}
+
+/// One answer of several: whether the server refused. What leaves no more answers to wait for is an error.
+fn refusal(answer: Result<(), Fault>) -> Result<Option<Fault>, Fault> {
+    match answer {
+        Ok(()) => Ok(None),
+        Err(Fault::Reply { code, text }) if code != 421 => Ok(Some(Fault::Reply { code, text })),
+        Err(fault) => Err(fault),
     }
 }
 

@@ -45,8 +45,9 @@ const STOP_WITHIN: Duration = Duration::from_secs(30);
 /// A result is written within 250 ms (PRODUCT §7); this leaves time for the writing.
 const SETTLE_WITHIN: Duration = Duration::from_millis(100);
 const SETTLE_AT_ONCE: usize = 100;
-/// Claimed ahead, for each connection: enough that none waits for the database.
-const AHEAD: usize = 4;
+/// Claimed ahead, for each connection: enough that none waits for the database, and that planning and committing a
+/// claim is shared by many.
+const AHEAD: usize = 16;
 /// How soon the queue is looked at again when ENLIST_MAIL_RATE is what holds it: often enough for it to flow.
 const SOONEST: Duration = Duration::from_millis(5);
 

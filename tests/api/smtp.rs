@@ -306,6 +306,8 @@ async fn delivers_the_message_byte_for_byte() {
     let commands: Vec<String> = sink.commands().into_iter().map(|(_, line)| line).collect();
     let expected = [
         "EHLO enlist.test",
+        // For what the library does not tell of the first one.
+        "EHLO enlist.test",
         "MAIL FROM:<enlist@example.org>",
         "RCPT TO:<a@example.org>",
         "DATA",
@@ -433,6 +435,50 @@ async fn one_refused_recipient_refuses_the_message_for_all() {
     let messages = sink.messages();
     assert_eq!(messages[1].rcpt, ["a@example.org", "b@example.org"]);
     assert_eq!(messages[1].from, "");
+}
+
+/// What follows a refusal on the wire: nothing where commands go one by one, DATA where they were sent at once.
+#[tokio::test]
+async fn commands_go_at_once_only_where_the_server_offers_it() {
+    for one_by_one in [true, false] {
+        let sink = SmtpSink::start_with(Options {
+            one_by_one,
+            ..Options::default()
+        });
+        let pool = pool(&sink);
+        for (stage, reply) in [
+            (Stage::Mail, "550 5.7.1 Sender refused"),
+            (Stage::Rcpt, "550 5.1.1 No such user"),
+        ] {
+            sink.next_replies(stage, [reply]);
+            let failure = given_up(send(&pool, "nobody@example.org").await);
+            assert!(failure.reason.ends_with(reply), "{}", failure.reason);
+            sends_in_step(&pool, &sink, "a@example.org").await;
+        }
+        let datas = if one_by_one { 2 } else { 4 };
+        assert_eq!((sink.connections(), sink.count("DATA")), (1, datas));
+    }
+}
+
+#[tokio::test]
+async fn a_refused_recipient_gets_nothing_even_if_the_server_asks_for_it() {
+    let sink = SmtpSink::start_with(Options {
+        asks_anyway: true,
+        ..Options::default()
+    });
+    sink.on_rcpt(|address| address.starts_with("nobody").then(|| "550 5.1.1 No".into()));
+    let pool = pool(&sink);
+    sink.next_replies(Stage::Final, ["554 5.5.1 No valid recipients"]);
+    let failure = given_up(send(&pool, "nobody@example.org").await);
+    assert_eq!((failure.code, failure.handed_over), (Some(550), false));
+    sends_in_step(&pool, &sink, "a@example.org").await;
+    assert_eq!(sink.connections(), 1);
+    // One that is content with nothing cannot be trusted with more.
+    let failure = retry(send(&pool, "nobody@example.org").await);
+    assert!(!failure.handed_over);
+    assert_eq!(sink.messages().last().unwrap().data, b"");
+    sends_in_step(&pool, &sink, "b@example.org").await;
+    assert_eq!(sink.connections(), 2);
 }
 
 #[tokio::test]
@@ -983,7 +1029,7 @@ async fn opportunistic_encrypts_when_it_can() {
             sink.count("STARTTLS"),
             sink.count("EHLO")
         ),
-        (1, 1, 2)
+        (1, 1, 3)
     );
 
     let plain = pool_of(

@@ -49,6 +49,10 @@ pub struct Options {
     pub only_auth_login: bool,
     pub eight_bit_mime: bool,
     pub smtputf8: bool,
+    /// Do not offer PIPELINING.
+    pub one_by_one: bool,
+    /// Ask for the content even when all recipients were refused.
+    pub asks_anyway: bool,
 }
 
 /// A message that the server answered with 2yz, or kept in spite of what it answered.
@@ -403,7 +407,7 @@ async fn serve(tcp: TcpStream, number: usize, shared: &Shared) -> io::Result<()>
                     rcpt.push(address);
                 }
             }
-            "DATA" if !rcpt.is_empty() => {
+            "DATA" if !rcpt.is_empty() || shared.options.asks_anyway => {
                 let go_on = "354 End data with <CR><LF>.<CR><LF>";
                 if talk.answer(Stage::Data, go_on).await? {
                     let received = Received {
@@ -500,7 +504,11 @@ impl Talk<'_> {
 
     fn ehlo_reply(&self) -> String {
         let options = &self.shared.options;
-        let mut lines = vec!["sink.test", "PIPELINING", "ENHANCEDSTATUSCODES"];
+        let mut lines = vec!["sink.test", "ENHANCEDSTATUSCODES"];
+        if !options.one_by_one {
+            // In any case of letters (RFC 5321, section 2.4).
+            lines.push("Pipelining");
+        }
         if options.starttls && !self.tls {
             lines.push("STARTTLS");
         }
