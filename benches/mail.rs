@@ -15,8 +15,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::Utc;
 use enlist::{
+    clock::Clock,
     enrollments::payload::QrPayload,
     invitations::{
         domain::Method,
@@ -26,7 +26,6 @@ use enlist::{
     secrets::keys::KeyRing,
 };
 use support::{Bench, KEYS, Service};
-use uuid::Uuid;
 
 /// As many as the service opens by itself.
 const SESSIONS: &str = "8";
@@ -93,7 +92,7 @@ fn invitations(method: &str, state: &str, count: u64) -> String {
         _ => format!("('01930000-0000-7003-8000-' || {ID}"),
     };
     let (batch, invited) = (
-        Uuid::now_v7(),
+        Clock::system().new_id(),
         if state == "queued" {
             "pending"
         } else {
@@ -131,15 +130,16 @@ fn making(method: Method) -> (usize, f64) {
         time_zone: None,
         lang: Lang::negotiate(Some("en")),
     };
-    let (begun, now) = (Instant::now(), Utc::now());
+    let clock = Clock::system();
+    let (begun, now) = (Instant::now(), clock.now());
     let (mut bytes, mut count) = (0, 0);
     while begun.elapsed() < Duration::from_secs(2) {
-        let secrets = Secrets::derive(keys.signing(), Uuid::now_v7(), 0, 8);
+        let secrets = Secrets::derive(keys.signing(), clock.new_id(), 0, 8);
         let rendered = writer
             .invitation(&to, method, &secrets, now, None, &QrPayload::EnrollmentUrl)
             .expect("a mail");
         bytes = writer
-            .seal(&to, Uuid::now_v7(), now, &rendered)
+            .seal(&to, clock.new_id(), now, &rendered)
             .expect("a mail")
             .formatted()
             .len();
