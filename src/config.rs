@@ -1,17 +1,25 @@
 //! Every setting, once: an environment variable, a line of `.env` or a flag of the same name.
 
-use std::{fmt, net::SocketAddr, num::NonZeroU32, path::PathBuf};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    num::NonZeroU32,
+    path::PathBuf,
+};
 
 use clap::{Args, ValueEnum};
+use ipnet::IpNet;
 use lettre::message::Mailbox;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use crate::{
+    limits::Rates,
     mail::{
         message::{Branding, Logo},
         smtp::SmtpUrl,
     },
+    proxies::{Proxies, ProxyHeader},
     secrets::keys::KeyRing,
 };
 
@@ -127,6 +135,8 @@ impl DevArgs {
             limit_client: "50".to_owned(),
             limit_key: "200".to_owned(),
             limit_secrets: "1".to_owned(),
+            trusted_proxies: String::new(),
+            proxy_header: ProxyHeader::XForwardedFor,
             cors_origins: String::new(),
             mail_connections: "8".to_owned(),
             mail_rate: None,
@@ -218,12 +228,18 @@ pub struct ServeArgs {
     /// Requests a second for each client address
     #[arg(long, env = "ENLIST_LIMIT_CLIENT", default_value = "50")]
     pub limit_client: String,
-    /// Requests a second for each API key
+    /// Requests a second for each API key or operator
     #[arg(long, env = "ENLIST_LIMIT_KEY", default_value = "200")]
     pub limit_key: String,
     /// Sign-ins and public enrollments a second for each address
     #[arg(long, env = "ENLIST_LIMIT_SECRETS", default_value = "1")]
     pub limit_secrets: String,
+    /// Proxies in front, comma-separated: 10.0.0.5, 192.0.2.0/24. Who called them is read from the header that they write
+    #[arg(long, env = "ENLIST_TRUSTED_PROXIES", default_value = "")]
+    pub trusted_proxies: String,
+    /// Where those proxies say who called
+    #[arg(long, env = "ENLIST_PROXY_HEADER", default_value = "x-forwarded-for")]
+    pub proxy_header: ProxyHeader,
     /// Origins of the frontend, comma-separated: https://admin.example.com
     #[arg(long, env = "ENLIST_CORS_ORIGINS", default_value = "")]
     pub cors_origins: String,
@@ -249,10 +265,8 @@ pub struct Config {
     pub keys: KeyRing,
     pub branding: Branding,
     pub cors_origins: Vec<String>,
-    /// Requests a second for each key that enrolls.
-    pub limit_key: NonZeroU32,
-    /// Sign-ins and public enrollments a second for each address; ten times as many at once.
-    pub limit_secrets: NonZeroU32,
+    pub limits: Rates,
+    pub proxies: Proxies,
     pub mail_connections: usize,
     /// Messages a second over all instances.
     pub mail_rate: Option<NonZeroU32>,
@@ -382,9 +396,10 @@ impl ServeArgs {
             .map(number)
             .transpose()
             .map_err(|problem| keep("ENLIST_MAIL_RATE", problem));
-        if let Err(problem) = number(&self.limit_client) {
-            keep("ENLIST_LIMIT_CLIENT", problem);
-        }
+        let limit_client =
+            number(&self.limit_client).map_err(|problem| keep("ENLIST_LIMIT_CLIENT", problem));
+        let trusted = networks(&self.trusted_proxies)
+            .map_err(|problem| keep("ENLIST_TRUSTED_PROXIES", problem));
 
         match (
             database_url,
@@ -398,8 +413,10 @@ impl ServeArgs {
             support,
             logo,
             cors_origins,
+            limit_client,
             limit_key,
             limit_secrets,
+            trusted,
             mail_connections,
             mail_rate,
         ) {
@@ -415,8 +432,10 @@ impl ServeArgs {
                 Ok(support),
                 Ok(logo),
                 Ok(cors_origins),
+                Ok(limit_client),
                 Ok(limit_key),
                 Ok(limit_secrets),
+                Ok(trusted),
                 Ok(mail_connections),
                 Ok(mail_rate),
             ) if wrong.is_empty() => Ok(Config {
@@ -435,8 +454,15 @@ impl ServeArgs {
                     logo,
                 },
                 cors_origins,
-                limit_key,
-                limit_secrets,
+                limits: Rates {
+                    client: limit_client,
+                    key: limit_key,
+                    secrets: limit_secrets,
+                },
+                proxies: Proxies {
+                    trusted,
+                    header: self.proxy_header,
+                },
                 mail_connections: mail_connections.get().min(256) as usize,
                 mail_rate,
             }),
@@ -507,6 +533,20 @@ fn origins(text: &str) -> Result<Vec<String>, String> {
         .collect()
 }
 
+/// Addresses and networks, such as 10.0.0.5 and 192.0.2.0/24.
+fn networks(text: &str) -> Result<Vec<IpNet>, String> {
+    text.split(',')
+        .map(str::trim)
+        .filter(|network| !network.is_empty())
+        .map(|network| {
+            let address = network.parse::<IpAddr>().map(IpNet::from);
+            address.or_else(|_| network.parse()).map_err(|_| {
+                format!("`{network}` is neither an address nor a network, such as 10.0.0.5 or 192.0.2.0/24")
+            })
+        })
+        .collect()
+}
+
 fn number(text: &str) -> Result<NonZeroU32, String> {
     text.parse()
         .map_err(|_| format!("`{text}` is not a whole number of 1 or more"))
@@ -548,6 +588,7 @@ mod tests {
         let config = check(&[
             "--public-url=https://e.example.com/base/",
             "--cors-origins=https://a.example,http://localhost:5173",
+            "--trusted-proxies=10.0.0.5, 2001:db8::/32",
         ])
         .unwrap();
         assert_eq!(
@@ -555,6 +596,7 @@ mod tests {
             Some("https://e.example.com/base")
         );
         assert_eq!(config.cors_origins.len(), 2);
+        assert_eq!(config.proxies.trusted.len(), 2);
         assert_eq!(config.mail_connections, 8);
     }
 
@@ -570,6 +612,10 @@ mod tests {
             "--cors-origins=https://a.example/",
             "--mail-connections=0",
             "--mail-rate=fast",
+            "--limit-client=0",
+            "--limit-key=many",
+            "--limit-secrets=-1",
+            "--trusted-proxies=10.0.0.1,10.0.0.0/33",
             "--smtp-url=gopher://x",
         ])
         .err()
@@ -585,6 +631,10 @@ mod tests {
             "ENLIST_CORS_ORIGINS",
             "ENLIST_MAIL_CONNECTIONS",
             "ENLIST_MAIL_RATE",
+            "ENLIST_LIMIT_CLIENT",
+            "ENLIST_LIMIT_KEY",
+            "ENLIST_LIMIT_SECRETS",
+            "ENLIST_TRUSTED_PROXIES",
             "ENLIST_SMTP_URL",
         ] {
             assert!(told.contains(variable), "{variable} is missing in:\n{told}");

@@ -3,7 +3,8 @@
 //! # The rooms
 //! - [`config`], [`startup`], [`telemetry`], [`clock`]: how the service is put together.
 //! - [`error`], [`wire`], [`etag`], [`paging`], [`keyset`], [`prepared`], [`idempotency`]: what all requests share.
-//! - [`http`]: routes, middleware, the OpenAPI document. [`access`]: who calls; [`limits`]: how often.
+//! - [`http`]: routes, middleware, the OpenAPI document. [`access`]: who calls; [`proxies`]: from
+//!   where; [`limits`]: how often.
 //! - [`users`], [`groups`], [`settings`], [`invitations`], [`enrollments`], [`devices`]: the features. [`secrets`]: PINs and tokens.
 //! - [`mail`]: a message and the wire. [`outbox`]: the queue between the two.
 //! - [`db`], [`schema`]: Postgres. [`embedded`]: what one machine alone needs.
@@ -32,6 +33,7 @@ pub mod mail;
 pub mod outbox;
 pub mod paging;
 pub mod prepared;
+pub mod proxies;
 pub mod schema;
 pub mod secrets;
 pub mod settings;

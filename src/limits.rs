@@ -1,5 +1,5 @@
-//! How often somebody may call: in front of everything that can be guessed (ENLIST_LIMIT_SECRETS), and for
-//! each key of an MDM server (ENLIST_LIMIT_KEY).
+//! How often somebody may call: each client address (ENLIST_LIMIT_CLIENT), each key (ENLIST_LIMIT_KEY), and in front of
+//! everything that can be guessed (ENLIST_LIMIT_SECRETS).
 
 use std::{
     net::{IpAddr, Ipv6Addr},
@@ -9,8 +9,10 @@ use std::{
 };
 
 use governor::{
-    DefaultDirectRateLimiter, Quota, RateLimiter,
+    Quota, RateLimiter,
     clock::{Clock, DefaultClock},
+    middleware::StateInformationMiddleware,
+    state::{InMemoryState, NotKeyed},
 };
 use moka::future::Cache;
 use uuid::Uuid;
@@ -25,81 +27,153 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
 /// Seconds' worth of requests that may come at once, where secrets are guessed.
 const BURST: u32 = 10;
 
+/// Requests a second.
+#[derive(Debug, Clone, Copy)]
+pub struct Rates {
+    /// For each client address, of everything that comes without a key that is known.
+    pub client: NonZeroU32,
+    /// For each key.
+    pub key: NonZeroU32,
+    /// For each client address, where secrets are taken; ten times as many at once.
+    pub secrets: NonZeroU32,
+}
+
 /// Who calls, as far as counting goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Source {
-    Address(IpAddr),
+    Client(IpAddr),
+    Secrets(IpAddr),
     Key(Uuid),
 }
 
+type Limiter = RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformationMiddleware>;
+
 /// What is left of everybody's allowance. Kept by this instance alone.
 pub struct Limits {
-    seen: Cache<Source, Arc<DefaultDirectRateLimiter>>,
-    secrets: Quota,
-    key: Quota,
+    seen: Cache<Source, Arc<Limiter>>,
+    rates: Rates,
     clock: DefaultClock,
 }
 
-impl Limits {
-    /// Requests a second: for each address where secrets are taken, and for each key.
-    pub fn new(secrets: NonZeroU32, key: NonZeroU32) -> Self {
-        Self {
-            seen: Cache::builder()
-                .max_capacity(REMEMBERED)
-                .time_to_idle(FORGOTTEN_AFTER)
-                .build(),
-            secrets: Quota::per_second(secrets)
-                .allow_burst(secrets.saturating_mul(NonZeroU32::new(BURST).unwrap_or(secrets))),
-            key: Quota::per_second(key),
-            clock: DefaultClock::default(),
-        }
-    }
+/// What is left to one caller after a request was counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    policy: &'static str,
+    /// How many may come at once,
+    quota: u32,
+    /// and seconds until they may come again.
+    window: u32,
+    remaining: u32,
+    /// Seconds until the next one is taken. `None`: this one is.
+    refused_for: Option<u32>,
+}
 
-    /// Counts a public request that may guess at something.
-    ///
+impl Standing {
     /// # Errors
     /// 429 with `Retry-After`.
-    pub async fn count_address(&self, address: Option<IpAddr>) -> Result<(), ApiError> {
-        // Without an address, as behind a Unix socket, all count as one.
-        let address = network(address.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)));
-        self.count(Source::Address(address), self.secrets).await
-    }
-
-    /// Counts a request with an API key.
-    ///
-    /// # Errors
-    /// 429 with `Retry-After`.
-    pub async fn count_key(&self, key: Uuid) -> Result<(), ApiError> {
-        self.count(Source::Key(key), self.key).await
-    }
-
-    async fn count(&self, source: Source, quota: Quota) -> Result<(), ApiError> {
-        let limiter = self
-            .seen
-            .get_with(source, async { Arc::new(RateLimiter::direct(quota)) })
-            .await;
-        limiter.check().map_err(|not_until| {
-            let wait = not_until.wait_time_from(self.clock.now());
-            ApiError {
-                retry_after: Some(u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1)),
+    pub fn check(&self) -> Result<(), ApiError> {
+        self.refused_for.map_or(Ok(()), |seconds| {
+            Err(ApiError {
+                retry_after: Some(seconds),
                 ..ApiError::new(
                     429,
                     "rate_limited",
                     "Too many requests from here; slow down and try again after `Retry-After` seconds.",
                 )
-            }
+            })
         })
+    }
+
+    /// The value of `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers).
+    pub fn policy(&self) -> String {
+        format!("\"{}\";q={};w={}", self.policy, self.quota, self.window)
+    }
+
+    /// The value of `RateLimit`: how many more may come, and in how many seconds there are more.
+    pub fn left(&self) -> String {
+        let used = self.quota.saturating_sub(self.remaining);
+        let refill = (used * self.window).div_ceil(self.quota.max(1));
+        let seconds = self.refused_for.unwrap_or(refill);
+        format!("\"{}\";r={};t={seconds}", self.policy, self.remaining)
     }
 }
 
-/// What one subscriber has: an IPv4 address, or a /64 of IPv6 (RFC 6177).
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
+impl Limits {
+    /// Nobody has called yet.
+    pub fn new(rates: Rates) -> Self {
+        Self {
+            seen: Cache::builder()
+                .max_capacity(REMEMBERED)
+                .time_to_idle(FORGOTTEN_AFTER)
+                .build(),
+            rates,
+            clock: DefaultClock::default(),
+        }
+    }
+
+    /// Counts a request of somebody who is not known.
+    pub async fn count_client(&self, address: Option<IpAddr>) -> Standing {
+        let quota = Quota::per_second(self.rates.client);
+        self.count("client", Source::Client(network(address)), quota, 1)
+            .await
+    }
+
+    /// Counts a public request that may guess at something.
+    pub async fn count_guess(&self, address: Option<IpAddr>) -> Standing {
+        let rate = self.rates.secrets;
+        let burst = rate.saturating_mul(NonZeroU32::new(BURST).unwrap_or(rate));
+        let quota = Quota::per_second(rate).allow_burst(burst);
+        self.count("secrets", Source::Secrets(network(address)), quota, BURST)
+            .await
+    }
+
+    /// Counts a request with a key or in a session.
+    pub async fn count_key(&self, key: Uuid) -> Standing {
+        let quota = Quota::per_second(self.rates.key);
+        self.count("key", Source::Key(key), quota, 1).await
+    }
+
+    async fn count(
+        &self,
+        policy: &'static str,
+        source: Source,
+        quota: Quota,
+        window: u32,
+    ) -> Standing {
+        let limiter = self
+            .seen
+            .get_with(source, async {
+                Arc::new(RateLimiter::direct(quota).with_middleware())
+            })
+            .await;
+        let (remaining, refused_for) = match limiter.check() {
+            Ok(state) => (state.remaining_burst_capacity(), None),
+            Err(not_until) => {
+                let wait = not_until.wait_time_from(self.clock.now()).as_secs();
+                let wait = u32::try_from(wait).unwrap_or(u32::MAX);
+                (0, Some(wait.saturating_add(1)))
+            }
+        };
+        Standing {
+            policy,
+            quota: quota.burst_size().get(),
+            window,
+            remaining,
+            refused_for,
+        }
+    }
+}
+
+/// What one subscriber has: an IPv4 address, or a /64 of IPv6 (RFC 6177). Without an address, as behind a Unix socket,
+/// all are one.
+fn network(address: Option<IpAddr>) -> IpAddr {
+    match address.map(|address| address.to_canonical()) {
+        Some(IpAddr::V6(address)) => {
             let [a, b, c, d, ..] = address.segments();
             Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
         }
-        address => address,
+        Some(address) => address,
+        None => Ipv6Addr::UNSPECIFIED.into(),
     }
 }
 
@@ -107,32 +181,44 @@ fn network(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    fn limits(secrets: u32, key: u32) -> Limits {
-        Limits::new(
-            NonZeroU32::new(secrets).unwrap(),
-            NonZeroU32::new(key).unwrap(),
-        )
+    fn limits(client: u32, key: u32, secrets: u32) -> Limits {
+        let rate = |rate| NonZeroU32::new(rate).unwrap();
+        Limits::new(Rates {
+            client: rate(client),
+            key: rate(key),
+            secrets: rate(secrets),
+        })
     }
 
     #[tokio::test]
-    async fn ten_come_at_once_and_the_next_is_told_when() {
-        let limits = limits(1, 1);
+    async fn ten_guesses_come_at_once_and_the_next_is_told_when() {
+        let limits = limits(2, 1, 1);
         let here = Some("192.0.2.1".parse().unwrap());
-        for _ in 0..10 {
-            limits.count_address(here).await.unwrap();
+        let first = limits.count_guess(here).await;
+        first.check().unwrap();
+        assert_eq!(first.policy(), "\"secrets\";q=10;w=10");
+        assert_eq!(first.left(), "\"secrets\";r=9;t=1");
+        for _ in 0..9 {
+            limits.count_guess(here).await.check().unwrap();
         }
-        let refused = limits.count_address(here).await.unwrap_err();
+        let standing = limits.count_guess(here).await;
+        assert_eq!(standing.left(), "\"secrets\";r=0;t=1");
+        let refused = standing.check().unwrap_err();
         assert_eq!((refused.status, refused.code), (429, "rate_limited"));
         assert_eq!(refused.retry_after, Some(1));
+        // Others, and other things, are counted by themselves.
         let elsewhere = Some("192.0.2.2".parse().unwrap());
-        limits.count_address(elsewhere).await.unwrap();
-        limits.count_key(Uuid::nil()).await.unwrap();
-        assert!(limits.count_key(Uuid::nil()).await.is_err());
+        limits.count_guess(elsewhere).await.check().unwrap();
+        limits.count_client(here).await.check().unwrap();
+        limits.count_client(here).await.check().unwrap();
+        assert!(limits.count_client(here).await.check().is_err());
+        limits.count_key(Uuid::nil()).await.check().unwrap();
+        assert!(limits.count_key(Uuid::nil()).await.check().is_err());
     }
 
     #[test]
     fn a_subscriber_is_one_however_many_addresses_it_has() {
-        let of = |text: &str| network(text.parse().unwrap());
+        let of = |text: &str| network(Some(text.parse().unwrap()));
         assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff::9"));
         assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
         assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));

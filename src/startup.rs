@@ -34,6 +34,8 @@ use crate::{
 
 /// How long requests that are under way may still take after the service was told to stop, in seconds.
 const SHUTDOWN_TIMEOUT: u64 = 30;
+/// How long a client may take to send the head of a request.
+const HEAD_TIME: Duration = Duration::from_secs(5);
 /// Files to import that may be here at once, in part or in full.
 const UPLOADS: usize = 8;
 /// Imports that may be under way at once.
@@ -108,6 +110,7 @@ impl App {
         if !config.smtp.is_loopback() {
             warn_of_local_names(&public_url, &hello);
         }
+        let is_https = public_url.starts_with("https://");
         let registrations = Registrations::default();
         let pages = Pages::new(&config.branding)?;
         let writer = Arc::new(Writer::new(
@@ -141,7 +144,8 @@ impl App {
             clock,
             keys,
             hasher: Hasher::default(),
-            limits: Limits::new(config.limit_secrets, config.limit_key),
+            limits: Limits::new(config.limits),
+            proxies: config.proxies,
             writer,
             pages,
             registrations,
@@ -152,6 +156,7 @@ impl App {
             bell,
             uploads: Arc::new(Semaphore::new(UPLOADS)),
             imports: Semaphore::new(IMPORTS),
+            is_https,
             local_only: mailbox.is_some(),
         });
         let mailbox = mailbox.map(web::Data::new);
@@ -160,7 +165,7 @@ impl App {
             HttpServer::new(move || http::app(state.clone(), origins.clone(), mailbox.clone()))
                 .workers(cores)
                 .shutdown_timeout(SHUTDOWN_TIMEOUT)
-                .client_request_timeout(Duration::from_secs(10))
+                .client_request_timeout(HEAD_TIME)
                 .disable_signals()
                 .listen(listener)?
                 .run();

@@ -40,7 +40,8 @@ const PURE: &[&str] = &[
     "mail/engine.rs",
     "mail/confirmation.rs",
     "mail/message.rs",
-    "mail/qr.rs",
+    "mail/qr/mask.rs",
+    "mail/qr/mod.rs",
     "outbox/backoff.rs",
 ];
 

@@ -89,6 +89,11 @@ impl Access {
         }
     }
 
+    /// Whether a token was found good within the last half second: then the database is not asked about it again.
+    pub fn remembers(&self, token: &str) -> bool {
+        keys::hash_of(token).is_some_and(|hash| self.seen.contains_key(&hash))
+    }
+
     /// Who holds this bearer token.
     ///
     /// # Errors

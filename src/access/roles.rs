@@ -64,6 +64,8 @@ impl Role {
 /// What a route needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Needs {
+    /// Nothing, and it is not counted: a probe must not fail because others call too often.
+    Uncounted,
     /// Nothing.
     Nothing,
     /// Nothing; what is sent is a secret, or a guess at one: counted for each client address.
@@ -105,8 +107,8 @@ use Permission::{Configure, Enroll, Manage, Read, ReadSecrets};
 
 /// Every route.
 pub const ROUTES: &[Rule] = &[
-    open("GET", "/healthz"),
-    open("GET", "/readyz"),
+    rule("GET", "/healthz", Needs::Uncounted),
+    rule("GET", "/readyz", Needs::Uncounted),
     open("GET", "/openapi.json"),
     open("GET", "/enroll"),
     open("GET", "/enroll/{token}"),

@@ -1,7 +1,7 @@
 //! What happens around every request: its id, its log line, its span, panics, and the gate that
 //! knows every route and lets only known callers through.
 
-use std::{panic::AssertUnwindSafe, time::Instant};
+use std::{panic::AssertUnwindSafe, sync::Once, time::Instant};
 
 use actix_web::{
     Error, HttpMessage, ResponseError,
@@ -22,6 +22,8 @@ use crate::{
     access::{Caller, Permission, roles::Needs},
     embedded::mailbox::is_local_host,
     error::ApiError,
+    limits::Standing,
+    proxies::ClientAddress,
 };
 
 tokio::task_local! {
@@ -31,6 +33,12 @@ tokio::task_local! {
 /// In a request's extensions if it was a HEAD: for the handler whose body would never end.
 pub struct HeadOnly;
 
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+/// Bytes of path and query. The longest of ours is a cursor with every filter.
+const URI_LIMIT: usize = 8 * 1024;
+/// Bytes of all headers.
+const HEADERS_LIMIT: usize = 32 * 1024;
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The id of the request that is being answered; `-` outside of one.
@@ -131,8 +139,8 @@ fn log<B>(method: &Method, response: &ServiceResponse<B>, latency_ms: f64) {
     }
 }
 
-/// Refuses what no route answers (404, or 405 with `Allow`) and whoever may not call the route (401, 403, or
-/// 429 where secrets are guessed): before a body is read.
+/// Refuses what no route answers (404, or 405 with `Allow`), whoever may not call the route (401, 403) and whoever calls
+/// too often (429): before a body is read.
 pub async fn gate<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
@@ -141,8 +149,28 @@ pub async fn gate<B: MessageBody + 'static>(
     let Some(state) = state else {
         return Err(ApiError::internal("no state").into());
     };
+    let peer = request.peer_addr().map(|address| address.ip());
+    let from = ClientAddress(state.proxies.client(peer, request.headers()));
+    if state.proxies.is_unknown(request.headers()) && !state.local_only {
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| {
+            tracing::warn!(
+                "a proxy says who calls, and is not believed: if it is yours, name it in ENLIST_TRUSTED_PROXIES; \
+                 as it is, all that come through it share one client's limits"
+            );
+        });
+    }
     let found = state.routes.find(request.method(), request.path());
-    let mut response = match admit(&request, &state, &found).await {
+    let mut visit = Visit {
+        request: &request,
+        state: &state,
+        from,
+        standing: None,
+    };
+    let admitted = visit.admit(&found).await;
+    let standing = visit.standing;
+    request.extensions_mut().insert(from);
+    let mut response = match admitted {
         Ok(caller) => {
             if let Some(caller) = caller {
                 request.extensions_mut().insert(caller);
@@ -151,79 +179,146 @@ pub async fn gate<B: MessageBody + 'static>(
         }
         Err(problem) => request.error_response(problem).map_into_right_body(),
     };
+    let headers = response.headers_mut();
     // What is answered to a secret, right or wrong, is for nobody else.
     if let Match::Found {
         needs: Needs::Secret | Needs::SecretOr(_),
         ..
     } = found
     {
-        response
-            .headers_mut()
-            .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    if let Some(standing) = standing {
+        for (name, value) in [
+            (RATE_LIMIT_POLICY, standing.policy()),
+            (RATE_LIMIT, standing.left()),
+        ] {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                headers.insert(name, value);
+            }
+        }
     }
     Ok(response)
 }
 
-async fn admit(
-    request: &ServiceRequest,
-    state: &State,
-    found: &Match,
-) -> Result<Option<Caller>, ApiError> {
-    let host = request.headers().get(header::HOST);
-    let is_local = host
-        .and_then(|host| host.to_str().ok())
-        .is_some_and(is_local_host);
-    if state.local_only && !is_local {
-        return Err(ApiError::new(
-            421,
-            "misdirected_request",
-            "`enlist dev` shows PINs and answers only as localhost, 127.0.0.1 or [::1].",
-        ));
-    }
-    let (needs, takes_query) = match found {
-        Match::Unknown => return Err(ApiError::not_found("path")),
-        Match::OtherMethods(allow) => {
-            return Err(ApiError {
-                allow: Some(allow.as_str().into()),
-                ..ApiError::new(
-                    405,
-                    "method_not_allowed",
-                    "This path does not know that method; `Allow` lists those that it does.",
-                )
-            });
-        }
-        Match::Found { needs, takes_query } => (*needs, *takes_query),
-    };
-    let caller = match needs {
-        Needs::Nothing => return Ok(None),
-        Needs::SecretOr(permission) if request.headers().contains_key(header::AUTHORIZATION) => {
-            let caller = known(request, state, permission).await?;
-            state.limits.count_key(caller.id()).await?;
-            Some(caller)
-        }
-        Needs::Secret | Needs::SecretOr(_) => {
-            let address = request.peer_addr().map(|address| address.ip());
-            state.limits.count_address(address).await?;
-            None
-        }
-        Needs::Token(permission) => Some(known(request, state, permission).await?),
-    };
-    if !takes_query {
-        extract::refuse_query(request.query_string())?;
-    }
-    Ok(caller)
+/// A request at the gate.
+struct Visit<'a> {
+    request: &'a ServiceRequest,
+    state: &'a State,
+    from: ClientAddress,
+    /// What is left to whoever it was counted for.
+    standing: Option<Standing>,
 }
 
-/// Whoever holds the request's bearer token, if that role may do this.
-async fn known(
-    request: &ServiceRequest,
-    state: &State,
-    permission: Permission,
-) -> Result<Caller, ApiError> {
-    let token = bearer(request.headers());
-    let caller = state.access.authenticate(token, state.clock.now()).await?;
-    caller.require(permission)?;
-    Ok(caller)
+impl Visit<'_> {
+    async fn admit(&mut self, found: &Match) -> Result<Option<Caller>, ApiError> {
+        let (request, state) = (self.request, self.state);
+        let host = request.headers().get(header::HOST);
+        let is_local = host
+            .and_then(|host| host.to_str().ok())
+            .is_some_and(is_local_host);
+        if state.local_only && !is_local {
+            return Err(ApiError::new(
+                421,
+                "misdirected_request",
+                "`enlist dev` shows PINs and answers only as localhost, 127.0.0.1 or [::1].",
+            ));
+        }
+        check_size(request)?;
+        let (needs, takes_query) = match found {
+            Match::Unknown => {
+                self.count_client().await?;
+                return Err(ApiError::not_found("path"));
+            }
+            Match::OtherMethods(allow) => {
+                self.count_client().await?;
+                return Err(ApiError {
+                    allow: Some(allow.as_str().into()),
+                    ..ApiError::new(
+                        405,
+                        "method_not_allowed",
+                        "This path does not know that method; `Allow` lists those that it does.",
+                    )
+                });
+            }
+            Match::Found { needs, takes_query } => (*needs, *takes_query),
+        };
+        let caller = match needs {
+            Needs::Uncounted => return Ok(None),
+            Needs::Nothing => {
+                self.count_client().await?;
+                return Ok(None);
+            }
+            Needs::SecretOr(permission)
+                if request.headers().contains_key(header::AUTHORIZATION) =>
+            {
+                Some(self.known(permission).await?)
+            }
+            Needs::Secret | Needs::SecretOr(_) => {
+                let standing = state.limits.count_guess(self.from.0).await;
+                self.keep(standing)?;
+                None
+            }
+            Needs::Token(permission) => Some(self.known(permission).await?),
+        };
+        if !takes_query {
+            extract::refuse_query(request.query_string())?;
+        }
+        Ok(caller)
+    }
+
+    /// Whoever holds the request's bearer token, if that role may do this. A token that was not seen lately is counted
+    /// for the address that it comes from: trying tokens must not be a way to keep the database busy.
+    async fn known(&mut self, permission: Permission) -> Result<Caller, ApiError> {
+        let state = self.state;
+        let token = bearer(self.request.headers());
+        if !token.is_some_and(|token| state.access.remembers(token)) {
+            self.count_client().await?;
+        }
+        let caller = state.access.authenticate(token, state.clock.now()).await?;
+        let standing = state.limits.count_key(caller.id()).await;
+        self.keep(standing)?;
+        caller.require(permission)?;
+        Ok(caller)
+    }
+
+    async fn count_client(&mut self) -> Result<(), ApiError> {
+        let standing = self.state.limits.count_client(self.from.0).await;
+        self.keep(standing)
+    }
+
+    fn keep(&mut self, standing: Standing) -> Result<(), ApiError> {
+        self.standing = Some(standing);
+        standing.check()
+    }
+}
+
+/// # Errors
+/// 414 or 431 for what no client of ours needs: it would only be carried along.
+fn check_size(request: &ServiceRequest) -> Result<(), ApiError> {
+    let uri = request.uri().path_and_query();
+    if uri.is_some_and(|uri| uri.as_str().len() > URI_LIMIT) {
+        return Err(ApiError::new(
+            414,
+            "uri_too_long",
+            format!(
+                "The path and query are longer than {} KiB.",
+                URI_LIMIT / 1024
+            ),
+        ));
+    }
+    let size = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len();
+    if request.headers().iter().map(size).sum::<usize>() > HEADERS_LIMIT {
+        return Err(ApiError::new(
+            431,
+            "headers_too_large",
+            format!(
+                "The headers are larger than {} KiB together.",
+                HEADERS_LIMIT / 1024
+            ),
+        ));
+    }
+    Ok(())
 }
 
 /// The token in `Authorization: Bearer …` (RFC 6750 §2.1).

@@ -1,6 +1,7 @@
 //! The HTTP side: routes, middleware, the OpenAPI document.
 
 pub mod extract;
+pub mod headers;
 pub mod middleware;
 pub mod openapi;
 pub mod problem;
@@ -15,7 +16,6 @@ use actix_web::{
     App,
     body::MessageBody,
     dev::{HttpServiceFactory, ServiceFactory, ServiceRequest, ServiceResponse},
-    http::header,
     middleware::from_fn,
     web,
 };
@@ -36,6 +36,7 @@ use crate::{
     groups,
     invitations::{self, letter::Writer, progress::Progress},
     limits::Limits,
+    proxies::Proxies,
     secrets::keys::KeyRing,
     settings::{self, cache::Registrations},
     users::{self, password::Hasher},
@@ -50,6 +51,7 @@ pub struct State {
     pub access: Access,
     pub hasher: Hasher,
     pub limits: Limits,
+    pub proxies: Proxies,
     pub writer: Arc<Writer>,
     pub pages: Pages,
     pub registrations: Registrations,
@@ -62,6 +64,8 @@ pub struct State {
     pub uploads: Arc<Semaphore>,
     /// Places for imports: each keeps some of its file in memory.
     pub imports: Semaphore,
+    /// Whether people reach the service by https alone.
+    pub is_https: bool,
     /// `enlist dev` shows PINs to whoever asks: it answers to its own machine's names only.
     pub local_only: bool,
 }
@@ -157,9 +161,6 @@ pub fn app(
         )
         .wrap(from_fn(middleware::gate))
         .wrap(cors)
-        .wrap(
-            actix_web::middleware::DefaultHeaders::new()
-                .add((header::X_CONTENT_TYPE_OPTIONS, "nosniff")),
-        )
+        .wrap(from_fn(headers::protect))
         .wrap(from_fn(middleware::observe))
 }

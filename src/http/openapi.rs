@@ -126,7 +126,7 @@ fn problem(description: &str) -> Response {
 /// Says who may call an operation; where nothing is said, what holds for all does.
 fn secure(operation: &mut Operation, needs: Needs) {
     operation.security = match needs {
-        Needs::Nothing | Needs::Secret => Some(Vec::new()),
+        Needs::Uncounted | Needs::Nothing | Needs::Secret => Some(Vec::new()),
         Needs::SecretOr(_) => Some(vec![
             SecurityRequirement::default(),
             SecurityRequirement::new("bearer", Vec::<String>::new()),
@@ -149,9 +149,10 @@ fn roles_with(permission: Permission) -> String {
 fn add_common_answers(operation: &mut Operation, method: &HttpMethod, needs: Needs) {
     let permission = match needs {
         Needs::Token(permission) | Needs::SecretOr(permission) => Some(permission),
-        Needs::Nothing | Needs::Secret => None,
+        Needs::Uncounted | Needs::Nothing | Needs::Secret => None,
     };
-    let is_open = matches!(needs, Needs::Secret | Needs::SecretOr(_));
+    let is_counted = needs != Needs::Uncounted;
+    let takes_secret = matches!(needs, Needs::Secret | Needs::SecretOr(_));
 
     let takes_body = operation.request_body.is_some();
     let names = |wanted: ParameterIn, name: Option<&str>| {
@@ -179,7 +180,7 @@ fn add_common_answers(operation: &mut Operation, method: &HttpMethod, needs: Nee
             &format!("The role does not reach; these do: {roles}"),
         );
     }
-    if is_open {
+    if is_counted {
         add(
             "429",
             "Too many requests from this address, or with this token",
@@ -242,7 +243,7 @@ fn add_common_answers(operation: &mut Operation, method: &HttpMethod, needs: Nee
                 };
                 response.content.insert(media_type.to_owned(), content);
             }
-            if is_open {
+            if takes_secret {
                 let mut header = Header::default();
                 header.description = Some("`no-store`".to_owned());
                 response
@@ -258,6 +259,16 @@ fn add_common_answers(operation: &mut Operation, method: &HttpMethod, needs: Nee
                     .or_insert(RefOr::T(header));
             };
             add("X-Request-Id", "The request's id, as in the log");
+            if is_counted {
+                add(
+                    "RateLimit-Policy",
+                    "How many requests may come at once (`q`), and in how many seconds they may come again (`w`)",
+                );
+                add(
+                    "RateLimit",
+                    "How many more may come (`r`), and in how many seconds all of them may again (`t`)",
+                );
+            }
             match status.as_str() {
                 "200" | "304" if is_resource => add(
                     "ETag",

@@ -132,7 +132,7 @@ impl Routes {
     pub fn with_page(mut self, prefix: &'static str) -> Self {
         let known = |method| Known {
             method,
-            needs: Needs::Nothing,
+            needs: Needs::Uncounted,
             takes_query: true,
         };
         self.known.insert(

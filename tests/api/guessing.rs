@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::{
     enrollments::{PASSWORD, device, enroll, enroll_as, guest, invite, token, with_pin, wrong},
-    support::app::{Answer, Setup, TestApp, api_key},
+    support::app::{Answer, Setup, TestApp, api_key, rates},
 };
 
 fn statuses(answers: &[Answer]) -> BTreeMap<u16, usize> {
@@ -348,8 +348,7 @@ async fn counts_nobody_adds_to_are_forgotten() {
 #[tokio::test]
 async fn an_address_may_ask_ten_times_at_once_and_a_key_has_its_own_limit() {
     let setup = Setup {
-        limit_secrets: 1,
-        limit_key: 3,
+        limits: rates(50, 3, 1),
         ..Setup::default()
     };
     let app = TestApp::start_with(setup).await;

@@ -19,6 +19,7 @@ mod imports;
 mod invitations;
 mod landing;
 mod lifecycle;
+mod limits;
 mod mailbox;
 mod migrations;
 mod paging;

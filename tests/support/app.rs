@@ -5,8 +5,10 @@ use enlist::{
     access::{Role, keys},
     clock::Clock,
     config::{Config, InstanceRole},
+    limits::Rates,
     mail::message::Branding,
     outbox::worker::Worker,
+    proxies::{Proxies, ProxyHeader},
     secrets::keys::KeyRing,
     startup::{App, Stopper},
 };
@@ -38,6 +40,16 @@ pub fn start_of_time() -> DateTime<Utc> {
     "2026-11-23T08:00:00Z".parse().unwrap()
 }
 
+/// Requests a second for a client, for a key, and where secrets are taken.
+pub fn rates(client: u32, key: u32, secrets: u32) -> Rates {
+    let rate = |rate: u32| rate.try_into().unwrap();
+    Rates {
+        client: rate(client),
+        key: rate(key),
+        secrets: rate(secrets),
+    }
+}
+
 /// How a test wants its app.
 pub struct Setup {
     pub role: InstanceRole,
@@ -45,10 +57,8 @@ pub struct Setup {
     pub branding: Branding,
     pub cors_origins: Vec<String>,
     pub clock: Clock,
-    /// Public enrollments a second.
-    pub limit_secrets: u32,
-    /// Enrollments a second with a key.
-    pub limit_key: u32,
+    pub limits: Rates,
+    pub proxies: Proxies,
     /// Mails a second over all instances.
     pub mail_rate: Option<std::num::NonZeroU32>,
 }
@@ -67,8 +77,11 @@ impl Default for Setup {
             cors_origins: Vec::new(),
             clock: Clock::fixed(start_of_time()),
             // Tests come from one address.
-            limit_secrets: 1_000_000,
-            limit_key: 1_000_000,
+            limits: rates(1_000_000, 1_000_000, 1_000_000),
+            proxies: Proxies {
+                trusted: Vec::new(),
+                header: ProxyHeader::XForwardedFor,
+            },
             mail_rate: None,
         }
     }
@@ -87,8 +100,8 @@ pub fn config(db: &TestDb, sink: &SmtpSink, setup: &Setup) -> Config {
         keys: KeyRing::parse(&setup.keys).unwrap(),
         branding: setup.branding.clone(),
         cors_origins: setup.cors_origins.clone(),
-        limit_key: setup.limit_key.try_into().unwrap(),
-        limit_secrets: setup.limit_secrets.try_into().unwrap(),
+        limits: setup.limits,
+        proxies: setup.proxies.clone(),
         mail_connections: 4,
         mail_rate: setup.mail_rate,
     }
