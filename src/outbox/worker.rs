@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, stream};
 use tokio::{
     sync::{Notify, watch},
-    task::JoinSet,
+    task::{JoinError, JoinSet},
     time::Instant,
 };
 use uuid::Uuid;
@@ -68,19 +68,39 @@ pub struct Worker {
     pub bell: Arc<Notify>,
 }
 
-/// What the running loop holds.
-struct Round {
-    /// Claimed and not yet tried.
-    waiting: VecDeque<Claimed>,
-    /// When it was last seen that those are ours and their invitations pending.
+/// A message that was claimed and is not tried yet.
+struct Waiting {
+    claimed: Claimed,
+    /// When it was last seen that it is ours and its invitation pending.
     seen_at: Instant,
+}
+
+/// What came of asking for messages.
+struct Found {
+    wanted: usize,
+    claimed: Vec<Claimed>,
+    asked_at: Instant,
+    /// When ENLIST_MAIL_RATE allows more.
+    next_at: Option<DateTime<Utc>>,
+}
+
+/// What the running loop holds. The mail server never waits for the database: claiming and writing down go on beside
+/// the sending, one of each at a time.
+struct Round {
+    /// Those that were seen the longest time ago first.
+    waiting: VecDeque<Waiting>,
+    claiming: JoinSet<Found>,
     on_the_wire: JoinSet<Tried>,
     pace: Pace,
     /// Tried, or being tried, and not yet written down: id and attempts.
     unsettled: HashMap<Uuid, i32>,
     finished: Vec<Settled>,
+    /// Gives the results, and whether they are written.
+    settling: JoinSet<(Vec<Settled>, bool)>,
     look_at: Instant,
     settle_at: Instant,
+    /// Not before this: the database was away.
+    settle_from: Instant,
     renew_at: Instant,
     /// When stopping ends at the latest.
     stop_by: Option<Instant>,
@@ -91,24 +111,50 @@ impl Round {
         let waiting = self
             .waiting
             .iter()
-            .map(|claimed| (claimed.id, claimed.attempts));
+            .map(|waiting| (waiting.claimed.id, waiting.claimed.attempts));
         waiting
             .chain(self.unsettled.iter().map(|(id, attempts)| (*id, *attempts)))
             .collect()
     }
 
+    /// How many messages to claim at once: one at a time while it is not known whether the server is back.
+    fn wanted(&self) -> usize {
+        let places = self.pace.places(Instant::now().into_std());
+        if self.pace.resume_at().is_some() {
+            places
+        } else {
+            places * AHEAD
+        }
+    }
+
+    /// Whether so few are left that more should be on their way.
+    fn is_running_out(&self, wanted: usize) -> bool {
+        self.claiming.is_empty() && self.waiting.len() * 2 < wanted
+    }
+
     /// When there is something to do even if nothing happens before.
-    fn wake_at(&self, connections: usize) -> Instant {
+    fn wake_at(&self) -> Instant {
         let mut at = self.renew_at;
         let paused = self.pace.resume_at().map(Instant::from_std);
         let paused = paused.filter(|resume_at| *resume_at > Instant::now());
-        if self.stop_by.is_none() && self.waiting.len() < connections {
-            at = at.min(paused.unwrap_or(self.look_at));
+        if self.stop_by.is_none() {
+            match paused {
+                Some(resume_at) => at = at.min(resume_at),
+                None if self.is_running_out(self.wanted()) => at = at.min(self.look_at),
+                None => {}
+            }
         }
-        if !self.finished.is_empty() {
-            at = at.min(self.settle_at);
+        if !self.finished.is_empty() && self.settling.is_empty() {
+            at = at.min(self.settle_at.max(self.settle_from));
         }
         self.stop_by.map_or(at, |stop_by| at.min(stop_by))
+    }
+
+    fn is_idle(&self) -> bool {
+        self.on_the_wire.is_empty()
+            && self.finished.is_empty()
+            && self.settling.is_empty()
+            && self.claiming.is_empty()
     }
 }
 
@@ -119,13 +165,15 @@ impl Worker {
         let now = Instant::now();
         let mut round = Round {
             waiting: VecDeque::new(),
-            seen_at: now,
+            claiming: JoinSet::new(),
             on_the_wire: JoinSet::new(),
             pace: Pace::new(self.connections),
             unsettled: HashMap::new(),
             finished: Vec::new(),
+            settling: JoinSet::new(),
             look_at: now,
             settle_at: now,
+            settle_from: now,
             renew_at: now + RENEW_EVERY,
             stop_by: None,
         };
@@ -135,7 +183,7 @@ impl Worker {
                     round.stop_by = Some(Instant::now() + STOP_WITHIN);
                     self.give_back(&mut round).await;
                 }
-                if round.on_the_wire.is_empty() && round.finished.is_empty() {
+                if round.is_idle() {
                     break;
                 }
                 if round
@@ -151,11 +199,11 @@ impl Worker {
             } else {
                 self.fill(&mut round).await;
             }
-            self.write_down(&mut round).await;
+            self.write_down(&mut round);
             if Instant::now() >= round.renew_at {
                 self.renew(&mut round).await;
             }
-            let wake_at = round.wake_at(self.connections);
+            let wake_at = round.wake_at();
             tokio::select! {
                 Some(result) = round.on_the_wire.join_next() => match result {
                     Ok(Tried { settled, heard }) => {
@@ -173,6 +221,21 @@ impl Worker {
                     }
                     Err(error) => tracing::error!(%error, "a delivery was lost"),
                 },
+                Some(found) = round.claiming.join_next() => {
+                    self.take(&mut round, whole(found)).await;
+                }
+                Some(written) = round.settling.join_next() => {
+                    let (results, is_written) = whole(written);
+                    if is_written {
+                        for settled in results {
+                            round.unsettled.remove(&settled.id);
+                        }
+                    } else {
+                        // The results are kept; the database is asked again a little later.
+                        round.finished.extend(results);
+                        round.settle_from = Instant::now() + POLL;
+                    }
+                }
                 () = self.bell.notified() => round.look_at = Instant::now(),
                 // Without a sender nobody can say stop any more.
                 changed = stop.changed(), if round.stop_by.is_none() => if changed.is_err() { break },
@@ -182,34 +245,35 @@ impl Worker {
         self.smtp.close().await;
     }
 
-    /// Claims what is due and starts as many deliveries as the mail server takes.
+    /// Has more claimed when few are left, and starts as many deliveries as the mail server takes.
     async fn fill(&self, round: &mut Round) {
         let places = round.pace.places(Instant::now().into_std());
         if places == 0 {
             return;
         }
-        if Instant::now() >= round.look_at && round.waiting.len() < places {
-            if round.waiting.is_empty() {
-                round.seen_at = Instant::now();
-            }
-            // One at a time while it is not known whether the server is back.
-            let probing = round.pace.resume_at().is_some();
-            let wanted = if probing { 1 } else { places * AHEAD };
-            let (claimed, next_at) = self.claim(wanted).await;
-            if let Some(next_at) = next_at {
-                let wait = (next_at - self.clock.now()).to_std().unwrap_or_default();
-                round.look_at = Instant::now() + wait.clamp(SOONEST, POLL);
-            } else if claimed.len() < wanted {
-                round.look_at = Instant::now() + POLL;
-            }
-            round.waiting.extend(claimed);
+        let wanted = round.wanted();
+        if Instant::now() >= round.look_at && round.is_running_out(wanted) {
+            // Unless there turns out to be more, or the bell rings meanwhile.
+            round.look_at = Instant::now() + POLL;
+            let worker = self.clone();
+            round.claiming.spawn(async move {
+                let asked_at = Instant::now();
+                let (claimed, next_at) = worker.claim(wanted).await;
+                Found {
+                    wanted,
+                    claimed,
+                    asked_at,
+                    next_at,
+                }
+            });
         }
-        let has_place = round.on_the_wire.len() < places;
-        if has_place && !round.waiting.is_empty() && round.seen_at.elapsed() > BELIEVED_FOR {
-            self.renew(round).await;
-        }
-        while round.on_the_wire.len() < places && round.seen_at.elapsed() <= BELIEVED_FOR {
-            let Some(claimed) = round.waiting.pop_front() else {
+        while round.on_the_wire.len() < places
+            && let Some(first) = round.waiting.front()
+        {
+            if first.seen_at.elapsed() > BELIEVED_FOR && !self.renew(round).await {
+                break;
+            }
+            let Some(Waiting { claimed, .. }) = round.waiting.pop_front() else {
                 break;
             };
             round.unsettled.insert(claimed.id, claimed.attempts);
@@ -220,22 +284,42 @@ impl Worker {
         }
     }
 
-    /// Writes results when there are many, when it is time, or when nothing else is going on.
-    async fn write_down(&self, round: &mut Round) {
-        let is_time = Instant::now() >= round.settle_at
-            || round.finished.len() >= SETTLE_AT_ONCE
-            || round.on_the_wire.is_empty();
-        if round.finished.is_empty() || !is_time {
+    /// Takes what was claimed, unless nothing is sent any more: then it goes back.
+    async fn take(&self, round: &mut Round, found: Found) {
+        if let Some(next_at) = found.next_at {
+            let wait = (next_at - self.clock.now()).to_std().unwrap_or_default();
+            round.look_at = Instant::now() + wait.clamp(SOONEST, POLL);
+        } else if found.claimed.len() == found.wanted {
+            round.look_at = Instant::now();
+        }
+        round
+            .waiting
+            .extend(found.claimed.into_iter().map(|claimed| Waiting {
+                claimed,
+                seen_at: found.asked_at,
+            }));
+        if round.stop_by.is_some() || round.wanted() == 0 {
+            self.give_back(round).await;
+        }
+    }
+
+    /// Has results written when there are many, when it is time, or when nothing else is going on.
+    fn write_down(&self, round: &mut Round) {
+        if round.finished.is_empty() || !round.settling.is_empty() {
             return;
         }
-        if self.settle(round.finished.clone()).await {
-            for settled in round.finished.drain(..) {
-                round.unsettled.remove(&settled.id);
-            }
-        } else {
-            // The results are kept; the database is asked again a little later.
-            round.settle_at = Instant::now() + POLL;
+        let now = Instant::now();
+        let is_time = now >= round.settle_at
+            || round.finished.len() >= SETTLE_AT_ONCE
+            || round.on_the_wire.is_empty();
+        if !is_time || now < round.settle_from {
+            return;
         }
+        let (worker, results) = (self.clone(), std::mem::take(&mut round.finished));
+        round.settling.spawn(async move {
+            let is_written = worker.settle(results.clone()).await;
+            (results, is_written)
+        });
     }
 
     /// One tick: everything that is due now is claimed, sent and settled. Gives how many that were.
@@ -309,12 +393,12 @@ impl Worker {
     }
 
     /// Renews the leases and looks again: what is no longer ours is dropped, and what has ended
-    /// meanwhile will not be sent.
-    async fn renew(&self, round: &mut Round) {
+    /// meanwhile will not be sent. Gives whether that is known now.
+    async fn renew(&self, round: &mut Round) -> bool {
         let held = round.held();
         if held.is_empty() {
             round.renew_at = Instant::now() + RENEW_EVERY;
-            return;
+            return true;
         }
         let (asked_at, lease_until) = (Instant::now(), self.lease_until());
         let renewed: Result<HashMap<Uuid, Option<String>>, DbError> = self
@@ -323,21 +407,23 @@ impl Worker {
             .await;
         match renewed {
             Ok(mut kept) => {
-                round.waiting.retain_mut(|claimed| {
+                round.waiting.retain_mut(|Waiting { claimed, seen_at }| {
                     let Some(state) = kept.remove(&claimed.id) else {
                         return false;
                     };
                     if let (About::Invitation(invited), Some(state)) = (&mut claimed.about, state) {
                         invited.state = state;
                     }
+                    *seen_at = asked_at;
                     true
                 });
-                round.seen_at = asked_at;
                 round.renew_at = asked_at + RENEW_EVERY;
+                true
             }
             Err(error) => {
                 tracing::warn!(%error, "leases cannot be renewed; nothing new is sent meanwhile");
                 round.renew_at = Instant::now() + POLL;
+                false
             }
         }
     }
@@ -347,7 +433,7 @@ impl Worker {
         let unsent: Vec<(Uuid, i32)> = round
             .waiting
             .drain(..)
-            .map(|claimed| (claimed.id, claimed.attempts))
+            .map(|waiting| (waiting.claimed.id, waiting.claimed.attempts))
             .collect();
         if unsent.is_empty() {
             return;
@@ -361,4 +447,9 @@ impl Worker {
             tracing::warn!(%error, "unsent messages keep their lease until it ends");
         }
     }
+}
+
+/// What a task gave. A panic in it goes on here: without it nothing would be claimed or written any more.
+fn whole<T>(joined: Result<T, JoinError>) -> T {
+    joined.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }

@@ -551,7 +551,9 @@ async fn many_take_a_fixed_number_of_statements() {
         let done = app.post(path, json!({"filter": {"q": q}})).await;
         let calls = app.db.number(
             "SELECT sum(calls) FROM pg_stat_statements WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
-             AND toplevel AND query NOT LIKE '%pg_stat%' AND query NOT LIKE 'SET %'",
+             AND toplevel AND query NOT LIKE '%pg_stat%' AND query NOT LIKE 'SET %'
+             -- Keys are looked up again every half second.
+             AND query NOT LIKE '%api_keys%'",
         );
         (done.json["accepted_count"].as_i64().unwrap(), calls)
     };
