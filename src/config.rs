@@ -180,7 +180,7 @@ pub enum InstanceRole {
     All,
     /// Answers requests only
     Api,
-    /// Delivers mail only (and answers /healthz and /readyz)
+    /// Delivers mail only (and answers /healthz, /readyz and /metrics)
     Worker,
 }
 

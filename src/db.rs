@@ -174,6 +174,17 @@ impl r2d2::HandleError<diesel::ConnectionError> for Quiet {
     }
 }
 
+/// How the connections are used at one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// In use.
+    pub busy: usize,
+    /// Open, in use or not.
+    pub open: u32,
+    /// As many as may be in use at once.
+    pub most: usize,
+}
+
 /// The pool. Clones share it.
 #[derive(Clone)]
 pub struct Db {
@@ -330,6 +341,16 @@ impl Db {
                 Ok(panic) => std::panic::resume_unwind(panic),
                 Err(_) => Err(DbError::Unavailable("the service is stopping".into()).into()),
             },
+        }
+    }
+
+    /// How the connections are used now.
+    pub fn usage(&self) -> Usage {
+        let most = self.pool.max_size() as usize;
+        Usage {
+            busy: most - self.permits.available_permits().min(most),
+            open: self.pool.state().connections + self.searches.state().connections,
+            most,
         }
     }
 

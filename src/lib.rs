@@ -4,7 +4,7 @@
 //! - [`config`], [`startup`], [`telemetry`], [`clock`]: how the service is put together.
 //! - [`error`], [`wire`], [`etag`], [`paging`], [`keyset`], [`prepared`], [`idempotency`]: what all requests share.
 //! - [`http`]: routes, middleware, the OpenAPI document. [`access`]: who calls; [`proxies`]: from
-//!   where; [`limits`]: how often.
+//!   where; [`limits`]: how often. [`metrics`]: what is counted.
 //! - [`users`], [`groups`], [`settings`], [`invitations`], [`enrollments`], [`devices`]: the features. [`secrets`]: PINs and tokens.
 //! - [`mail`]: a message and the wire. [`outbox`]: the queue between the two.
 //! - [`db`], [`schema`]: Postgres. [`embedded`]: what one machine alone needs.
@@ -30,6 +30,7 @@ pub mod invitations;
 pub mod keyset;
 pub mod limits;
 pub mod mail;
+pub mod metrics;
 pub mod outbox;
 pub mod paging;
 pub mod prepared;

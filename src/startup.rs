@@ -26,6 +26,7 @@ use crate::{
     invitations::{self, letter::Writer, progress::Progress},
     limits::Limits,
     mail::smtp::{SmtpLimits, SmtpPool},
+    metrics::Metrics,
     outbox::{listen::Listener, worker::Worker},
     secrets::keys::KeyRing,
     settings::cache::Registrations,
@@ -120,6 +121,7 @@ impl App {
             public_url,
         )?);
         let bell = Arc::new(Notify::new());
+        let metrics = Arc::new(Metrics::new()?);
         let stop = watch::Sender::new(false);
         let worker = Worker {
             db: db.clone(),
@@ -136,6 +138,7 @@ impl App {
             rate: config.mail_rate,
             registrations: registrations.clone(),
             bell: Arc::clone(&bell),
+            metrics: Arc::clone(&metrics),
         };
         let state = web::Data::new(State {
             access: Access::new(db.clone()),
@@ -154,6 +157,7 @@ impl App {
                 None => routes(config.role)?,
             },
             bell,
+            metrics,
             uploads: Arc::new(Semaphore::new(UPLOADS)),
             imports: Semaphore::new(IMPORTS),
             is_https,

@@ -74,6 +74,8 @@ pub enum Needs {
     SecretOr(Permission),
     /// A token whose role has the permission.
     Token(Permission),
+    /// Any token, also while the database is away: to watch the service itself.
+    AnyToken,
 }
 
 /// A route and what holds for it.
@@ -110,6 +112,7 @@ pub const ROUTES: &[Rule] = &[
     rule("GET", "/healthz", Needs::Uncounted),
     rule("GET", "/readyz", Needs::Uncounted),
     open("GET", "/openapi.json"),
+    rule("GET", "/metrics", Needs::AnyToken),
     open("GET", "/enroll"),
     open("GET", "/enroll/{token}"),
     rule("POST", "/enrollments", Needs::SecretOr(Enroll)),

@@ -133,6 +133,12 @@ async fn enroll_device(
     if matches!(outcome, Err(Refused::Wrong)) {
         tokio::time::sleep_until(next_step(begun, Instant::now())).await;
     }
+    let outcome = outcome.map_err(ApiError::from);
+    state.metrics.enrolled(match &outcome {
+        Ok(Enrolled::New(_)) => "enrolled",
+        Ok(Enrolled::Before(_)) => "repeated",
+        Err(problem) => problem.code,
+    });
     match outcome? {
         Enrolled::New(enrollment) => {
             if enrollment.confirmation_email {
@@ -140,7 +146,7 @@ async fn enroll_device(
             }
             tracing::info!(
                 enrollment_id = %enrollment.id, user_id = %enrollment.user.id, device_id = %enrollment.device.id,
-                method = enrollment.method.as_str(), "a device was enrolled"
+                method = enrollment.method.as_str(), invitation_id = enrollment.invitation_id.map(tracing::field::display), "a device was enrolled"
             );
             Ok(HttpResponse::Created().json(enrollment))
         }

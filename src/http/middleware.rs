@@ -75,6 +75,13 @@ pub async fn observe<B: MessageBody + 'static>(
             .map_or_else(|| "-".to_owned(), |state| state.clock.new_id().to_string())
     });
     let method = request.method().clone();
+    let state = request.app_data::<web::Data<State>>().cloned();
+    let answered = |route: Option<&str>, status: StatusCode| {
+        if let Some(state) = &state {
+            let metrics = &state.metrics;
+            metrics.answered(route, method.as_str(), status.as_str(), started.elapsed());
+        }
+    };
     // HEAD is GET without the body (RFC 9110 §9.3.2); the server leaves the body out by itself.
     if method == Method::HEAD {
         request.head_mut().method = Method::GET;
@@ -98,10 +105,15 @@ pub async fn observe<B: MessageBody + 'static>(
             if let Ok(value) = HeaderValue::from_str(&id) {
                 response.headers_mut().insert(X_REQUEST_ID, value);
             }
-            log(&method, &response, latency_ms);
+            let route = response.request().match_pattern();
+            answered(route.as_deref(), response.status());
+            log(&method, route.as_deref(), &response, latency_ms);
             Ok(response)
         }
-        Ok(Err(error)) => Err(error),
+        Ok(Err(error)) => {
+            answered(None, error.as_response_error().status_code());
+            Err(error)
+        }
         Err(panic) => {
             let message = panic
                 .downcast_ref::<&str>()
@@ -109,6 +121,7 @@ pub async fn observe<B: MessageBody + 'static>(
                 .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
                 .unwrap_or("(no message)");
             tracing::error!(%method, status = 500, latency_ms, panic = message, "a handler panicked");
+            answered(None, StatusCode::INTERNAL_SERVER_ERROR);
             let mut error = ApiError::internal("panic");
             error.request_id = Some(id.into());
             Err(error.into())
@@ -116,10 +129,10 @@ pub async fn observe<B: MessageBody + 'static>(
     }
 }
 
-fn log<B>(method: &Method, response: &ServiceResponse<B>, latency_ms: f64) {
+fn log<B>(method: &Method, route: Option<&str>, response: &ServiceResponse<B>, latency_ms: f64) {
     let status = response.status().as_u16();
     let request = response.request();
-    let route = request.match_pattern().unwrap_or_else(|| "-".to_owned());
+    let route = route.unwrap_or("-");
     let extensions = request.extensions();
     let caller = extensions.get::<Caller>().map(Caller::label);
     let caller = caller.as_deref().unwrap_or("-");
@@ -252,14 +265,15 @@ impl Visit<'_> {
             Needs::SecretOr(permission)
                 if request.headers().contains_key(header::AUTHORIZATION) =>
             {
-                Some(self.known(permission).await?)
+                Some(self.known(Some(permission)).await?)
             }
             Needs::Secret | Needs::SecretOr(_) => {
                 let standing = state.limits.count_guess(self.from.0).await;
                 self.keep(standing)?;
                 None
             }
-            Needs::Token(permission) => Some(self.known(permission).await?),
+            Needs::Token(permission) => Some(self.known(Some(permission)).await?),
+            Needs::AnyToken => Some(self.known(None).await?),
         };
         if !takes_query {
             extract::refuse_query(request.query_string())?;
@@ -267,18 +281,24 @@ impl Visit<'_> {
         Ok(caller)
     }
 
-    /// Whoever holds the request's bearer token, if that role may do this. A token that was not seen lately is counted
-    /// for the address that it comes from: trying tokens must not be a way to keep the database busy.
-    async fn known(&mut self, permission: Permission) -> Result<Caller, ApiError> {
-        let state = self.state;
+    /// Whoever holds the request's bearer token, if that role may do this; without a permission, any role may, and also
+    /// while the database is away. A token that was not seen lately is counted for the address that it comes from:
+    /// trying tokens must not be a way to keep the database busy.
+    async fn known(&mut self, permission: Option<Permission>) -> Result<Caller, ApiError> {
+        let (access, now) = (&self.state.access, self.state.clock.now());
         let token = bearer(self.request.headers());
-        if !token.is_some_and(|token| state.access.remembers(token)) {
+        if !token.is_some_and(|token| access.has_seen(token)) {
             self.count_client().await?;
         }
-        let caller = state.access.authenticate(token, state.clock.now()).await?;
-        let standing = state.limits.count_key(caller.id()).await;
+        let caller = match permission {
+            Some(_) => access.authenticate(token, now).await?,
+            None => access.recognize(token, now).await?,
+        };
+        let standing = self.state.limits.count_key(caller.id()).await;
         self.keep(standing)?;
-        caller.require(permission)?;
+        if let Some(permission) = permission {
+            caller.require(permission)?;
+        }
         Ok(caller)
     }
 

@@ -36,6 +36,7 @@ use crate::{
     groups,
     invitations::{self, letter::Writer, progress::Progress},
     limits::Limits,
+    metrics::Metrics,
     proxies::Proxies,
     secrets::keys::KeyRing,
     settings::{self, cache::Registrations},
@@ -58,6 +59,7 @@ pub struct State {
     pub routes: Routes,
     /// Rung when something was queued.
     pub bell: Arc<Notify>,
+    pub metrics: Arc<Metrics>,
     /// Who watches which batch.
     pub progress: Progress,
     /// Places for files that are uploaded or wait: each is on disk.

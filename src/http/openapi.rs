@@ -131,7 +131,7 @@ fn secure(operation: &mut Operation, needs: Needs) {
             SecurityRequirement::default(),
             SecurityRequirement::new("bearer", Vec::<String>::new()),
         ]),
-        Needs::Token(_) => None,
+        Needs::Token(_) | Needs::AnyToken => None,
     };
 }
 
@@ -149,7 +149,7 @@ fn roles_with(permission: Permission) -> String {
 fn add_common_answers(operation: &mut Operation, method: &HttpMethod, needs: Needs) {
     let permission = match needs {
         Needs::Token(permission) | Needs::SecretOr(permission) => Some(permission),
-        Needs::Uncounted | Needs::Nothing | Needs::Secret => None,
+        Needs::Uncounted | Needs::Nothing | Needs::Secret | Needs::AnyToken => None,
     };
     let is_counted = needs != Needs::Uncounted;
     let takes_secret = matches!(needs, Needs::Secret | Needs::SecretOr(_));
@@ -179,6 +179,9 @@ fn add_common_answers(operation: &mut Operation, method: &HttpMethod, needs: Nee
             "403",
             &format!("The role does not reach; these do: {roles}"),
         );
+    }
+    if needs == Needs::AnyToken {
+        add("401", "No token, or one that is not valid");
     }
     if is_counted {
         add(

@@ -1,13 +1,13 @@
 //! How the service is, and its documentation.
 
-use std::sync::LazyLock;
+use std::{sync::LazyLock, time::Duration};
 
 use actix_web::{HttpResponse, get, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Register, State, openapi};
-use crate::error::ApiError;
+use crate::{error::ApiError, metrics, outbox::depth};
 
 /// Adds the handlers.
 pub fn routes(config: &mut impl Register) {
@@ -17,7 +17,10 @@ pub fn routes(config: &mut impl Register) {
 
 /// What a mere worker answers, too.
 pub fn health_routes(config: &mut impl Register) {
-    config.service(get_health).service(get_readiness);
+    config
+        .service(get_health)
+        .service(get_readiness)
+        .service(get_metrics);
 }
 
 /// That all is well.
@@ -56,6 +59,41 @@ async fn get_readiness(state: web::Data<State>) -> Result<HttpResponse, ApiError
             ..ApiError::unavailable(5, "the schema is not migrated")
         })
     }
+}
+
+/// How long somebody who asks for metrics waits for the database.
+const WAIT_FOR_QUEUE: Duration = Duration::from_secs(2);
+
+/// What the service counts
+///
+/// In the text format of Prometheus; any token will do. Everything that begins with `enlist_queue_` is of all instances
+/// and left out while the database is away, all else is of the one that answers.
+#[utoipa::path(
+    tag = "system",
+    responses((status = 200, description = "Prometheus text format 0.0.4", body = String, content_type = "text/plain"))
+)]
+#[get("/metrics")]
+async fn get_metrics(state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+    let now = state.clock.now();
+    let look = state
+        .db
+        .transaction(move |connection| depth::look(connection, now));
+    let queue = match tokio::time::timeout(WAIT_FOR_QUEUE, look).await {
+        Ok(Ok(queue)) => Some(queue),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "the queue cannot be measured");
+            None
+        }
+        Err(_) => {
+            tracing::warn!("the queue cannot be measured in time");
+            None
+        }
+    };
+    let text = state
+        .metrics
+        .text(state.db.usage(), queue.as_ref())
+        .map_err(ApiError::internal)?;
+    Ok(HttpResponse::Ok().content_type(metrics::TEXT).body(text))
 }
 
 static DOCUMENT: LazyLock<String> = LazyLock::new(|| openapi::json().unwrap_or_default());

@@ -1,6 +1,9 @@
 //! One try: makes the mail, hands it to the mail server, and says how that ended.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Instant,
+};
 
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
@@ -24,6 +27,7 @@ use crate::{
         message::Rendered,
         smtp::{Delivery, Failure, ServerState},
     },
+    metrics::Handed,
 };
 
 /// How a try ended, and what it says of the mail server.
@@ -47,7 +51,7 @@ impl Worker {
         let now = self.clock.now();
         let again_at = again_at(&claimed, now);
         let (id, attempts, counter) = (claimed.id, claimed.attempts, claimed.counter());
-        AssertUnwindSafe(self.try_once(claimed))
+        let tried = AssertUnwindSafe(self.try_once(claimed))
             .catch_unwind()
             .instrument(span.clone())
             .await
@@ -64,7 +68,9 @@ impl Worker {
                     handed_over_at: None,
                     counter,
                 })
-            })
+            });
+        self.metrics.tried(tried.settled.state);
+        tried
     }
 
     async fn try_once(&self, claimed: Claimed) -> Tried {
@@ -119,7 +125,15 @@ impl Worker {
                 ));
             }
         };
-        match self.smtp.send(&envelope, &bytes).await {
+        let begun = Instant::now();
+        let delivery = self.smtp.send(&envelope, &bytes).await;
+        let how = match &delivery {
+            Delivery::Accepted(_) => Handed::Accepted,
+            Delivery::Retry(_) => Handed::Deferred,
+            Delivery::GiveUp(_) => Handed::Refused,
+        };
+        self.metrics.handed(how, begun.elapsed());
+        match delivery {
             Delivery::Accepted(reply) => {
                 tracing::debug!(code = reply.code, "accepted");
                 Tried {

@@ -3,6 +3,7 @@
 pub mod allowance;
 pub mod attempt;
 pub mod backoff;
+pub mod depth;
 pub mod listen;
 pub mod pace;
 pub mod queries;

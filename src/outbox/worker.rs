@@ -28,6 +28,7 @@ use crate::{
     db::{Db, DbError},
     invitations::letter::Writer,
     mail::smtp::SmtpPool,
+    metrics::Metrics,
     secrets::keys::KeyRing,
     settings::cache::Registrations,
 };
@@ -66,6 +67,7 @@ pub struct Worker {
     pub rate: Option<NonZeroU32>,
     /// Rung when something was queued, by whichever instance.
     pub bell: Arc<Notify>,
+    pub metrics: Arc<Metrics>,
 }
 
 /// A message that was claimed and is not tried yet.
@@ -203,6 +205,11 @@ impl Worker {
             if Instant::now() >= round.renew_at {
                 self.renew(&mut round).await;
             }
+            self.metrics.delivering(
+                round.on_the_wire.len(),
+                round.pace.places(Instant::now().into_std()),
+                round.pace.resume_at().is_some(),
+            );
             let wake_at = round.wake_at();
             tokio::select! {
                 Some(result) = round.on_the_wire.join_next() => match result {

@@ -21,6 +21,7 @@ mod landing;
 mod lifecycle;
 mod limits;
 mod mailbox;
+mod metrics;
 mod migrations;
 mod paging;
 mod password_alone;

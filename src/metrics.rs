@@ -1,0 +1,294 @@
+//! What this process counts and measures of itself, for `GET /metrics`: in the text format of Prometheus 0.0.4.
+//!
+//! To count is to add to an atomic number behind a lookup by labels, some hundred nanoseconds; everything else is done
+//! when somebody asks. No label holds what a client chose: its values are few, whatever is sent.
+
+use std::time::Duration;
+
+use prometheus::{
+    Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    core::Collector,
+};
+
+use crate::{db::Usage, outbox::depth::Depth};
+
+/// The media type of the text (Prometheus exposition format 0.0.4).
+pub const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Upper bounds in seconds. Most requests take a few milliseconds; the longest are imports.
+const HTTP_SECONDS: [f64; 14] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+];
+/// The same for a mail: from a relay beside us to the longest time limit of a stage.
+const SMTP_SECONDS: [f64; 14] = [
+    0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0,
+];
+
+/// The states of a message after a try.
+const TRIED: [&str; 4] = ["accepted", "deferred", "failed", "suppressed"];
+/// The methods that have a label; a client may send any word.
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+/// How handing a message to the mail server ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handed {
+    Accepted,
+    /// Not for now.
+    Deferred,
+    Refused,
+}
+
+impl Handed {
+    const ALL: [Self; 3] = [Self::Accepted, Self::Deferred, Self::Refused];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Deferred => "deferred",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// Everything that is counted. One for a process; there is no global one.
+pub struct Metrics {
+    registry: Registry,
+    http: HistogramVec,
+    tries: IntCounterVec,
+    smtp: HistogramVec,
+    on_the_wire: IntGauge,
+    places: IntGauge,
+    is_left_alone: IntGauge,
+    enrollments: IntCounterVec,
+    busy: IntGauge,
+    open: IntGauge,
+    most: IntGauge,
+}
+
+fn gauge(registry: &Registry, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
+    kept(registry, IntGauge::new(name, help)?)
+}
+
+fn counters(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    label: &str,
+) -> Result<IntCounterVec, prometheus::Error> {
+    kept(
+        registry,
+        IntCounterVec::new(Opts::new(name, help), &[label])?,
+    )
+}
+
+fn histograms(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    buckets: &[f64],
+    labels: &[&str],
+) -> Result<HistogramVec, prometheus::Error> {
+    let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+    kept(registry, HistogramVec::new(options, labels)?)
+}
+
+fn kept<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    collector: C,
+) -> Result<C, prometheus::Error> {
+    registry.register(Box::new(collector.clone()))?;
+    Ok(collector)
+}
+
+impl Metrics {
+    /// With nothing counted yet.
+    ///
+    /// # Errors
+    /// Never in practice: when a name is not one or is there twice.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let build = Opts::new("enlist_build_info", "Always 1; the version that runs.")
+            .const_label("version", env!("CARGO_PKG_VERSION"));
+        kept(&registry, IntGauge::with_opts(build)?)?.set(1);
+        #[cfg(target_os = "linux")]
+        registry.register(Box::new(
+            prometheus::process_collector::ProcessCollector::for_self(),
+        ))?;
+        let metrics = Self {
+            http: histograms(
+                &registry,
+                "enlist_http_request_duration_seconds",
+                "Time until a request was answered (of a stream: until it began), by the route's pattern, method and status.",
+                &HTTP_SECONDS,
+                &["route", "method", "status"],
+            )?,
+            tries: counters(
+                &registry,
+                "enlist_mail_attempts_total",
+                "Tries to deliver a message, by the message's state after it.",
+                "outcome",
+            )?,
+            smtp: histograms(
+                &registry,
+                "enlist_smtp_send_duration_seconds",
+                "Time to hand one message to the mail server, a place on a connection included, by how it ended.",
+                &SMTP_SECONDS,
+                &["outcome"],
+            )?,
+            on_the_wire: gauge(
+                &registry,
+                "enlist_mail_in_flight",
+                "Messages that are being delivered now.",
+            )?,
+            places: gauge(
+                &registry,
+                "enlist_mail_concurrency_limit",
+                "Messages that may be delivered at once: fewer where the mail server asked for it.",
+            )?,
+            is_left_alone: gauge(
+                &registry,
+                "enlist_mail_breaker_open",
+                "1 from when the mail server is left alone, because it is away, until it works again.",
+            )?,
+            enrollments: counters(
+                &registry,
+                "enlist_enrollments_total",
+                "Tries to enroll a device: enrolled, repeated, or the code of the refusal.",
+                "outcome",
+            )?,
+            busy: gauge(
+                &registry,
+                "enlist_db_connections_busy",
+                "Connections to the database that are in use now.",
+            )?,
+            open: gauge(
+                &registry,
+                "enlist_db_connections_open",
+                "Connections to the database that are open, in use or not.",
+            )?,
+            most: gauge(
+                &registry,
+                "enlist_db_connections_busy_limit",
+                "Connections that may be in use at once; whoever needs one more waits.",
+            )?,
+            registry,
+        };
+        // A rate can be taken of the first one, too, if it was 0 before.
+        for outcome in TRIED {
+            metrics.tries.with_label_values(&[outcome]);
+        }
+        for handed in Handed::ALL {
+            metrics.smtp.with_label_values(&[handed.as_str()]);
+        }
+        for outcome in ["enrolled", "repeated", "invalid_credentials"] {
+            metrics.enrollments.with_label_values(&[outcome]);
+        }
+        Ok(metrics)
+    }
+
+    /// A request was answered. `route` is a pattern; where there is none, no route answers the path.
+    pub fn answered(&self, route: Option<&str>, method: &str, status: &str, took: Duration) {
+        let method = METHODS.into_iter().find(|known| *known == method);
+        let labels = [route.unwrap_or("none"), method.unwrap_or("other"), status];
+        self.http
+            .with_label_values(&labels)
+            .observe(took.as_secs_f64());
+    }
+
+    /// A message has this state after a try.
+    pub fn tried(&self, state: &'static str) {
+        self.tries.with_label_values(&[state]).inc();
+    }
+
+    /// The mail server was asked to take a message.
+    pub fn handed(&self, how: Handed, took: Duration) {
+        self.smtp
+            .with_label_values(&[how.as_str()])
+            .observe(took.as_secs_f64());
+    }
+
+    /// How delivery goes: messages on the wire, how many there may be, and whether the mail server is left alone.
+    pub fn delivering(&self, on_the_wire: usize, places: usize, is_left_alone: bool) {
+        self.on_the_wire.set(number(on_the_wire));
+        self.places.set(number(places));
+        self.is_left_alone.set(is_left_alone.into());
+    }
+
+    /// A device was enrolled, or not: `enrolled`, `repeated` or the refusal's code.
+    pub fn enrolled(&self, outcome: &'static str) {
+        self.enrollments.with_label_values(&[outcome]).inc();
+    }
+
+    /// Everything as text: what this process counted, how its pool is used, and what the database says of the queue,
+    /// if it can be asked.
+    ///
+    /// # Errors
+    /// Never in practice.
+    pub fn text(&self, pool: Usage, queue: Option<&Depth>) -> Result<String, prometheus::Error> {
+        self.busy.set(number(pool.busy));
+        self.open.set(i64::from(pool.open));
+        self.most.set(number(pool.most));
+        let mut families = self.registry.gather();
+        families.extend(of_the_database(queue)?.gather());
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&families, &mut text)?;
+        String::from_utf8(text).map_err(|error| prometheus::Error::Msg(error.to_string()))
+    }
+}
+
+/// What is the same whichever instance is asked. Made anew each time: what is not known now is left out.
+fn of_the_database(queue: Option<&Depth>) -> Result<Registry, prometheus::Error> {
+    let registry = Registry::new();
+    gauge(
+        &registry,
+        "enlist_database_up",
+        "Whether the database answered when this was asked for.",
+    )?
+    .set(queue.is_some().into());
+    let Some(queue) = queue else {
+        return Ok(registry);
+    };
+    let messages = prometheus::IntGaugeVec::new(
+        Opts::new(
+            "enlist_queue_messages",
+            "Messages that are still to be sent, of all instances, by state.",
+        ),
+        &["state"],
+    )?;
+    for (state, count) in queue.by_state() {
+        messages.with_label_values(&[state]).set(count);
+    }
+    kept(&registry, messages)?;
+    let overdue = prometheus::Gauge::new(
+        "enlist_queue_oldest_due_seconds",
+        "How long the message that is due longest has been due; 0 if none is.",
+    )?;
+    overdue.set(queue.overdue_seconds);
+    kept(&registry, overdue)?;
+    let oldest = prometheus::Gauge::new(
+        "enlist_queue_oldest_seconds",
+        "How long ago the oldest message that is still to be sent was queued; 0 if there is none.",
+    )?;
+    oldest.set(queue.oldest_seconds);
+    kept(&registry, oldest)?;
+    Ok(registry)
+}
+
+fn number(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_label_holds_what_a_client_chose() {
+        let metrics = Metrics::new().unwrap();
+        metrics.answered(None, "PROPFIND", "404", Duration::from_millis(3));
+        let text = metrics.text(Usage::default(), None).unwrap();
+        let line = r#"enlist_http_request_duration_seconds_count{method="other",route="none",status="404"} 1"#;
+        assert!(text.lines().any(|found| found == line), "{text}");
+        assert!(!text.contains("PROPFIND"));
+    }
+}

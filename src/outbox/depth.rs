@@ -1,0 +1,58 @@
+//! How long the queue is, for whoever watches it.
+
+use chrono::{DateTime, Utc};
+use diesel::{
+    connection::SimpleConnection,
+    prelude::*,
+    sql_types::{BigInt, Double, Timestamptz},
+};
+
+use crate::db::DbError;
+
+/// What is still to be sent, by whichever instance.
+#[derive(Debug, Clone, PartialEq, QueryableByName)]
+pub struct Depth {
+    #[diesel(sql_type = BigInt)]
+    queued: i64,
+    #[diesel(sql_type = BigInt)]
+    sending: i64,
+    #[diesel(sql_type = BigInt)]
+    deferred: i64,
+    /// How long the message that is due longest has been due; 0 if none is.
+    #[diesel(sql_type = Double)]
+    pub overdue_seconds: f64,
+    /// How long ago the oldest one was queued; 0 if there is none.
+    #[diesel(sql_type = Double)]
+    pub oldest_seconds: f64,
+}
+
+impl Depth {
+    /// How many messages have each of the states that are not final.
+    pub fn by_state(&self) -> [(&'static str, i64); 3] {
+        [
+            ("queued", self.queued),
+            ("sending", self.sending),
+            ("deferred", self.deferred),
+        ]
+    }
+}
+
+/// Reads the index of what is still to be sent, however much was sent before. Runs inside a transaction.
+///
+/// # Errors
+/// When the database is away, or the queue is so long that it takes two seconds.
+pub fn look(connection: &mut PgConnection, now: DateTime<Utc>) -> Result<Depth, DbError> {
+    // However the tables were analyzed last: only that index holds no history.
+    connection
+        .batch_execute("SET LOCAL statement_timeout = '2s'; SET LOCAL enable_seqscan = off")?;
+    Ok(diesel::sql_query(
+        "SELECT count(*) FILTER (WHERE state = 'queued') AS queued,
+            count(*) FILTER (WHERE state = 'sending') AS sending,
+            count(*) FILTER (WHERE state = 'deferred') AS deferred,
+            coalesce(greatest(extract(epoch FROM $1 - min(due_at)), 0), 0)::float8 AS overdue_seconds,
+            coalesce(greatest(extract(epoch FROM $1 - min(created_at)), 0), 0)::float8 AS oldest_seconds
+         FROM messages WHERE state IN ('queued', 'sending', 'deferred')",
+    )
+    .bind::<Timestamptz, _>(now)
+    .get_result(connection)?)
+}
