@@ -7,6 +7,7 @@ use std::{
     path::PathBuf,
 };
 
+use chrono::TimeDelta;
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use lettre::message::Mailbox;
@@ -20,8 +21,14 @@ use crate::{
         smtp::SmtpUrl,
     },
     proxies::{Proxies, ProxyHeader},
+    retention::Keep,
     secrets::keys::KeyRing,
 };
+
+/// A century, in days: more is for ever.
+const MOST_DAYS: i64 = 36_500;
+/// Days that an invitation can live (PRODUCT §3).
+const LONGEST_INVITATION: i64 = 30;
 
 /// Where the database is.
 #[derive(Debug, Clone, Args)]
@@ -138,6 +145,8 @@ impl DevArgs {
             trusted_proxies: String::new(),
             proxy_header: ProxyHeader::XForwardedFor,
             cors_origins: String::new(),
+            keep_messages: "90".to_owned(),
+            keep_invitations: "400".to_owned(),
             mail_connections: "8".to_owned(),
             mail_rate: None,
         }
@@ -243,6 +252,12 @@ pub struct ServeArgs {
     /// Origins of the frontend, comma-separated: https://admin.example.com
     #[arg(long, env = "ENLIST_CORS_ORIGINS", default_value = "")]
     pub cors_origins: String,
+    /// Days after which what mail servers said about messages is forgotten, or forever
+    #[arg(long, env = "ENLIST_KEEP_MESSAGES", default_value = "90")]
+    pub keep_messages: String,
+    /// Days after which batches of old invitations are forgotten, or forever
+    #[arg(long, env = "ENLIST_KEEP_INVITATIONS", default_value = "400")]
+    pub keep_invitations: String,
     /// SMTP connections of this instance
     #[arg(long, env = "ENLIST_MAIL_CONNECTIONS", default_value = "8")]
     pub mail_connections: String,
@@ -267,6 +282,7 @@ pub struct Config {
     pub cors_origins: Vec<String>,
     pub limits: Rates,
     pub proxies: Proxies,
+    pub keep: Keep,
     pub mail_connections: usize,
     /// Messages a second over all instances.
     pub mail_rate: Option<NonZeroU32>,
@@ -400,6 +416,10 @@ impl ServeArgs {
             number(&self.limit_client).map_err(|problem| keep("ENLIST_LIMIT_CLIENT", problem));
         let trusted = networks(&self.trusted_proxies)
             .map_err(|problem| keep("ENLIST_TRUSTED_PROXIES", problem));
+        let keep_messages =
+            kept(&self.keep_messages, 1).map_err(|problem| keep("ENLIST_KEEP_MESSAGES", problem));
+        let keep_invitations = kept(&self.keep_invitations, LONGEST_INVITATION)
+            .map_err(|problem| keep("ENLIST_KEEP_INVITATIONS", problem));
 
         match (
             database_url,
@@ -417,6 +437,8 @@ impl ServeArgs {
             limit_key,
             limit_secrets,
             trusted,
+            keep_messages,
+            keep_invitations,
             mail_connections,
             mail_rate,
         ) {
@@ -436,6 +458,8 @@ impl ServeArgs {
                 Ok(limit_key),
                 Ok(limit_secrets),
                 Ok(trusted),
+                Ok(keep_messages),
+                Ok(keep_invitations),
                 Ok(mail_connections),
                 Ok(mail_rate),
             ) if wrong.is_empty() => Ok(Config {
@@ -462,6 +486,10 @@ impl ServeArgs {
                 proxies: Proxies {
                     trusted,
                     header: self.proxy_header,
+                },
+                keep: Keep {
+                    messages: keep_messages,
+                    invitations: keep_invitations,
                 },
                 mail_connections: mail_connections.get().min(256) as usize,
                 mail_rate,
@@ -547,6 +575,19 @@ fn networks(text: &str) -> Result<Vec<IpNet>, String> {
         .collect()
 }
 
+/// So many days, or for ever.
+fn kept(text: &str, least: i64) -> Result<Option<TimeDelta>, String> {
+    if text == "forever" {
+        return Ok(None);
+    }
+    match text.parse() {
+        Ok(days) if (least..=MOST_DAYS).contains(&days) => Ok(Some(TimeDelta::days(days))),
+        _ => Err(format!(
+            "`{text}` is neither a number of days from {least} to {MOST_DAYS} nor `forever`"
+        )),
+    }
+}
+
 fn number(text: &str) -> Result<NonZeroU32, String> {
     text.parse()
         .map_err(|_| format!("`{text}` is not a whole number of 1 or more"))
@@ -613,6 +654,8 @@ mod tests {
             "--mail-connections=0",
             "--mail-rate=fast",
             "--limit-client=0",
+            "--keep-messages=0",
+            "--keep-invitations=29",
             "--limit-key=many",
             "--limit-secrets=-1",
             "--trusted-proxies=10.0.0.1,10.0.0.0/33",
@@ -632,6 +675,8 @@ mod tests {
             "ENLIST_MAIL_CONNECTIONS",
             "ENLIST_MAIL_RATE",
             "ENLIST_LIMIT_CLIENT",
+            "ENLIST_KEEP_MESSAGES",
+            "ENLIST_KEEP_INVITATIONS",
             "ENLIST_LIMIT_KEY",
             "ENLIST_LIMIT_SECRETS",
             "ENLIST_TRUSTED_PROXIES",

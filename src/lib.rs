@@ -1,7 +1,7 @@
 //! Enlist invites people to enroll their devices in MDM.
 //!
 //! # The rooms
-//! - [`config`], [`startup`], [`telemetry`], [`clock`]: how the service is put together.
+//! - [`config`], [`startup`], [`telemetry`], [`clock`]: how the service is put together; [`retention`]: what it forgets.
 //! - [`error`], [`wire`], [`etag`], [`paging`], [`keyset`], [`prepared`], [`idempotency`]: what all requests share.
 //! - [`http`]: routes, middleware, the OpenAPI document. [`access`]: who calls; [`proxies`]: from
 //!   where; [`limits`]: how often. [`metrics`]: what is counted.
@@ -35,6 +35,7 @@ pub mod outbox;
 pub mod paging;
 pub mod prepared;
 pub mod proxies;
+pub mod retention;
 pub mod schema;
 pub mod secrets;
 pub mod settings;

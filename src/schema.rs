@@ -69,6 +69,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    forgotten (only_row) {
+        only_row -> Bool,
+        message_till -> Uuid,
+    }
+}
+
+diesel::table! {
     group_members (group_id, user_id) {
         group_id -> Uuid,
         user_id -> Uuid,
@@ -278,6 +285,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     batches,
     devices,
     enrollments,
+    forgotten,
     group_members,
     groups,
     guesses,

@@ -17,17 +17,17 @@ use crate::{
     config::{Config, InstanceRole},
     db::{self, Db, DbError},
     embedded::mailbox::Mailbox,
-    enrollments::{self, landing::render::Pages},
+    enrollments::landing::render::Pages,
     http::{
         self, State,
         routes::{Routes, Unruled},
     },
-    idempotency,
     invitations::{self, letter::Writer, progress::Progress},
     limits::Limits,
     mail::smtp::{SmtpLimits, SmtpPool},
     metrics::Metrics,
     outbox::{listen::Listener, worker::Worker},
+    retention::{self, Keep},
     secrets::keys::KeyRing,
     settings::cache::Registrations,
     users::password::Hasher,
@@ -41,17 +41,13 @@ const HEAD_TIME: Duration = Duration::from_secs(5);
 const UPLOADS: usize = 8;
 /// Imports that may be under way at once.
 const IMPORTS: usize = 2;
-/// Invitations whose time is over are marked this often.
-const SWEEP_EVERY: Duration = Duration::from_secs(60);
-/// What nobody asks for any more is forgotten every so many times.
-const FORGET_EVERY: u32 = 10;
-
 /// The service, built and listening, not yet running.
 pub struct App {
     server: actix_web::dev::Server,
     port: u16,
     role: InstanceRole,
     worker: Worker,
+    keep: Keep,
     /// For those that need a connection of their own.
     database_url: SecretString,
     stop: watch::Sender<bool>,
@@ -178,6 +174,7 @@ impl App {
             port,
             role: config.role,
             worker,
+            keep: config.keep,
             database_url: config.database_url,
             stop,
         })
@@ -206,7 +203,11 @@ impl App {
     /// # Errors
     /// When the server cannot run.
     pub async fn run(self) -> anyhow::Result<()> {
-        let tidy = tokio::spawn(tidy(self.worker.db.clone(), self.worker.clock.clone()));
+        let tidy = tokio::spawn(retention::run(
+            self.worker.db.clone(),
+            self.worker.clock.clone(),
+            self.keep,
+        ));
         let handle = self.server.handle();
         let (delivers, stopped) = (self.role != InstanceRole::Api, self.stop.subscribe());
         let listener = delivers.then(|| {
@@ -335,44 +336,5 @@ pub async fn check_keys(db: &Db, keys: &KeyRing, clock: &Clock) -> anyhow::Resul
              give a new key an id of its own, in front of the old one"
         );
     }
-    Ok(())
-}
-
-/// Keeps what is looked through small: answers do not depend on it.
-async fn tidy(db: Db, clock: Clock) {
-    let mut rounds: u32 = 0;
-    loop {
-        tokio::time::sleep(SWEEP_EVERY).await;
-        if let Err(error) = sweep(&db, &clock).await {
-            tracing::warn!(%error, "invitations that are over cannot be marked");
-        }
-        rounds = rounds.wrapping_add(1);
-        if !rounds.is_multiple_of(FORGET_EVERY) {
-            continue;
-        }
-        let now = clock.now();
-        let done: Result<usize, DbError> = db
-            .transaction(move |connection| {
-                enrollments::tries::forget_old(connection, now)?;
-                enrollments::pin_requests::forget_old(connection, now)?;
-                idempotency::forget_old(connection, now)
-            })
-            .await;
-        if let Err(error) = done {
-            tracing::warn!(%error, "old idempotency keys, tries and requests cannot be forgotten");
-        }
-    }
-}
-
-/// Marks all invitations whose time is over, a bounded number in each transaction.
-///
-/// # Errors
-/// When the database is away.
-pub async fn sweep(db: &Db, clock: &Clock) -> Result<(), DbError> {
-    let now = clock.now();
-    while db
-        .transaction(move |connection| invitations::ending::sweep(connection, now))
-        .await?
-    {}
     Ok(())
 }

@@ -18,7 +18,9 @@ use crate::{
     invitations::{domain::Method, letter::pin_expires_at},
     keyset::{Beyond, Limited},
     paging::Position,
-    schema::{group_members, groups, guesses, invitations, user_activity, users},
+    schema::{
+        enrollments, group_members, groups, guesses, invitations, messages, user_activity, users,
+    },
 };
 
 define_sql_function! {
@@ -591,11 +593,28 @@ pub fn set_password(
     Ok(())
 }
 
-/// Deletes a user; invitations stay without the person.
+/// Deletes a user; invitations, devices and messages stay without the person, and without what servers said of the
+/// address.
 ///
 /// # Errors
 /// When the database is away.
 pub fn delete(connection: &mut PgConnection, id: Uuid) -> Result<(), DbError> {
+    // Two statements: Postgres reads all messages for an OR of these.
+    let invitations = invitations::table
+        .filter(invitations::user_id.eq(id))
+        .select(invitations::id.nullable());
+    diesel::update(messages::table.filter(messages::invitation_id.eq_any(invitations)))
+        .set(messages::reason.eq(None::<String>))
+        .execute(connection)?;
+    let enrollments = enrollments::table
+        .filter(enrollments::user_id.eq(id))
+        .select(enrollments::id.nullable());
+    diesel::update(messages::table)
+        .filter(messages::enrollment_id.eq_any(enrollments))
+        .filter(messages::kind.eq("confirmation"))
+        .set(messages::reason.eq(None::<String>))
+        .execute(connection)?;
+    diesel::delete(guesses::table.find(id)).execute(connection)?;
     diesel::delete(users::table.find(id)).execute(connection)?;
     Ok(())
 }

@@ -799,7 +799,7 @@ async fn invitations_expire_by_themselves_and_are_marked_later() {
     );
     let sent = app.invite(json!({"filter": {}})).await;
     seconds(&app, 7 * 86_400 - 1);
-    enlist::startup::sweep(&app.worker.db, &app.clock)
+    enlist::retention::sweep(&app.worker.db, &app.clock)
         .await
         .unwrap();
     assert_eq!(invitation(&app, &id_of(&sent, 0)).await["state"], "pending");
@@ -807,7 +807,7 @@ async fn invitations_expire_by_themselves_and_are_marked_later() {
     assert_eq!(invitation(&app, &id_of(&sent, 0)).await["state"], "expired");
     let pending = "SELECT count(*) FROM invitations WHERE state = 'pending'";
     assert_eq!(app.db.number(pending), 2_500, "not marked yet");
-    enlist::startup::sweep(&app.worker.db, &app.clock)
+    enlist::retention::sweep(&app.worker.db, &app.clock)
         .await
         .unwrap();
     assert_eq!(app.db.number(pending), 0);

@@ -9,6 +9,7 @@ use enlist::{
     mail::message::Branding,
     outbox::worker::Worker,
     proxies::{Proxies, ProxyHeader},
+    retention::Keep,
     secrets::keys::KeyRing,
     startup::{App, Stopper},
 };
@@ -102,6 +103,10 @@ pub fn config(db: &TestDb, sink: &SmtpSink, setup: &Setup) -> Config {
         cors_origins: setup.cors_origins.clone(),
         limits: setup.limits,
         proxies: setup.proxies.clone(),
+        keep: Keep {
+            messages: None,
+            invitations: None,
+        },
         mail_connections: 4,
         mail_rate: setup.mail_rate,
     }
@@ -209,6 +214,23 @@ impl TestApp {
         }
         let answer = self.send(Method::PUT, &path, body).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+    }
+
+    /// The same service started anew, with these keys.
+    pub async fn restart_with_keys(&mut self, keys: &str) {
+        self.stop().await;
+        let setup = Setup {
+            keys: keys.to_owned(),
+            clock: self.clock.clone(),
+            ..Setup::default()
+        };
+        let app = App::build(config(&self.db, &self.sink, &setup), setup.clock)
+            .await
+            .unwrap();
+        self.base = format!("http://127.0.0.1:{}", app.port());
+        self.worker = app.worker().clone();
+        self.stopper = app.stopper();
+        self.running = tokio::spawn(app.run());
     }
 
     /// Stops the app as SIGTERM does and waits for it.

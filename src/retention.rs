@@ -1,0 +1,155 @@
+//! What is forgotten, and when. Answers to requests do not depend on it: who is invited, by what and with which outcome
+//! stays true for everybody who is there.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::{
+    prelude::*,
+    sql_types::{BigInt, Uuid as SqlUuid},
+};
+use uuid::Uuid;
+
+use crate::{
+    clock::Clock,
+    db::{Db, DbError},
+    enrollments, idempotency, invitations,
+    schema::{batches, invitations as invited},
+};
+
+/// Invitations whose time is over are marked this often.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// What nobody asks for any more is forgotten every so many times.
+const FORGET_EVERY: u32 = 10;
+/// Messages that one statement looks at.
+const AT_ONCE: i64 = 5_000;
+
+/// How long things are kept after they came to be. `None`: for ever.
+#[derive(Debug, Clone, Copy)]
+pub struct Keep {
+    /// What mail servers said about messages; it can hold addresses.
+    pub messages: Option<TimeDelta>,
+    /// Batches with their invitations and messages, once they say nothing about how things are now.
+    pub invitations: Option<TimeDelta>,
+}
+
+/// Keeps what is looked through small, until it is dropped.
+pub async fn run(db: Db, clock: Clock, keep: Keep) {
+    let mut rounds: u32 = 0;
+    loop {
+        tokio::time::sleep(SWEEP_EVERY).await;
+        if let Err(error) = sweep(&db, &clock).await {
+            tracing::warn!(%error, "invitations that are over cannot be marked");
+        }
+        rounds = rounds.wrapping_add(1);
+        if rounds.is_multiple_of(FORGET_EVERY)
+            && let Err(error) = forget(&db, &clock, keep).await
+        {
+            tracing::warn!(%error, "what is old cannot be forgotten");
+        }
+    }
+}
+
+/// Marks all invitations whose time is over, a bounded number in each transaction.
+///
+/// # Errors
+/// When the database is away.
+pub async fn sweep(db: &Db, clock: &Clock) -> Result<(), DbError> {
+    let now = clock.now();
+    while db
+        .transaction(move |connection| invitations::ending::sweep(connection, now))
+        .await?
+    {}
+    Ok(())
+}
+
+/// Forgets what is old enough, a bounded number of messages or one batch in each transaction.
+///
+/// # Errors
+/// When the database is away.
+pub async fn forget(db: &Db, clock: &Clock, keep: Keep) -> Result<(), DbError> {
+    let now = clock.now();
+    db.transaction(move |connection| {
+        enrollments::tries::forget_old(connection, now)?;
+        enrollments::pin_requests::forget_old(connection, now)?;
+        idempotency::forget_old(connection, now)
+    })
+    .await?;
+    if let Some(kept) = keep.messages {
+        let before = first_id_at(now - kept);
+        while db
+            .transaction(move |connection| forget_replies(connection, before))
+            .await?
+        {}
+    }
+    if let Some(kept) = keep.invitations {
+        let before = first_id_at(now - kept);
+        while db
+            .transaction(move |connection| forget_batch(connection, before))
+            .await?
+        {}
+    }
+    Ok(())
+}
+
+/// What comes before every id that is made from then on (RFC 9562 §5.7).
+fn first_id_at(at: DateTime<Utc>) -> Uuid {
+    let millis = u64::try_from(at.timestamp_millis()).unwrap_or(0);
+    uuid::Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid()
+}
+
+#[derive(QueryableByName)]
+struct Seen {
+    #[diesel(sql_type = BigInt)]
+    count: i64,
+}
+
+/// Forgets the words of servers about the next messages; the codes stay. Gives whether there may be more.
+fn forget_replies(connection: &mut PgConnection, before: Uuid) -> Result<bool, DbError> {
+    // No message is on its way for that long, so nothing is passed over for good.
+    let seen: Seen = diesel::sql_query(
+        "WITH from_here AS (SELECT message_till FROM forgotten FOR UPDATE), seen AS (
+            SELECT m.id FROM messages m, from_here WHERE m.id > from_here.message_till AND m.id < $1
+            ORDER BY m.id LIMIT $2
+         ), wiped AS (
+            UPDATE messages m SET reason = NULL FROM seen
+            WHERE m.id = seen.id AND m.reason IS NOT NULL AND m.state IN ('accepted', 'bounced', 'failed', 'suppressed')
+         ), noted AS (
+            UPDATE forgotten SET message_till = (SELECT id FROM seen ORDER BY id DESC LIMIT 1)
+            WHERE EXISTS (SELECT FROM seen)
+         )
+         SELECT count(*) AS count FROM seen",
+    )
+    .bind::<SqlUuid, _>(before)
+    .bind::<BigInt, _>(AT_ONCE)
+    .get_result(connection)?;
+    Ok(seen.count == AT_ONCE)
+}
+
+#[derive(QueryableByName)]
+struct Old {
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
+}
+
+/// Forgets the oldest batch of which no invitation is somebody's latest or still open: what lists and enrollments
+/// say does not rest on it. Whole, so that a batch's counts are true or gone. Gives whether there was one.
+fn forget_batch(connection: &mut PgConnection, before: Uuid) -> Result<bool, DbError> {
+    let old: Option<Old> = diesel::sql_query(
+        "SELECT b.id FROM batches b
+         WHERE b.id < $1 AND NOT EXISTS (
+            SELECT FROM invitations i LEFT JOIN user_activity a ON a.latest_invitation_id = i.id
+            WHERE i.batch_id = b.id AND (i.state = 'pending' OR a.user_id IS NOT NULL)
+         )
+         ORDER BY b.id LIMIT 1 FOR UPDATE SKIP LOCKED",
+    )
+    .bind::<SqlUuid, _>(before)
+    .get_result(connection)
+    .optional()?;
+    let Some(Old { id }) = old else {
+        return Ok(false);
+    };
+    diesel::delete(invited::table.filter(invited::batch_id.eq(id))).execute(connection)?;
+    diesel::delete(batches::table.find(id)).execute(connection)?;
+    Ok(true)
+}
