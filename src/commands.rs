@@ -1,11 +1,11 @@
 //! What each command does.
 
-use std::io::Write;
+use std::io::{IsTerminal, Read, Write};
 
 use anyhow::Context;
 use diesel::{Connection, PgConnection};
 use enlist::{
-    access::{Role, keys},
+    access::{Role, domain::Operator, keys, operators},
     clock::Clock,
     config::{Config, DatabaseArgs, DevArgs, LogArgs, ServeArgs},
     db,
@@ -19,9 +19,16 @@ use enlist::{
     http,
     startup::App,
     telemetry,
+    users::{
+        domain::{Email, Password},
+        password,
+    },
 };
 use secrecy::ExposeSecret;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// More than any password, in bytes.
+const LONGEST_LINE: u64 = 4_096;
 
 /// Everything on one machine, for trying it.
 pub fn dev(args: DevArgs) -> anyhow::Result<()> {
@@ -185,11 +192,68 @@ pub fn create_api_key(database: &DatabaseArgs, name: &str, role: &str) -> anyhow
         let mut connection =
             db::connect(url).map_err(|error| anyhow::anyhow!("DATABASE_URL: {error}"))?;
         let clock = Clock::system();
-        let key = keys::create(&mut connection, clock.new_id(), &name, role, clock.now())
-            .context("the key cannot be stored; is the schema there (enlist migrate)?")?;
+        let key = keys::create(
+            &mut connection,
+            clock.new_id(),
+            &name,
+            role,
+            None,
+            clock.now(),
+        )
+        .context("the key cannot be stored; is the schema there (enlist migrate)?")?;
         println!("{}", key.expose_secret());
         Ok(())
     })
+}
+
+/// Adds an operator. The password never stands in a command line, where every process can read it.
+pub fn create_operator(database: &DatabaseArgs, email: &str, role: &str) -> anyhow::Result<()> {
+    let role = Role::from_name(role).context("unknown role")?;
+    let email = Email::parse(email).map_err(|flaw| anyhow::anyhow!("--email {}", flaw.detail))?;
+    let password = Password::parse(&typed_password()?)
+        .map_err(|flaw| anyhow::anyhow!("the password {}", flaw.detail))?;
+    let hash = password::hash(&password).map_err(anyhow::Error::msg)?;
+    with_database(database, |url| {
+        let mut connection =
+            db::connect(url).map_err(|error| anyhow::anyhow!("DATABASE_URL: {error}"))?;
+        let clock = Clock::system();
+        let now = clock.now();
+        let operator = Operator {
+            id: clock.new_id(),
+            email: email.as_str().to_owned(),
+            role,
+            enabled: true,
+            created_at: now,
+            updated_at: now,
+            last_sign_in_at: None,
+        };
+        match operators::insert(&mut connection, &operator, &hash) {
+            Err(error) if operators::is_taken(&error) => {
+                anyhow::bail!("another operator has the address {}", operator.email)
+            }
+            stored => stored
+                .context("the operator cannot be stored; is the schema there (enlist migrate)?")?,
+        }
+        println!("{}", operator.id);
+        Ok(())
+    })
+}
+
+/// From a terminal asked for twice and not shown, else the first line of standard input.
+fn typed_password() -> anyhow::Result<String> {
+    if !std::io::stdin().is_terminal() {
+        let mut line = String::new();
+        std::io::stdin()
+            .take(LONGEST_LINE)
+            .read_to_string(&mut line)
+            .context("the password cannot be read from standard input")?;
+        return Ok(line.lines().next().unwrap_or_default().to_owned());
+    }
+    let password = rpassword::prompt_password("Password: ")?;
+    if rpassword::prompt_password("Once more: ")? != password {
+        anyhow::bail!("these are two passwords");
+    }
+    Ok(password)
 }
 
 /// Runs `work` on the database that is configured: without one on the embedded database, the running

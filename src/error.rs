@@ -4,6 +4,7 @@ use std::{error::Error, fmt};
 
 use serde::Serialize;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 /// One thing that is wrong with a body or a query, and where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -42,12 +43,21 @@ pub struct ApiError {
     pub faults: Vec<Fault>,
     /// Seconds, for `Retry-After`.
     pub retry_after: Option<u32>,
-    /// The methods that the path does know, for `Allow`.
-    pub allow: Option<Box<str>>,
-    /// Set where the request's own id is out of reach: after a panic.
-    pub request_id: Option<Box<str>>,
+    /// What only few problems say.
+    pub more: Option<Box<More>>,
     /// For the log only: never sent.
     pub source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+/// What only few problems say.
+#[derive(Debug, Default)]
+pub struct More {
+    /// The methods that the path does know, for `Allow`.
+    pub allow: Option<Box<str>>,
+    /// What it is about, where it is something that was made before.
+    pub id: Option<Uuid>,
+    /// Set where the request's own id is out of reach: after a panic.
+    pub request_id: Option<Box<str>>,
 }
 
 impl ApiError {
@@ -59,8 +69,7 @@ impl ApiError {
             detail: detail.into(),
             faults: Vec::new(),
             retry_after: None,
-            allow: None,
-            request_id: None,
+            more: None,
             source: None,
         }
     }
@@ -68,6 +77,21 @@ impl ApiError {
     /// 404: nothing is here. Also for an id that is none.
     pub fn not_found(what: &str) -> Self {
         Self::new(404, "not_found", format!("There is no such {what}."))
+    }
+
+    /// 405: the path knows only the methods in `allow`.
+    pub fn method_not_allowed(allow: &str) -> Self {
+        Self {
+            more: Some(Box::new(More {
+                allow: Some(allow.into()),
+                ..More::default()
+            })),
+            ..Self::new(
+                405,
+                "method_not_allowed",
+                "This path does not know that method; `Allow` lists those that it does.",
+            )
+        }
     }
 
     /// 422 with every fault that was found.

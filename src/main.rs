@@ -39,6 +39,11 @@ enum Command {
         #[command(subcommand)]
         command: ApiKeys,
     },
+    /// Manage operators, who sign in at the frontend
+    Operators {
+        #[command(subcommand)]
+        command: Operators,
+    },
 }
 
 #[derive(Subcommand)]
@@ -57,6 +62,21 @@ enum ApiKeys {
         #[arg(long)]
         name: String,
         /// What it may do
+        #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(Role::NAMES))]
+        role: String,
+    },
+}
+
+#[derive(Subcommand)]
+enum Operators {
+    /// Add an operator; the password is asked for, or read from standard input
+    Create {
+        #[command(flatten)]
+        database: DatabaseArgs,
+        /// What the operator signs in with
+        #[arg(long)]
+        email: String,
+        /// What the operator may do
         #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(Role::NAMES))]
         role: String,
     },
@@ -86,6 +106,14 @@ fn main() -> ExitCode {
                     role,
                 },
         } => commands::create_api_key(&database, &name, &role),
+        Command::Operators {
+            command:
+                Operators::Create {
+                    database,
+                    email,
+                    role,
+                },
+        } => commands::create_operator(&database, &email, &role),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

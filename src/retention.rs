@@ -11,6 +11,7 @@ use diesel::{
 use uuid::Uuid;
 
 use crate::{
+    access::sessions,
     clock::Clock,
     db::{Db, DbError},
     enrollments, idempotency, invitations,
@@ -72,6 +73,7 @@ pub async fn forget(db: &Db, clock: &Clock, keep: Keep) -> Result<(), DbError> {
     db.transaction(move |connection| {
         enrollments::tries::forget_old(connection, now)?;
         enrollments::pin_requests::forget_old(connection, now)?;
+        sessions::forget_old(connection, now)?;
         idempotency::forget_old(connection, now)
     })
     .await?;

@@ -9,6 +9,7 @@ diesel::table! {
         created_at -> Timestamptz,
         expires_at -> Nullable<Timestamptz>,
         revoked_at -> Nullable<Timestamptz>,
+        last_used_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -179,6 +180,19 @@ diesel::table! {
 }
 
 diesel::table! {
+    operators (id) {
+        id -> Uuid,
+        email -> Text,
+        role -> Text,
+        password_hash -> Text,
+        enabled -> Bool,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        last_sign_in_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
     pin_requests (id) {
         id -> Uuid,
         user_id -> Uuid,
@@ -190,6 +204,17 @@ diesel::table! {
     secret_keys (id) {
         id -> Text,
         fingerprint -> Text,
+    }
+}
+
+diesel::table! {
+    sessions (id) {
+        id -> Uuid,
+        operator_id -> Uuid,
+        token_hash -> Bytea,
+        created_at -> Timestamptz,
+        last_seen_at -> Timestamptz,
+        expires_at -> Timestamptz,
     }
 }
 
@@ -271,6 +296,7 @@ diesel::joinable!(invitations -> users (user_id));
 diesel::joinable!(messages -> enrollments (enrollment_id));
 diesel::joinable!(messages -> invitations (invitation_id));
 diesel::joinable!(pin_requests -> users (user_id));
+diesel::joinable!(sessions -> operators (operator_id));
 diesel::joinable!(setting_groups -> groups (group_id));
 diesel::joinable!(setting_groups -> settings (setting_id));
 diesel::joinable!(setting_users -> settings (setting_id));
@@ -294,8 +320,10 @@ diesel::allow_tables_to_appear_in_same_query!(
     invitations,
     mail_allowance,
     messages,
+    operators,
     pin_requests,
     secret_keys,
+    sessions,
     setting_groups,
     setting_users,
     setting_versions,

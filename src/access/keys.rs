@@ -1,72 +1,90 @@
-//! API keys: 256 random bits behind `enl_`, of which only the SHA-256 is stored.
+//! API keys in the database.
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use secrecy::SecretString;
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::Role;
+use super::{
+    Role,
+    domain::{ApiKey, KeyName},
+    tokens::{self, Kind, TokenHash},
+};
 use crate::{
-    clock,
     db::{DbError, stored},
+    paging::Position,
     schema::api_keys,
 };
 
-const PREFIX: &str = "enl_";
+/// That a key was used is written down this often at most.
+pub const SEEN_EVERY: TimeDelta = TimeDelta::minutes(1);
 
-/// The SHA-256 of a key.
-pub type KeyHash = [u8; 32];
-
-/// A key as it is stored.
+/// A key as a request finds it.
 #[derive(Debug, Clone)]
 pub struct KeyRecord {
-    /// The key's id.
     pub id: Uuid,
-    /// What it may do.
+    pub name: String,
     pub role: Role,
-    /// The SHA-256 of the key.
-    pub hash: KeyHash,
+    pub hash: TokenHash,
     /// From when on it is refused.
     pub expires_at: Option<DateTime<Utc>>,
-}
-
-/// The hash to look a key up by; `None` for what cannot be one of our keys.
-pub fn hash_of(token: &str) -> Option<KeyHash> {
-    let encoded = token.strip_prefix(PREFIX)?;
-    let bytes = URL_SAFE_NO_PAD.decode(encoded).ok()?;
-    (bytes.len() == 32).then(|| Sha256::digest(token.as_bytes()).into())
+    pub last_used_at: Option<DateTime<Utc>>,
 }
 
 /// A key that works: known and not revoked.
 ///
 /// # Errors
 /// When the database cannot be asked.
-pub fn find(connection: &mut PgConnection, hash: &KeyHash) -> Result<Option<KeyRecord>, DbError> {
-    type Row = (Uuid, String, Vec<u8>, Option<DateTime<Utc>>);
+pub fn find(connection: &mut PgConnection, hash: &TokenHash) -> Result<Option<KeyRecord>, DbError> {
+    type Row = (
+        Uuid,
+        String,
+        String,
+        Vec<u8>,
+        Option<DateTime<Utc>>,
+        Option<DateTime<Utc>>,
+    );
     let row: Option<Row> = api_keys::table
         .filter(api_keys::key_hash.eq(hash.as_slice()))
         .filter(api_keys::revoked_at.is_null())
         .select((
             api_keys::id,
+            api_keys::name,
             api_keys::role,
             api_keys::key_hash,
             api_keys::expires_at,
+            api_keys::last_used_at,
         ))
         .first(connection)
         .optional()?;
-    row.map(|(id, role, hash, expires_at)| {
+    row.map(|(id, name, role, hash, expires_at, last_used_at)| {
         Ok(KeyRecord {
             id,
+            name,
             role: stored(&role, Role::from_name)?,
             hash: hash
                 .try_into()
                 .map_err(|_| DbError::Stored("api_keys.key_hash".into()))?,
             expires_at,
+            last_used_at,
         })
     })
     .transpose()
+}
+
+/// Notes that a key was used, to the minute.
+///
+/// # Errors
+/// When the database is away.
+pub fn note_use(
+    connection: &mut PgConnection,
+    id: Uuid,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    diesel::update(api_keys::table.find(id))
+        .set(api_keys::last_used_at.eq(now))
+        .execute(connection)?;
+    Ok(())
 }
 
 /// Makes a key. It is shown once, here; the database only learns its hash.
@@ -78,12 +96,10 @@ pub fn create(
     id: Uuid,
     name: &str,
     role: Role,
+    expires_at: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
 ) -> Result<SecretString, DbError> {
-    let bytes = clock::random_bytes::<32>()
-        .map_err(|error| DbError::Unavailable(format!("no randomness: {error}")))?;
-    let key = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes));
-    let hash: KeyHash = Sha256::digest(key.as_bytes()).into();
+    let (key, hash) = tokens::make(Kind::Key)?;
     diesel::insert_into(api_keys::table)
         .values((
             api_keys::id.eq(id),
@@ -91,29 +107,126 @@ pub fn create(
             api_keys::role.eq(role.as_str()),
             api_keys::key_hash.eq(hash.as_slice()),
             api_keys::created_at.eq(now),
+            api_keys::expires_at.eq(expires_at),
         ))
         .execute(connection)?;
-    Ok(key.into())
+    Ok(key)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+type Row = (
+    Uuid,
+    String,
+    String,
+    DateTime<Utc>,
+    Option<DateTime<Utc>>,
+    Option<DateTime<Utc>>,
+);
 
-    #[test]
-    fn only_what_could_be_a_key_is_looked_up() {
-        let key = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode([7; 32]));
-        assert!(hash_of(&key).is_some());
-        for other in [
-            "",
-            "enl_",
-            "enl_!",
-            "ens_x",
-            &key[4..],
-            &key[..40],
-            &format!("{key}AA"),
-        ] {
-            assert!(hash_of(other).is_none(), "{other}");
-        }
+const SHOWN: (
+    api_keys::id,
+    api_keys::name,
+    api_keys::role,
+    api_keys::created_at,
+    api_keys::expires_at,
+    api_keys::last_used_at,
+) = (
+    api_keys::id,
+    api_keys::name,
+    api_keys::role,
+    api_keys::created_at,
+    api_keys::expires_at,
+    api_keys::last_used_at,
+);
+
+fn shown((id, name, role, created_at, expires_at, last_used_at): Row) -> Result<ApiKey, DbError> {
+    Ok(ApiKey {
+        id,
+        name,
+        role: stored(&role, Role::from_name)?,
+        created_at,
+        expires_at,
+        last_used_at,
+    })
+}
+
+/// One page of the keys that are not revoked, the oldest first, and one row more.
+///
+/// # Errors
+/// When the database is away.
+pub fn list(
+    connection: &mut PgConnection,
+    after: Option<&Position>,
+    limit: i64,
+) -> Result<Vec<ApiKey>, DbError> {
+    let mut query = api_keys::table
+        .filter(api_keys::revoked_at.is_null())
+        .select(SHOWN)
+        .into_boxed();
+    if let Some(position) = after {
+        query = query.filter(api_keys::id.gt(position.id));
     }
+    let rows: Vec<Row> = query.order(api_keys::id).limit(limit).load(connection)?;
+    rows.into_iter().map(shown).collect()
+}
+
+/// How many there are.
+///
+/// # Errors
+/// When the database is away.
+pub fn count(connection: &mut PgConnection) -> Result<i64, DbError> {
+    Ok(api_keys::table
+        .filter(api_keys::revoked_at.is_null())
+        .count()
+        .get_result(connection)?)
+}
+
+/// One key that is not revoked.
+///
+/// # Errors
+/// When the database is away.
+pub fn get(connection: &mut PgConnection, id: Uuid) -> Result<Option<ApiKey>, DbError> {
+    let row: Option<Row> = api_keys::table
+        .find(id)
+        .filter(api_keys::revoked_at.is_null())
+        .select(SHOWN)
+        .first(connection)
+        .optional()?;
+    row.map(shown).transpose()
+}
+
+/// The same, held until the end of the transaction.
+///
+/// # Errors
+/// When the database is away.
+pub fn lock(connection: &mut PgConnection, id: Uuid) -> Result<Option<ApiKey>, DbError> {
+    let row: Option<Row> = api_keys::table
+        .find(id)
+        .filter(api_keys::revoked_at.is_null())
+        .select(SHOWN)
+        .for_no_key_update()
+        .first(connection)
+        .optional()?;
+    row.map(shown).transpose()
+}
+
+/// Gives a key another name.
+///
+/// # Errors
+/// When the database is away.
+pub fn rename(connection: &mut PgConnection, id: Uuid, name: &KeyName) -> Result<(), DbError> {
+    diesel::update(api_keys::table.find(id))
+        .set(api_keys::name.eq(name.as_str()))
+        .execute(connection)?;
+    Ok(())
+}
+
+/// Ends a key for good; its row stays, for what it did.
+///
+/// # Errors
+/// When the database is away.
+pub fn revoke(connection: &mut PgConnection, id: Uuid, now: DateTime<Utc>) -> Result<(), DbError> {
+    diesel::update(api_keys::table.find(id))
+        .set(api_keys::revoked_at.eq(now))
+        .execute(connection)?;
+    Ok(())
 }

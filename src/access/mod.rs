@@ -1,7 +1,14 @@
 //! Who calls, and what that role may do.
 
+pub mod domain;
 pub mod keys;
+pub mod keys_http;
+pub mod operators;
+pub mod operators_http;
 pub mod roles;
+pub mod sessions;
+pub mod sessions_http;
+pub mod tokens;
 
 use std::time::Duration;
 
@@ -11,52 +18,81 @@ use moka::future::Cache;
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
-use crate::{db::Db, error::ApiError};
-use keys::{KeyHash, KeyRecord};
+use crate::{
+    db::{Db, DbError},
+    error::ApiError,
+};
+use keys::SEEN_EVERY;
 pub use roles::{Permission, Role};
+use tokens::{Kind, TokenHash};
 
-/// How long a key that was looked up is believed. A revocation ends it within a second everywhere.
+/// How long a token that was looked up is believed. A revocation ends it within a second everywhere.
 const BELIEVED_FOR: Duration = Duration::from_millis(500);
 /// How long one is remembered by those who must watch the service while its database is away.
 const REMEMBERED_FOR: Duration = Duration::from_secs(60 * 60);
 /// How long they wait for the database.
 const ASKED_FOR: Duration = Duration::from_secs(1);
 
+/// What a request is made with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Who {
+    Key(Uuid),
+    Operator { id: Uuid, session: Uuid },
+}
+
 /// Who makes a request.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    id: Uuid,
+    who: Who,
     role: Role,
 }
 
 impl Caller {
-    /// The key's id.
+    /// The key's or the operator's id.
     pub fn id(&self) -> Uuid {
-        self.id
+        match self.who {
+            Who::Key(id) | Who::Operator { id, .. } => id,
+        }
     }
 
-    /// As it is kept with what the caller did: `api_key:<id>`.
+    /// The session that an operator is in.
+    pub fn session(&self) -> Option<Uuid> {
+        match self.who {
+            Who::Key(_) => None,
+            Who::Operator { session, .. } => Some(session),
+        }
+    }
+
+    /// As it is kept with what the caller did: `api_key:<id>` or `operator:<id>`.
     pub fn label(&self) -> String {
-        format!("api_key:{}", self.id)
+        match self.who {
+            Who::Key(id) => format!("api_key:{id}"),
+            Who::Operator { id, .. } => format!("operator:{id}"),
+        }
     }
 
-    /// Whether the role reaches.
+    /// Whether the role reaches; a key has no session to look after.
     pub fn may(&self, permission: Permission) -> bool {
         self.role.may(permission)
+            && (permission != Permission::OwnSession || self.session().is_some())
     }
 
     /// # Errors
     /// 403 when the role does not reach.
     pub fn require(&self, permission: Permission) -> Result<(), ApiError> {
-        if self.role.may(permission) {
-            Ok(())
-        } else {
-            Err(ApiError::new(
-                403,
-                "forbidden",
-                format!("A key with the role `{}` may not do this.", self.role),
-            ))
+        if self.may(permission) {
+            return Ok(());
         }
+        let detail = match (permission, self.who) {
+            (Permission::OwnSession, Who::Key(_)) => {
+                "An API key has no session; this is for operators who signed in.".to_owned()
+            }
+            (_, Who::Key(_)) => format!("A key with the role `{}` may not do this.", self.role),
+            (_, Who::Operator { .. }) => {
+                format!("An operator with the role `{}` may not do this.", self.role)
+            }
+        };
+        Err(ApiError::new(403, "forbidden", detail))
     }
 }
 
@@ -75,15 +111,31 @@ impl FromRequest for Caller {
     }
 }
 
-/// Knows every key that was used lately.
+/// A token that was found good.
+#[derive(Debug, Clone)]
+struct Known {
+    caller: Caller,
+    ends_at: Option<DateTime<Utc>>,
+}
+
+impl Known {
+    fn valid(self, now: DateTime<Utc>) -> Result<Caller, ApiError> {
+        if self.ends_at.is_some_and(|end| end <= now) {
+            return Err(unknown());
+        }
+        Ok(self.caller)
+    }
+}
+
+/// Knows every token that was used lately.
 pub struct Access {
     db: Db,
-    seen: Cache<KeyHash, KeyRecord>,
-    remembered: Cache<KeyHash, KeyRecord>,
+    seen: Cache<TokenHash, Known>,
+    remembered: Cache<TokenHash, Known>,
 }
 
 impl Access {
-    /// Looks keys up in `db`.
+    /// Looks tokens up in `db`.
     pub fn new(db: Db) -> Self {
         let cache = |time| {
             Cache::builder()
@@ -100,7 +152,7 @@ impl Access {
 
     /// Whether a token was found good within the last half second: then the database is not asked about it again.
     pub fn has_seen(&self, token: &str) -> bool {
-        keys::hash_of(token).is_some_and(|hash| self.seen.contains_key(&hash))
+        tokens::read(token).is_some_and(|(_, hash)| self.seen.contains_key(&hash))
     }
 
     /// Who holds this bearer token.
@@ -112,32 +164,24 @@ impl Access {
         token: Option<&str>,
         now: DateTime<Utc>,
     ) -> Result<Caller, ApiError> {
-        let hash = hash_in(token)?;
-        let record = match self.seen.get(&hash).await {
-            Some(record) => record,
-            None => {
-                let found = self
-                    .db
-                    .read(move |connection| keys::find(connection, &hash))
-                    .await?;
-                let Some(record) = found.filter(|record| bool::from(record.hash.ct_eq(&hash)))
-                else {
-                    self.remembered.invalidate(&hash).await;
-                    return Err(unknown());
-                };
-                self.seen.insert(hash, record.clone()).await;
-                self.remembered.insert(hash, record.clone()).await;
-                record
-            }
+        let (kind, hash) = read(token)?;
+        if let Some(known) = self.seen.get(&hash).await {
+            return known.valid(now);
+        }
+        let Some(known) = self.look_up(kind, hash, now).await? else {
+            self.remembered.invalidate(&hash).await;
+            return Err(unknown());
         };
-        valid(&record, now)
+        self.seen.insert(hash, known.clone()).await;
+        self.remembered.insert(hash, known.clone()).await;
+        known.valid(now)
     }
 
-    /// The same for those who must watch the service just when its database is away: a key that worked within
+    /// The same for those who must watch the service just when its database is away: a token that worked within
     /// the last hour is believed then, and the database is waited for a second at most.
     ///
     /// # Errors
-    /// As [`Access::authenticate`]; 503 when the database is away and the key is not remembered.
+    /// As [`Access::authenticate`]; 503 when the database is away and the token is not remembered.
     pub async fn recognize(
         &self,
         token: Option<&str>,
@@ -149,9 +193,83 @@ impl Access {
             Ok(answer) => return answer,
             Err(_) => ApiError::unavailable(2, "the database did not answer within a second"),
         };
-        match self.remembered.get(&hash_in(token)?).await {
-            Some(record) => valid(&record, now),
+        match self.remembered.get(&read(token)?.1).await {
+            Some(known) => known.valid(now),
             None => Err(problem),
+        }
+    }
+
+    /// Forgets a token that was just ended: here at once, on other instances within a second.
+    pub async fn forget(&self, token: &str) {
+        if let Some((_, hash)) = tokens::read(token) {
+            self.seen.invalidate(&hash).await;
+            self.remembered.invalidate(&hash).await;
+        }
+    }
+
+    async fn look_up(
+        &self,
+        kind: Kind,
+        hash: TokenHash,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Known>, ApiError> {
+        // The index found it by its bytes; to compare once more takes the same time whatever they are.
+        let is_same = |stored: &TokenHash| bool::from(stored.ct_eq(&hash));
+        let is_due = |noted: Option<DateTime<Utc>>| noted.is_none_or(|at| now - at >= SEEN_EVERY);
+        match kind {
+            Kind::Key => {
+                let find = move |connection: &mut _| keys::find(connection, &hash);
+                let found = self.db.read(find).await?;
+                let Some(key) = found.filter(|key| is_same(&key.hash)) else {
+                    return Ok(None);
+                };
+                let known = Known {
+                    caller: Caller {
+                        who: Who::Key(key.id),
+                        role: key.role,
+                    },
+                    ends_at: key.expires_at,
+                };
+                if is_due(key.last_used_at) && known.clone().valid(now).is_ok() {
+                    self.note(move |connection| keys::note_use(connection, key.id, now))
+                        .await;
+                }
+                Ok(Some(known))
+            }
+            Kind::Session => {
+                let find = move |connection: &mut _| sessions::find(connection, &hash);
+                let found = self.db.read(find).await?;
+                let Some(mut session) = found.filter(|session| is_same(&session.hash)) else {
+                    return Ok(None);
+                };
+                let is_over = session.ends_at() <= now;
+                if !is_over && is_due(Some(session.last_seen_at)) {
+                    let id = session.id;
+                    self.note(move |connection| sessions::note_use(connection, id, now))
+                        .await;
+                    session.last_seen_at = now;
+                }
+                Ok(Some(Known {
+                    caller: Caller {
+                        who: Who::Operator {
+                            id: session.operator,
+                            session: session.id,
+                        },
+                        role: session.role,
+                    },
+                    ends_at: Some(session.ends_at()),
+                }))
+            }
+        }
+    }
+
+    /// Notes that a token was used. A request does not fail for it.
+    async fn note(
+        &self,
+        work: impl FnOnce(&mut diesel::PgConnection) -> Result<(), DbError> + Send + 'static,
+    ) {
+        if let Err(error) = self.db.transaction(work).await {
+            tracing::warn!(%error, "it cannot be noted that a key or session was used");
         }
     }
 }
@@ -161,24 +279,15 @@ fn refused(detail: &'static str) -> ApiError {
 }
 
 fn unknown() -> ApiError {
-    refused("This key is not known, or no longer valid.")
+    refused("This token is not known, or no longer valid.")
 }
 
-fn hash_in(token: Option<&str>) -> Result<KeyHash, ApiError> {
+fn read(token: Option<&str>) -> Result<(Kind, TokenHash), ApiError> {
     let token = token.ok_or_else(|| {
         refused(
-            "Send an API key as `Authorization: Bearer enl_…`; `enlist api-keys create` makes one.",
+            "Send `Authorization: Bearer` and an API key (`enlist api-keys create` makes one) or the token of a \
+             session (POST /sessions).",
         )
     })?;
-    keys::hash_of(token).ok_or_else(unknown)
-}
-
-fn valid(record: &KeyRecord, now: DateTime<Utc>) -> Result<Caller, ApiError> {
-    if record.expires_at.is_some_and(|end| end <= now) {
-        return Err(unknown());
-    }
-    Ok(Caller {
-        id: record.id,
-        role: record.role,
-    })
+    tokens::read(token).ok_or_else(unknown)
 }

@@ -105,7 +105,7 @@ const fn token(method: &'static str, path: &'static str, permission: Permission)
     rule(method, path, Needs::Token(permission))
 }
 
-use Permission::{Configure, Enroll, Manage, Read, ReadSecrets};
+use Permission::{Administer, Configure, Enroll, Manage, OwnSession, Read, ReadSecrets};
 
 /// Every route.
 pub const ROUTES: &[Rule] = &[
@@ -115,6 +115,23 @@ pub const ROUTES: &[Rule] = &[
     rule("GET", "/metrics", Needs::AnyToken),
     open("GET", "/enroll"),
     open("GET", "/enroll/{token}"),
+    rule("POST", "/sessions", Needs::Secret),
+    token("GET", "/sessions/current", OwnSession),
+    token("DELETE", "/sessions/current", OwnSession),
+    token("DELETE", "/sessions", OwnSession),
+    token("GET", "/operators", Administer),
+    token("POST", "/operators", Administer),
+    token("GET", "/operators/{id}", Administer),
+    token("PATCH", "/operators/{id}", Administer),
+    token("DELETE", "/operators/{id}", Administer),
+    token("PUT", "/operators/{id}/password", Administer),
+    token("PUT", "/operators/current/password", OwnSession),
+    token("DELETE", "/operators/{id}/sessions", Administer),
+    token("GET", "/api-keys", Administer),
+    token("POST", "/api-keys", Administer),
+    token("GET", "/api-keys/{id}", Administer),
+    token("PATCH", "/api-keys/{id}", Administer),
+    token("DELETE", "/api-keys/{id}", Administer),
     rule("POST", "/enrollments", Needs::SecretOr(Enroll)),
     rule("POST", "/enrollments/pin-requests", Needs::SecretOr(Enroll)),
     token("GET", "/users", Read),
@@ -182,7 +199,6 @@ mod tests {
 
     #[test]
     fn roles_reach_as_far_as_the_contract_says() {
-        use Permission::{Administer, OwnSession};
         for role in Role::ALL {
             assert!(role.may(OwnSession));
             for permission in [Read, ReadSecrets, Manage, Enroll, Configure, Administer] {

@@ -12,7 +12,7 @@ use diesel::PgConnection;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
-    access::{Role, keys},
+    access::{Role, keys, tokens},
     clock::{self, Clock},
     db::DbError,
 };
@@ -63,7 +63,7 @@ pub fn auth_header(
     let hash = known
         .as_deref()
         .and_then(|header| header.trim().strip_prefix("Authorization: Bearer "))
-        .and_then(keys::hash_of);
+        .and_then(|token| Some(tokens::read(token)?.1));
     if let Some(hash) = hash
         && keys::find(connection, &hash)?.is_some()
     {
@@ -74,6 +74,7 @@ pub fn auth_header(
         clock.new_id(),
         "enlist dev",
         Role::Admin,
+        None,
         clock.now(),
     )?;
     let header = format!("Authorization: Bearer {}\n", key.expose_secret());

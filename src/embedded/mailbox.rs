@@ -823,14 +823,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
 }
 
 async fn refuse_method(allow: &'static str) -> Result<HttpResponse, ApiError> {
-    Err(ApiError {
-        allow: Some(allow.into()),
-        ..ApiError::new(
-            405,
-            "method_not_allowed",
-            "This path does not know that method; `Allow` lists those that it does.",
-        )
-    })
+    Err(ApiError::method_not_allowed(allow))
 }
 
 const PAGE: &str = include_str!("mailbox.html");

@@ -174,7 +174,7 @@ async fn look_at_password(
 
 /// Where tries at a name are counted behind which there is nothing to guess. A MAC, since what people
 /// type there by mistake may be a secret.
-fn nobody(keys: &KeyRing, kind: u8, name: &str) -> Uuid {
+pub fn nobody(keys: &KeyRing, kind: u8, name: &str) -> Uuid {
     let folded = name.to_lowercase();
     let mac = keys
         .signing()

@@ -403,6 +403,42 @@ pub fn count_password_try(
     })
 }
 
+#[derive(QueryableByName)]
+struct AsideRow {
+    #[diesel(sql_type = Bool)]
+    looked_at: bool,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    locked_until: Option<DateTime<Utc>>,
+}
+
+/// Counts a try at a password that is no user's. `Err`: not to be looked at for so many seconds.
+///
+/// # Errors
+/// When the database is away.
+pub fn count_try(
+    connection: &mut PgConnection,
+    subject: Uuid,
+    now: DateTime<Utc>,
+) -> Result<Result<(), u32>, DbError> {
+    let row: AsideRow = Prepared::new(
+        counted_aside!("$2", "$1"),
+        (
+            true.into_sql::<Bool>(),
+            subject.into_sql::<SqlUuid>(),
+            now.into_sql::<Timestamptz>(),
+            ROUND.into_sql::<Int4>(),
+            PAUSES.as_slice().into_sql::<Array<Int4>>(),
+            NO_END.into_sql::<Int4>(),
+        ),
+    )
+    .get_result(connection)?;
+    Ok(if row.looked_at {
+        Ok(())
+    } else {
+        Err(guessing::retry_after(row.locked_until, now))
+    })
+}
+
 /// The password was right: what was counted before is forgotten.
 ///
 /// # Errors

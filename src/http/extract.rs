@@ -261,6 +261,8 @@ impl FromRequest for Id {
             Some("invitations") => "invitation",
             Some("batches") => "batch",
             Some("devices") => "device",
+            Some("operators") => "operator",
+            Some("api-keys") => "API key",
             _ => "thing",
         };
         std::future::ready(id.map(Self).ok_or_else(|| ApiError::not_found(what)))

@@ -21,7 +21,7 @@ use super::{State, extract, routes::Match};
 use crate::{
     access::{Caller, Permission, roles::Needs},
     embedded::mailbox::is_local_host,
-    error::ApiError,
+    error::{ApiError, More},
     limits::Standing,
     proxies::ClientAddress,
 };
@@ -123,7 +123,10 @@ pub async fn observe<B: MessageBody + 'static>(
             tracing::error!(%method, status = 500, latency_ms, panic = message, "a handler panicked");
             answered(None, StatusCode::INTERNAL_SERVER_ERROR);
             let mut error = ApiError::internal("panic");
-            error.request_id = Some(id.into());
+            error.more = Some(Box::new(More {
+                request_id: Some(id.into()),
+                ..More::default()
+            }));
             Err(error.into())
         }
     }
@@ -245,14 +248,7 @@ impl Visit<'_> {
             }
             Match::OtherMethods(allow) => {
                 self.count_client().await?;
-                return Err(ApiError {
-                    allow: Some(allow.as_str().into()),
-                    ..ApiError::new(
-                        405,
-                        "method_not_allowed",
-                        "This path does not know that method; `Allow` lists those that it does.",
-                    )
-                });
+                return Err(ApiError::method_not_allowed(allow));
             }
             Match::Found { needs, takes_query } => (*needs, *takes_query),
         };

@@ -24,7 +24,7 @@ use utoipa_actix_web::{OpenApiFactory, service_config::ServiceConfig};
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::{
-    access::Access,
+    access::{self, Access},
     clock::Clock,
     db::Db,
     devices,
@@ -109,6 +109,9 @@ pub fn api(config: &mut impl Register) {
     landing::http::routes(config);
     enrollments::http::routes(config);
     devices::http::routes(config);
+    access::keys_http::routes(config);
+    access::sessions_http::routes(config);
+    access::operators_http::routes(config);
     system::routes(config);
 }
 

@@ -30,6 +30,7 @@ use crate::access::roles::{Needs, Permission, Role, rule_of};
         (name = "batches", description = "What became of a `send`"),
         (name = "enrollments", description = "Enroll a device with what an invitation gave, and the page that leads there"),
         (name = "devices", description = "What was enrolled"),
+        (name = "access", description = "Operators and their sessions, and API keys"),
         (name = "system", description = "The service itself"),
     ),
     components(schemas(Problem)),
@@ -102,6 +103,12 @@ fn close_requests(document: &mut Document) {
         "ReminderRequest",
         "ConfirmationRequest",
         "Distribution",
+        "CreateApiKey",
+        "PatchApiKey",
+        "CreateOperator",
+        "PatchOperator",
+        "ChangePassword",
+        "SignIn",
     ];
     let Some(components) = &mut document.components else {
         return;

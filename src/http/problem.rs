@@ -9,6 +9,7 @@ use actix_web::{
 };
 use serde::Serialize;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::middleware::current_request_id;
 use crate::{
@@ -34,6 +35,9 @@ pub struct Problem<'a> {
     detail: &'a str,
     /// The request's id, as in `X-Request-Id` and in the log.
     request_id: String,
+    /// What it is about, where it is something that was made before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<Uuid>,
     /// Every fault of a bad body or query.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [Fault],
@@ -46,9 +50,9 @@ impl ResponseError for ApiError {
 
     fn error_response(&self) -> HttpResponse {
         let status = self.status_code();
-        let request_id = self
-            .request_id
-            .as_deref()
+        let more = self.more.as_deref();
+        let request_id = more
+            .and_then(|more| more.request_id.as_deref())
             .map_or_else(current_request_id, str::to_owned);
         let problem = Problem {
             kind: format!("urn:enlist:problem:{}", self.code),
@@ -57,6 +61,7 @@ impl ResponseError for ApiError {
             status: self.status,
             detail: &self.detail,
             request_id,
+            id: more.and_then(|more| more.id),
             errors: &self.faults,
         };
         let mut response = HttpResponse::build(status);
@@ -70,8 +75,8 @@ impl ResponseError for ApiError {
         if let Some(seconds) = self.retry_after {
             response.insert_header((header::RETRY_AFTER, seconds.to_string()));
         }
-        if let Some(allow) = &self.allow {
-            response.insert_header((header::ALLOW, &**allow));
+        if let Some(allow) = more.and_then(|more| more.allow.as_deref()) {
+            response.insert_header((header::ALLOW, allow));
         }
         response.json(&problem)
     }

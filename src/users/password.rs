@@ -40,11 +40,7 @@ impl Hasher {
     /// # Errors
     /// 503 when there is no place in time; 500 when the operating system has no randomness for the salt.
     pub async fn hash(&self, password: Password) -> Result<SecretString, ApiError> {
-        self.at_a_place(move || {
-            let salt = clock::random_bytes::<16>().map_err(|error| error.to_string())?;
-            Ok(hashed(password.expose(), &salt)?.into())
-        })
-        .await
+        self.at_a_place(move || hash(&password)).await
     }
 
     /// Whether a password is the one behind a PHC string. Where there is none it is not, after as much work.
@@ -69,6 +65,13 @@ impl Hasher {
         .await
     }
 
+    /// Whether a hash was made with other parameters than are used today: whoever knows the password can make a
+    /// better one.
+    pub fn is_outdated(stored: &SecretString) -> bool {
+        let parameters = format!("$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}$");
+        !stored.expose_secret().starts_with(&parameters)
+    }
+
     async fn at_a_place<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, String> + Send + 'static,
@@ -85,6 +88,15 @@ impl Hasher {
             .map_err(ApiError::internal)?
             .map_err(ApiError::internal)
     }
+}
+
+/// The PHC string of a password, on the thread that asks.
+///
+/// # Errors
+/// When the operating system has no randomness for the salt.
+pub fn hash(password: &Password) -> Result<SecretString, String> {
+    let salt = clock::random_bytes::<16>().map_err(|error| error.to_string())?;
+    Ok(hashed(password.expose(), &salt)?.into())
 }
 
 fn hashed(password: &SecretString, salt: &[u8]) -> Result<String, String> {
@@ -116,6 +128,8 @@ mod tests {
         ] {
             assert_eq!(hasher.verify(given.into(), stored).await.unwrap(), right);
         }
+        assert!(!Hasher::is_outdated(&hash));
+        assert!(Hasher::is_outdated(&text.replace("t=2", "t=1").into()));
         let broken = hasher.verify("x".into(), Some("no hash".into())).await;
         assert_eq!(broken.unwrap_err().status, 500);
     }

@@ -662,7 +662,7 @@ async fn a_claim_reads_only_what_is_due() {
          ANALYZE",
     );
     app.invite(json!({"user_ids": ids})).await;
-    app.db.execute("SELECT pg_stat_statements_reset()");
+    app.db.execute("SELECT pg_stat_statements_reset(0, (SELECT oid FROM pg_database WHERE datname = current_database()), 0)");
     assert_eq!(app.worker.deliver_due().await.unwrap(), 1);
     let blocks = app.db.number(
         "SELECT sum(shared_blks_hit + shared_blks_read) FROM pg_stat_statements WHERE query LIKE '%FOR UPDATE SKIP LOCKED%'",

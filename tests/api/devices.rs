@@ -263,7 +263,7 @@ async fn a_device_is_found_by_an_index_however_many_there_are() {
          SELECT gen_random_uuid(), (SELECT id FROM users LIMIT 1), 'many' || n, 'ios', false, false, 'undefined',
             'undefined', 'setting_off', now(), now() FROM generate_series(1, 5000) n",
     );
-    app.db.execute("SELECT pg_stat_statements_reset()");
+    app.db.execute("SELECT pg_stat_statements_reset(0, (SELECT oid FROM pg_database WHERE datname = current_database()), 0)");
     for (number, guest) in first.iter().enumerate() {
         let invited = invite(&app, &guest.user, json!({})).await;
         enrolled_again(&app, number, &invited.pin).await;

@@ -447,7 +447,7 @@ async fn changes_and_lists_take_a_fixed_number_of_statements() {
         )
     };
     let change = async |count: usize| {
-        app.db.execute("SELECT pg_stat_statements_reset()");
+        app.db.execute("SELECT pg_stat_statements_reset(0, (SELECT oid FROM pg_database WHERE datname = current_database()), 0)");
         let half = count / 2;
         members_of(
             &app,
@@ -472,7 +472,7 @@ async fn changes_and_lists_take_a_fixed_number_of_statements() {
         "{of_few} statements for 2 users, {of_many} for 5,000"
     );
     let list = async || {
-        app.db.execute("SELECT pg_stat_statements_reset()");
+        app.db.execute("SELECT pg_stat_statements_reset(0, (SELECT oid FROM pg_database WHERE datname = current_database()), 0)");
         assert_eq!(
             app.get("/groups?limit=200&count=true").await.status,
             StatusCode::OK

@@ -809,7 +809,7 @@ async fn pins_of_many_take_a_fixed_number_of_statements() {
     );
     app.invite(json!({"filter": {}, "delivery": "none"})).await;
     let statements = async |q: &str| {
-        app.db.execute("SELECT pg_stat_statements_reset()");
+        app.db.execute("SELECT pg_stat_statements_reset(0, (SELECT oid FROM pg_database WHERE datname = current_database()), 0)");
         let shown = app
             .post("/invitations/pins", json!({"filter": {"q": q}}))
             .await;
@@ -922,7 +922,7 @@ async fn a_send_takes_a_fixed_number_of_statements() {
          FROM generate_series(1, 3000) n",
     );
     let statements = async |q: &str| {
-        app.db.execute("SELECT pg_stat_statements_reset()");
+        app.db.execute("SELECT pg_stat_statements_reset(0, (SELECT oid FROM pg_database WHERE datname = current_database()), 0)");
         let sent = app.invite(json!({"filter": {"q": q}})).await;
         let calls = app.db.number(
             "SELECT sum(calls) FROM pg_stat_statements WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())

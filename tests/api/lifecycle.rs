@@ -547,7 +547,7 @@ async fn many_take_a_fixed_number_of_statements() {
     app.db
         .execute("UPDATE messages SET state = 'accepted' WHERE abs(hashtext(id::text)) % 2 = 0");
     let statements = async |path: &str, q: &str| {
-        app.db.execute("SELECT pg_stat_statements_reset()");
+        app.db.execute("SELECT pg_stat_statements_reset(0, (SELECT oid FROM pg_database WHERE datname = current_database()), 0)");
         let done = app.post(path, json!({"filter": {"q": q}})).await;
         let calls = app.db.number(
             "SELECT sum(calls) FROM pg_stat_statements WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())

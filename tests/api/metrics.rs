@@ -243,7 +243,7 @@ async fn a_scrape_does_not_read_the_history() {
          FROM invitations i, generate_series(1, 10000);
          INSERT INTO messages SELECT gen_random_uuid(), 'invitation', i.id, i.batch_id, 'queued', 0, now(), now()
          FROM invitations i;
-         ANALYZE; SELECT pg_stat_statements_reset()",
+         ANALYZE; SELECT pg_stat_statements_reset(0, (SELECT oid FROM pg_database WHERE datname = current_database()), 0)",
     );
     let seen = scrape(&app).await;
     assert_eq!(seen.get("enlist_queue_messages{state=queued}"), Some(3.0));

@@ -255,7 +255,7 @@ async fn all_who_watch_share_one_look() {
         events.next().await.unwrap();
         all.push(events);
     }
-    app.db.execute("SELECT pg_stat_statements_reset()");
+    app.db.execute("SELECT pg_stat_statements_reset(0, (SELECT oid FROM pg_database WHERE datname = current_database()), 0)");
     tokio::time::sleep(Duration::from_secs(2)).await;
     let looks = app.db.number(
         "SELECT sum(calls) FROM pg_stat_statements WHERE query LIKE '%messages%GROUP BY%'

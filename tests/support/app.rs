@@ -115,10 +115,17 @@ pub fn config(db: &TestDb, sink: &SmtpSink, setup: &Setup) -> Config {
 /// A key of this role, made as the command line makes it.
 pub fn api_key(db: &TestDb, role: Role) -> String {
     let clock = Clock::fixed(start_of_time());
-    keys::create(&mut db.connect(), clock.new_id(), "test", role, clock.now())
-        .unwrap()
-        .expose_secret()
-        .to_owned()
+    keys::create(
+        &mut db.connect(),
+        clock.new_id(),
+        "test",
+        role,
+        None,
+        clock.now(),
+    )
+    .unwrap()
+    .expose_secret()
+    .to_owned()
 }
 
 impl TestApp {

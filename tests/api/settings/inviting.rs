@@ -392,7 +392,7 @@ async fn a_send_with_custom_settings_takes_a_fixed_number_of_statements() {
         .await;
     }
     let statements = async |q: &str| {
-        app.db.execute("SELECT pg_stat_statements_reset()");
+        app.db.execute("SELECT pg_stat_statements_reset(0, (SELECT oid FROM pg_database WHERE datname = current_database()), 0)");
         let sent = app
             .invite(json!({"filter": {"q": q}, "delivery": "none"}))
             .await;
@@ -440,7 +440,7 @@ async fn one_of_many_members_costs_what_one_costs() {
     let user = app.user(json!({"username": "one"})).await;
     app.post(&format!("/groups/{all}/members"), json!({"add": [user]}))
         .await;
-    app.db.execute("SELECT pg_stat_statements_reset()");
+    app.db.execute("SELECT pg_stat_statements_reset(0, (SELECT oid FROM pg_database WHERE datname = current_database()), 0)");
     app.invite(json!({"user_ids": [user], "delivery": "none"}))
         .await;
     super::applied(&app, &user).await;

@@ -1,0 +1,3 @@
+DROP TABLE sessions;
+DROP TABLE operators;
+ALTER TABLE api_keys DROP COLUMN last_used_at;

@@ -1,0 +1,233 @@
+//! Operators in the database.
+
+use chrono::{DateTime, Utc};
+use diesel::{
+    dsl::sql,
+    prelude::*,
+    sql_types::{Bool, Text},
+};
+use secrecy::{ExposeSecret, SecretString};
+use uuid::Uuid;
+
+use super::{Role, domain::Operator};
+use crate::{
+    db::{DbError, stored},
+    paging::Position,
+    schema::operators,
+};
+
+type Row = (
+    Uuid,
+    String,
+    String,
+    bool,
+    DateTime<Utc>,
+    DateTime<Utc>,
+    Option<DateTime<Utc>>,
+);
+
+type Shown = (
+    operators::id,
+    operators::email,
+    operators::role,
+    operators::enabled,
+    operators::created_at,
+    operators::updated_at,
+    operators::last_sign_in_at,
+);
+
+const SHOWN: Shown = (
+    operators::id,
+    operators::email,
+    operators::role,
+    operators::enabled,
+    operators::created_at,
+    operators::updated_at,
+    operators::last_sign_in_at,
+);
+
+fn shown(row: Row) -> Result<Operator, DbError> {
+    let (id, email, role, enabled, created_at, updated_at, last_sign_in_at) = row;
+    Ok(Operator {
+        id,
+        email,
+        role: stored(&role, Role::from_name)?,
+        enabled,
+        created_at,
+        updated_at,
+        last_sign_in_at,
+    })
+}
+
+/// One page of the operators, the oldest first, and one row more.
+///
+/// # Errors
+/// When the database is away.
+pub fn list(
+    connection: &mut PgConnection,
+    after: Option<&Position>,
+    limit: i64,
+) -> Result<Vec<Operator>, DbError> {
+    let mut query = operators::table.select(SHOWN).into_boxed();
+    if let Some(position) = after {
+        query = query.filter(operators::id.gt(position.id));
+    }
+    let rows: Vec<Row> = query.order(operators::id).limit(limit).load(connection)?;
+    rows.into_iter().map(shown).collect()
+}
+
+/// How many there are.
+///
+/// # Errors
+/// When the database is away.
+pub fn count(connection: &mut PgConnection) -> Result<i64, DbError> {
+    Ok(operators::table.count().get_result(connection)?)
+}
+
+/// One operator.
+///
+/// # Errors
+/// When the database is away.
+pub fn get(connection: &mut PgConnection, id: Uuid) -> Result<Option<Operator>, DbError> {
+    let row: Option<Row> = operators::table
+        .find(id)
+        .select(SHOWN)
+        .first(connection)
+        .optional()?;
+    row.map(shown).transpose()
+}
+
+/// One operator, held until the end of the transaction, and their password's hash.
+///
+/// # Errors
+/// When the database is away.
+pub fn lock(
+    connection: &mut PgConnection,
+    id: Uuid,
+) -> Result<Option<(Operator, SecretString)>, DbError> {
+    let row: Option<(Row, String)> = operators::table
+        .find(id)
+        .select((SHOWN, operators::password_hash))
+        .for_update()
+        .first(connection)
+        .optional()?;
+    row.map(|(row, hash)| Ok((shown(row)?, hash.into())))
+        .transpose()
+}
+
+/// Who signs in with an address, and the hash to compare with.
+///
+/// # Errors
+/// When the database is away.
+pub fn by_email(
+    connection: &mut PgConnection,
+    email: &str,
+) -> Result<Option<(Uuid, SecretString)>, DbError> {
+    let same_email = sql::<Bool>(r#"lower(email COLLATE "und-x-icu") = lower("#)
+        .bind::<Text, _>(email)
+        .sql(r#" COLLATE "und-x-icu")"#);
+    let row: Option<(Uuid, String)> = operators::table
+        .filter(same_email)
+        .select((operators::id, operators::password_hash))
+        .first(connection)
+        .optional()?;
+    Ok(row.map(|(id, hash)| (id, hash.into())))
+}
+
+/// Active admins, held in the order of their ids until the end of the transaction: of two who end each other, the
+/// second one waits, and sees that it would be the last.
+///
+/// # Errors
+/// When the database is away.
+pub fn hold_admins(connection: &mut PgConnection) -> Result<Vec<Uuid>, DbError> {
+    Ok(operators::table
+        .filter(operators::role.eq(Role::Admin.as_str()))
+        .filter(operators::enabled)
+        .order(operators::id)
+        .select(operators::id)
+        .for_update()
+        .load(connection)?)
+}
+
+/// Whether the unique index on the address refused a row.
+pub fn is_taken(error: &DbError) -> bool {
+    error.constraint() == Some("operators_email_key")
+}
+
+/// Stores a new operator.
+///
+/// # Errors
+/// A violated constraint, or the database is away.
+pub fn insert(
+    connection: &mut PgConnection,
+    operator: &Operator,
+    hash: &SecretString,
+) -> Result<(), DbError> {
+    diesel::insert_into(operators::table)
+        .values((
+            operators::id.eq(operator.id),
+            operators::email.eq(&operator.email),
+            operators::role.eq(operator.role.as_str()),
+            operators::password_hash.eq(hash.expose_secret()),
+            operators::enabled.eq(operator.enabled),
+            operators::created_at.eq(operator.created_at),
+            operators::updated_at.eq(operator.updated_at),
+        ))
+        .execute(connection)?;
+    Ok(())
+}
+
+/// Stores what changed.
+///
+/// # Errors
+/// A violated constraint, or the database is away.
+pub fn update(connection: &mut PgConnection, operator: &Operator) -> Result<(), DbError> {
+    diesel::update(operators::table.find(operator.id))
+        .set((
+            operators::email.eq(&operator.email),
+            operators::role.eq(operator.role.as_str()),
+            operators::enabled.eq(operator.enabled),
+            operators::updated_at.eq(operator.updated_at),
+        ))
+        .execute(connection)?;
+    Ok(())
+}
+
+/// Stores another hash of a password.
+///
+/// # Errors
+/// When the database is away.
+pub fn set_hash(
+    connection: &mut PgConnection,
+    id: Uuid,
+    hash: &SecretString,
+) -> Result<(), DbError> {
+    diesel::update(operators::table.find(id))
+        .set(operators::password_hash.eq(hash.expose_secret()))
+        .execute(connection)?;
+    Ok(())
+}
+
+/// Notes that an operator signed in.
+///
+/// # Errors
+/// When the database is away.
+pub fn note_sign_in(
+    connection: &mut PgConnection,
+    id: Uuid,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    diesel::update(operators::table.find(id))
+        .set(operators::last_sign_in_at.eq(now))
+        .execute(connection)?;
+    Ok(())
+}
+
+/// Deletes an operator and their sessions.
+///
+/// # Errors
+/// When the database is away.
+pub fn delete(connection: &mut PgConnection, id: Uuid) -> Result<(), DbError> {
+    diesel::delete(operators::table.find(id)).execute(connection)?;
+    Ok(())
+}
