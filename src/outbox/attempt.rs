@@ -87,7 +87,9 @@ impl Worker {
             counter: claimed.counter(),
         };
         if let About::Invitation(invited) = &claimed.about {
-            if invited.state == "expired" || invited.expires_at <= now {
+            // Whatever else it ended by came first, and stays the reason.
+            let is_over = invited.state == "pending" && invited.expires_at <= now;
+            if invited.state == "expired" || is_over {
                 return unasked(ended("failed", "expired"));
             }
             if invited.state != "pending" {

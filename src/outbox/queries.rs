@@ -342,7 +342,8 @@ pub fn give_back(
             WHERE i.state = 'pending' AND i.id IN (SELECT invitation_id FROM given WHERE canceled)
             ORDER BY i.id FOR NO KEY UPDATE
         )
-        UPDATE invitations i SET state = 'revoked', ended_at = $3
+        UPDATE invitations i
+        SET state = CASE WHEN i.expires_at <= $3 THEN 'expired' ELSE 'revoked' END, ended_at = least(i.expires_at, $3)
         FROM ended WHERE i.id = ended.id AND i.state = 'pending'"
     ))
     .bind::<Array<SqlUuid>, _>(ids)

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    domain::{CreateUser, InviteStatus, ListQuery, PatchUser, SetPassword, Sort, User},
+    domain::{CreateUser, ListQuery, PatchUser, SetPassword, Sort, User},
     queries::{self, Taken},
 };
 use crate::{
@@ -374,14 +374,13 @@ async fn delete_user(
                     "The user holds devices; retire them first, with DELETE /devices/{id}.",
                 ));
             }
-            if user.invite_status == InviteStatus::Pending {
-                ending::end_pending(
-                    connection,
-                    std::iter::once(id),
-                    InvitationState::Revoked,
-                    now,
-                )?;
-            }
+            // Also one whose time is over: no pending invitation is left without a user.
+            ending::end_pending(
+                connection,
+                std::iter::once(id),
+                InvitationState::Revoked,
+                now,
+            )?;
             queries::delete(connection, id)?;
             Ok::<_, ApiError>(())
         })

@@ -420,6 +420,47 @@ async fn what_has_ended_meanwhile_is_not_sent() {
     assert!(app.sink.messages().is_empty());
 }
 
+/// What ended it first stays the reason, also when its time is over, too.
+#[tokio::test]
+async fn what_is_completed_does_not_fail_later() {
+    let app = TestApp::start().await;
+    let ids = app.users(1).await;
+    app.sink.next_replies(Stage::Rcpt, ["451 later"]);
+    let sent = app.invite(json!({"user_ids": ids})).await;
+    app.worker.deliver_due().await.unwrap();
+    app.db
+        .execute("UPDATE invitations SET state = 'completed', ended_at = created_at");
+    app.clock.advance(chrono::Duration::days(8));
+    assert_eq!(app.worker.deliver_due().await.unwrap(), 1);
+    let shown = invitation(&app, &sent, 0).await;
+    let message = &shown["messages"][0];
+    assert_eq!(
+        (&message["state"], &message["reason"]),
+        (&json!("suppressed"), &json!("completed"))
+    );
+}
+
+/// A worker that was away gives back what was canceled, and has expired, meanwhile.
+#[tokio::test]
+async fn what_is_given_back_late_has_expired() {
+    use enlist::{outbox::queries, settings::cache::Registrations};
+    let app = TestApp::start().await;
+    let ids = app.users(1).await;
+    let sent = app.invite(json!({"user_ids": ids})).await;
+    let (mut connection, now) = (app.db.connect(), app.clock.now());
+    let known = Registrations::default();
+    let claimed = queries::claim(&mut connection, 10, now, now, &known).unwrap();
+    let path = format!("/batches/{}/cancel", sent["batch_id"].as_str().unwrap());
+    assert_eq!(app.post(&path, json!({})).await.status, 200);
+    app.clock.advance(chrono::Duration::days(8));
+    assert_eq!(invitation(&app, &sent, 0).await["state"], "expired");
+    let held = [(claimed[0].id, claimed[0].attempts)];
+    queries::give_back(&mut connection, &held, app.clock.now()).unwrap();
+    assert_eq!(invitation(&app, &sent, 0).await["state"], "expired");
+    let ended = "SELECT count(*) FROM invitations WHERE ended_at = expires_at";
+    assert_eq!(app.db.number(ended), 1);
+}
+
 #[tokio::test]
 async fn a_dead_instances_messages_are_taken_over_within_a_minute() {
     let app = TestApp::start().await;

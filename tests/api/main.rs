@@ -24,6 +24,7 @@ mod limits;
 mod mailbox;
 mod metrics;
 mod migrations;
+mod model;
 mod operators;
 mod paging;
 mod password_alone;

@@ -82,7 +82,16 @@ enum Act {
     Stall,
 }
 
+/// What a rule does with a message whose content has come, instead of taking it.
+pub enum Ending {
+    /// Answers this.
+    Reply(&'static str),
+    /// Closes the connection without an answer; the message is kept or not.
+    Drop { keep: bool },
+}
+
 type RcptRule = Box<dyn Fn(&str) -> Option<String> + Send>;
+type FinalRule = Box<dyn FnMut(&Received) -> Option<Ending> + Send>;
 
 #[derive(Default)]
 struct State {
@@ -91,6 +100,7 @@ struct State {
     script: HashMap<Stage, VecDeque<Act>>,
     delays: HashMap<Stage, Duration>,
     on_rcpt: Option<RcptRule>,
+    on_final: Option<FinalRule>,
     connections: usize,
     open: usize,
     peak: usize,
@@ -236,6 +246,15 @@ impl SmtpSink {
     /// Refuses recipients for which `rule` gives a reply.
     pub fn on_rcpt(&self, rule: impl Fn(&str) -> Option<String> + Send + 'static) -> &Self {
         self.shared.lock().on_rcpt = Some(Box::new(rule));
+        self
+    }
+
+    /// Does with a message what `rule` says; where it says nothing, the message is taken.
+    pub fn on_final(
+        &self,
+        rule: impl FnMut(&Received) -> Option<Ending> + Send + 'static,
+    ) -> &Self {
+        self.shared.lock().on_final = Some(Box::new(rule));
         self
     }
 
@@ -596,7 +615,14 @@ impl Talk<'_> {
         let store = |received| {
             shared.update(|state| state.messages.push(received));
         };
-        match self.scripted(Stage::Final).await {
+        let act = self.scripted(Stage::Final).await.or_else(|| {
+            let ending = shared.lock().on_final.as_mut()?(&received)?;
+            Some(match ending {
+                Ending::Reply(reply) => Act::Reply(reply.to_owned()),
+                Ending::Drop { keep } => Act::Close { keep },
+            })
+        });
+        match act {
             None => {
                 // Stored first: whoever has the answer finds the message.
                 store(received);
