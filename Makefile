@@ -1,12 +1,18 @@
 # `make dev` brings Enlist up on this machine, `make test` runs every test. Both install what is
 # missing where they can (Debian and its kin), or say in one line what to type.
-.PHONY: dev test check setup
+.PHONY: dev test chaos check setup
 
 dev: setup
 	cargo run --quiet -- dev
 
 test: setup
 	tests/postgres.sh cargo test
+
+# A bad day for 3,000 users, some minutes long; every run of the tests has a small one for a hundred.
+chaos: setup
+	cargo build --release
+	ENLIST_CHAOS_USERS=3000 ENLIST_CHAOS_BINARY=$(CURDIR)/target/release/enlist \
+		cargo test --test api chaos -- --nocapture
 
 # What CI runs before the tests.
 check: setup

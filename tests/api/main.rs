@@ -4,6 +4,7 @@
 mod support;
 
 mod access;
+mod chaos;
 mod confirmations;
 mod contract;
 mod database;

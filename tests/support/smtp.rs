@@ -6,7 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
@@ -67,6 +67,12 @@ pub struct Received {
     pub connection: usize,
     pub tls: bool,
     pub authenticated_as: Option<String>,
+    /// When that connection was made.
+    pub connected_at: Instant,
+    /// When it was taken.
+    pub at: Instant,
+    /// Whether the server answered; whether anybody heard it is another matter.
+    pub answered: bool,
 }
 
 /// What the server does once at a stage instead of the usual.
@@ -372,6 +378,7 @@ fn over() -> io::Error {
 
 /// The dialogue. It ends well with a QUIT, after which the connection does not count as open.
 async fn serve(tcp: TcpStream, number: usize, shared: &Shared) -> io::Result<()> {
+    let connected_at = Instant::now();
     tcp.set_nodelay(true)?;
     let stream: Box<dyn Stream> = match shared.options.implicit_tls {
         true => Box::new(shared.tls.accept(tcp).await?),
@@ -436,6 +443,9 @@ async fn serve(tcp: TcpStream, number: usize, shared: &Shared) -> io::Result<()>
                         connection: number,
                         tls: talk.tls,
                         authenticated_as: talk.user.clone(),
+                        connected_at,
+                        at: Instant::now(),
+                        answered: true,
                     };
                     talk.finish(received).await?;
                 }
@@ -613,6 +623,10 @@ impl Talk<'_> {
         let usual = format!("250 2.0.0 Ok: queued for {}", received.rcpt.join(","));
         let shared = self.shared;
         let store = |received| {
+            let received = Received {
+                at: Instant::now(),
+                ..received
+            };
             shared.update(|state| state.messages.push(received));
         };
         let act = self.scripted(Stage::Final).await.or_else(|| {
@@ -636,7 +650,10 @@ impl Talk<'_> {
             }
             Some(Act::Close { keep }) => {
                 if keep {
-                    store(received);
+                    store(Received {
+                        answered: false,
+                        ..received
+                    });
                 }
                 Err(over())
             }
