@@ -366,7 +366,7 @@ fn settle_people(url: &str, count: usize) -> (Vec<Uuid>, String) {
     .unwrap();
     let clock = Clock::system();
     let (id, now) = (clock.new_id(), clock.now());
-    let key = keys::create(&mut connection, id, "chaos", Role::Admin, now).unwrap();
+    let key = keys::create(&mut connection, id, "chaos", Role::Admin, None, now).unwrap();
     let ids = rows.into_iter().map(|row| row.id).collect();
     (ids, key.expose_secret().to_owned())
 }
