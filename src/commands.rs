@@ -6,8 +6,12 @@ use anyhow::Context;
 use diesel::{Connection, PgConnection};
 use enlist::{
     access::{Role, domain::Operator, keys, operators},
+    audit::{
+        Trail, chain,
+        domain::{Action, Event, SubjectKind},
+    },
     clock::Clock,
-    config::{Config, DatabaseArgs, DevArgs, LogArgs, ServeArgs},
+    config::{Config, DatabaseArgs, DevArgs, LogArgs, ServeArgs, VerifyArgs},
     db,
     embedded::{
         dev,
@@ -17,6 +21,7 @@ use enlist::{
         samples,
     },
     http,
+    secrets::keys::KeyRing,
     startup::App,
     telemetry,
     users::{
@@ -25,6 +30,7 @@ use enlist::{
     },
 };
 use secrecy::ExposeSecret;
+use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// More than any password, in bytes.
@@ -192,15 +198,15 @@ pub fn create_api_key(database: &DatabaseArgs, name: &str, role: &str) -> anyhow
         let mut connection =
             db::connect(url).map_err(|error| anyhow::anyhow!("DATABASE_URL: {error}"))?;
         let clock = Clock::system();
-        let key = keys::create(
-            &mut connection,
-            clock.new_id(),
-            &name,
-            role,
-            None,
-            clock.now(),
-        )
-        .context("the key cannot be stored; is the schema there (enlist migrate)?")?;
+        let (id, trail) = (clock.new_id(), Trail::shell(clock.clone()));
+        let key = connection
+            .transaction(|connection| {
+                let event = Event::new(Action::ApiKeyCreated, SubjectKind::ApiKey, id)
+                    .after(&json!({"name": name, "role": role}));
+                trail.record(connection, &event)?;
+                keys::create(connection, id, &name, role, None, clock.now())
+            })
+            .context("the key cannot be stored; is the schema there (enlist migrate)?")?;
         println!("{}", key.expose_secret());
         Ok(())
     })
@@ -227,7 +233,13 @@ pub fn create_operator(database: &DatabaseArgs, email: &str, role: &str) -> anyh
             updated_at: now,
             last_sign_in_at: None,
         };
-        match operators::insert(&mut connection, &operator, &hash) {
+        let trail = Trail::shell(clock.clone());
+        let stored = connection.transaction(|connection| {
+            let event = Event::new(Action::OperatorCreated, SubjectKind::Operator, operator.id);
+            trail.record(connection, &event.after(&operator))?;
+            operators::insert(connection, &operator, &hash)
+        });
+        match stored {
             Err(error) if operators::is_taken(&error) => {
                 anyhow::bail!("another operator has the address {}", operator.email)
             }
@@ -236,6 +248,43 @@ pub fn create_operator(database: &DatabaseArgs, email: &str, role: &str) -> anyh
         }
         println!("{}", operator.id);
         Ok(())
+    })
+}
+
+/// Checks the audit log's chain: what is wrong goes to standard output, and the exit code says whether anything is.
+pub fn verify_audit(args: &VerifyArgs) -> anyhow::Result<()> {
+    let keys = match &args.secret_keys {
+        Some(keys) => keys.clone(),
+        None if args.database.is_embedded() => dev::secret_keys(&args.database.data_dir)?,
+        None => anyhow::bail!("ENLIST_SECRET_KEYS is not set; the chain was made with these keys"),
+    };
+    let keys = KeyRing::parse(keys.expose_secret())
+        .map_err(|error| anyhow::anyhow!("ENLIST_SECRET_KEYS {error}"))?;
+    with_database(&args.database, |url| {
+        let mut connection =
+            db::connect(url).map_err(|error| anyhow::anyhow!("DATABASE_URL: {error}"))?;
+        let verified = chain::verify(&mut connection, &keys)
+            .context("the audit log cannot be read; is the schema there (enlist migrate)?")?;
+        let mut faults = verified.faults;
+        if let Some(head) = &args.head
+            && !head.is_there(&mut connection)?
+        {
+            faults.push("the end that was noted earlier is not in the chain any more".into());
+        }
+        for fault in &faults {
+            println!("{fault}");
+        }
+        println!(
+            "{} events are in the chain, {} not yet.",
+            verified.linked, verified.unlinked
+        );
+        if let Some(head) = &verified.head {
+            println!("Its end is {head}; note it elsewhere, to notice when the log is cut off.");
+        }
+        match faults.len() {
+            0 => Ok(()),
+            faults => anyhow::bail!("the audit log is not what was written: {faults} faults"),
+        }
     })
 }
 

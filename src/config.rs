@@ -15,6 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use crate::{
+    audit::chain::Head,
     limits::Rates,
     mail::{
         message::{Branding, Logo},
@@ -86,6 +87,19 @@ impl DatabaseArgs {
         }
         Ok(url)
     }
+}
+
+/// What `audit verify` takes.
+#[derive(Debug, Clone, Args)]
+pub struct VerifyArgs {
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    /// The keys that the chain was made with, also those of before
+    #[arg(long, env = "ENLIST_SECRET_KEYS", hide_env_values = true)]
+    pub secret_keys: Option<SecretString>,
+    /// An end of the chain that an earlier check gave: whether it is still there is checked, too
+    #[arg(long, value_name = "POSITION:MAC")]
+    pub head: Option<Head>,
 }
 
 /// What `dev` takes: everything else is arranged.

@@ -3,7 +3,7 @@
 //! # The rooms
 //! - [`config`], [`startup`], [`telemetry`], [`clock`]: how the service is put together; [`retention`]: what it forgets.
 //! - [`error`], [`wire`], [`etag`], [`paging`], [`keyset`], [`prepared`], [`idempotency`]: what all requests share.
-//! - [`http`]: routes, middleware, the OpenAPI document. [`access`]: who calls; [`proxies`]: from
+//! - [`http`]: routes, middleware, the OpenAPI document. [`access`]: who calls; [`audit`]: what they did; [`proxies`]: from
 //!   where; [`limits`]: how often. [`metrics`]: what is counted.
 //! - [`users`], [`groups`], [`settings`], [`invitations`], [`enrollments`], [`devices`]: the features. [`secrets`]: PINs and tokens.
 //! - [`mail`]: a message and the wire. [`outbox`]: the queue between the two.
@@ -15,6 +15,7 @@
 //! knows no feature. `tests/architecture.rs` holds the rule.
 
 pub mod access;
+pub mod audit;
 pub mod clock;
 pub mod config;
 pub mod db;

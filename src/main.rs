@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use enlist::{
     access::Role,
-    config::{DatabaseArgs, DevArgs, ServeArgs},
+    config::{DatabaseArgs, DevArgs, ServeArgs, VerifyArgs},
 };
 
 /// Invites people to enroll their devices in MDM.
@@ -39,6 +39,11 @@ enum Command {
         #[command(subcommand)]
         command: ApiKeys,
     },
+    /// Look after the audit log
+    Audit {
+        #[command(subcommand)]
+        command: Audit,
+    },
     /// Manage operators, who sign in at the frontend
     Operators {
         #[command(subcommand)]
@@ -65,6 +70,12 @@ enum ApiKeys {
         #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(Role::NAMES))]
         role: String,
     },
+}
+
+#[derive(Subcommand)]
+enum Audit {
+    /// Check that nothing in it was changed, left out or added
+    Verify(VerifyArgs),
 }
 
 #[derive(Subcommand)]
@@ -106,6 +117,9 @@ fn main() -> ExitCode {
                     role,
                 },
         } => commands::create_api_key(&database, &name, &role),
+        Command::Audit {
+            command: Audit::Verify(args),
+        } => commands::verify_audit(&args),
         Command::Operators {
             command:
                 Operators::Create {

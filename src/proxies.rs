@@ -27,10 +27,6 @@ pub struct Proxies {
     pub header: ProxyHeader,
 }
 
-/// The address that a request comes from, in its extensions. `None`: behind a Unix socket.
-#[derive(Debug, Clone, Copy)]
-pub struct ClientAddress(pub Option<IpAddr>);
-
 impl Proxies {
     /// The address of the client: what the outermost trusted proxy saw. Each proxy adds the address that called it at
     /// the end, so the list is read from there, for as long as it was a proxy of ours that wrote.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use diesel::{
     prelude::*,
     sql_types::{BigInt, Uuid as SqlUuid},
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     access::sessions,
-    clock::Clock,
+    clock::{Clock, first_id_at},
     db::{Db, DbError},
     enrollments, idempotency, invitations,
     schema::{batches, invitations as invited},
@@ -92,12 +92,6 @@ pub async fn forget(db: &Db, clock: &Clock, keep: Keep) -> Result<(), DbError> {
         {}
     }
     Ok(())
-}
-
-/// What comes before every id that is made from then on (RFC 9562 §5.7).
-fn first_id_at(at: DateTime<Utc>) -> Uuid {
-    let millis = u64::try_from(at.timestamp_millis()).unwrap_or(0);
-    uuid::Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid()
 }
 
 #[derive(QueryableByName)]

@@ -14,6 +14,48 @@ diesel::table! {
 }
 
 diesel::table! {
+    audit_details (event_id) {
+        event_id -> Uuid,
+        person_id -> Nullable<Uuid>,
+        salt -> Bytea,
+        before -> Nullable<Text>,
+        after -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    audit_events (id) {
+        id -> Uuid,
+        at -> Timestamptz,
+        actor_kind -> Text,
+        actor_id -> Nullable<Uuid>,
+        actor_name -> Nullable<Text>,
+        action -> Text,
+        subject_kind -> Text,
+        subject_id -> Nullable<Uuid>,
+        request_id -> Nullable<Text>,
+        address -> Nullable<Text>,
+        person_id -> Nullable<Uuid>,
+        details_hash -> Nullable<Bytea>,
+    }
+}
+
+diesel::table! {
+    audit_links (position) {
+        position -> Int8,
+        event_id -> Uuid,
+        key_id -> Text,
+        mac -> Bytea,
+    }
+}
+
+diesel::table! {
+    audit_unlinked (event_id) {
+        event_id -> Uuid,
+    }
+}
+
+diesel::table! {
     batch_skips (batch_id, user_id) {
         batch_id -> Uuid,
         user_id -> Uuid,
@@ -284,6 +326,7 @@ diesel::table! {
     }
 }
 
+diesel::joinable!(audit_details -> users (person_id));
 diesel::joinable!(batch_skips -> batches (batch_id));
 diesel::joinable!(devices -> users (user_id));
 diesel::joinable!(enrollments -> devices (device_id));
@@ -307,6 +350,10 @@ diesel::joinable!(user_activity -> users (user_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     api_keys,
+    audit_details,
+    audit_events,
+    audit_links,
+    audit_unlinked,
     batch_skips,
     batches,
     devices,

@@ -13,6 +13,7 @@ use tokio::{
 
 use crate::{
     access::Access,
+    audit,
     clock::Clock,
     config::{Config, InstanceRole},
     db::{self, Db, DbError},
@@ -208,6 +209,10 @@ impl App {
             self.worker.clock.clone(),
             self.keep,
         ));
+        let linking = tokio::spawn(audit::chain::run(
+            self.worker.db.clone(),
+            Arc::clone(&self.worker.keys),
+        ));
         let handle = self.server.handle();
         let (delivers, stopped) = (self.role != InstanceRole::Api, self.stop.subscribe());
         let listener = delivers.then(|| {
@@ -237,6 +242,7 @@ impl App {
             watched
         );
         tidy.abort();
+        linking.abort();
         delivered.context("delivery failed")?;
         served.context("the server failed")
     }

@@ -20,6 +20,8 @@ const PURE: &[&str] = &[
     "users/csv/cells.rs",
     "users/csv/columns.rs",
     "users/csv/records.rs",
+    "users/csv/table.rs",
+    "audit/domain.rs",
     "groups/domain.rs",
     "settings/domain.rs",
     "settings/fields.rs",

@@ -3,6 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, delete, get, http::header, patch, post, web};
 use diesel::prelude::*;
 use secrecy::ExposeSecret;
+use serde_json::json;
 use uuid::Uuid;
 
 use super::{
@@ -11,6 +12,10 @@ use super::{
     keys,
 };
 use crate::{
+    audit::{
+        Trail,
+        domain::{Action, Event, SubjectKind},
+    },
     error::{ApiError, Fault, More},
     etag,
     http::{
@@ -116,7 +121,7 @@ async fn create_api_key(
         )]
         .into());
     }
-    let shared = state.clone();
+    let (shared, trail) = (state.clone(), Trail::current());
     let (answer, made) = state
         .db
         .transaction(move |connection| {
@@ -139,6 +144,8 @@ async fn create_api_key(
                     };
                     let (id, role) = (about.id, about.role);
                     let key = keys::create(connection, id, &about.name, role, expires_at, now)?;
+                    let event = Event::new(Action::ApiKeyCreated, SubjectKind::ApiKey, id);
+                    trail.record(connection, &event.after(&about))?;
                     made = Some(NewApiKey {
                         about,
                         key: key.expose_secret().to_owned(),
@@ -243,6 +250,7 @@ async fn change_api_key(
             return Err(vec![fault].into());
         }
     };
+    let trail = Trail::current();
     let key = state
         .db
         .transaction(move |connection| {
@@ -251,6 +259,10 @@ async fn change_api_key(
                 return Ok(key);
             };
             keys::rename(connection, id, &name)?;
+            let event = Event::new(Action::ApiKeyRenamed, SubjectKind::ApiKey, id)
+                .before(&json!({"name": key.name}))
+                .after(&json!({"name": name.as_str()}));
+            trail.record(connection, &event)?;
             Ok::<_, ApiError>(ApiKey {
                 name: name.into_string(),
                 ..key
@@ -281,12 +293,14 @@ async fn revoke_api_key(
     Id(id): Id,
 ) -> Result<HttpResponse, ApiError> {
     let wanted = tags(&request, header::IF_MATCH);
-    let clock = state.clock.clone();
+    let (clock, trail) = (state.clock.clone(), Trail::current());
     state
         .db
         .transaction(move |connection| {
-            lock(connection, id, wanted.as_ref())?;
+            let key = lock(connection, id, wanted.as_ref())?;
             keys::revoke(connection, id, clock.now())?;
+            let event = Event::new(Action::ApiKeyRevoked, SubjectKind::ApiKey, id);
+            trail.record(connection, &event.before(&key))?;
             Ok::<_, ApiError>(())
         })
         .await?;

@@ -10,7 +10,7 @@ pub mod sessions;
 pub mod sessions_http;
 pub mod tokens;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
 use chrono::{DateTime, Utc};
@@ -19,6 +19,7 @@ use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use crate::{
+    audit::domain::{Actor, ActorKind},
     db::{Db, DbError},
     error::ApiError,
 };
@@ -44,6 +45,8 @@ enum Who {
 #[derive(Debug, Clone)]
 pub struct Caller {
     who: Who,
+    /// The key's name or the operator's address.
+    name: Arc<str>,
     role: Role,
 }
 
@@ -68,6 +71,18 @@ impl Caller {
         match self.who {
             Who::Key(id) => format!("api_key:{id}"),
             Who::Operator { id, .. } => format!("operator:{id}"),
+        }
+    }
+
+    /// As the audit log names the caller.
+    pub fn actor(&self) -> Actor {
+        Actor {
+            kind: match self.who {
+                Who::Key(_) => ActorKind::ApiKey,
+                Who::Operator { .. } => ActorKind::Operator,
+            },
+            id: Some(self.id()),
+            name: Some(self.name.to_string()),
         }
     }
 
@@ -226,6 +241,7 @@ impl Access {
                 let known = Known {
                     caller: Caller {
                         who: Who::Key(key.id),
+                        name: key.name.into(),
                         role: key.role,
                     },
                     ends_at: key.expires_at,
@@ -255,6 +271,7 @@ impl Access {
                             id: session.operator,
                             session: session.id,
                         },
+                        name: session.email.as_str().into(),
                         role: session.role,
                     },
                     ends_at: Some(session.ends_at()),

@@ -13,6 +13,10 @@ use super::{
     sessions_http::check,
 };
 use crate::{
+    audit::{
+        Trail,
+        domain::{Action, Event, SubjectKind},
+    },
     db::DbError,
     enrollments::{enroll::nobody, tries},
     error::{ApiError, Fault},
@@ -124,7 +128,7 @@ async fn create_operator(
     )?;
     let (wanted, bytes) = (body.value, body.bytes);
     let hash = state.hasher.hash(wanted.password).await?;
-    let shared = state.clone();
+    let (shared, trail) = (state.clone(), Trail::current());
     let answer = state
         .db
         .transaction(move |connection| {
@@ -146,6 +150,9 @@ async fn create_operator(
                         last_sign_in_at: None,
                     };
                     operators::insert(connection, &operator, &hash).map_err(stored_or_taken)?;
+                    let event =
+                        Event::new(Action::OperatorCreated, SubjectKind::Operator, operator.id);
+                    trail.record(connection, &event.after(&operator))?;
                     Ok::<_, ApiError>(Answer {
                         status: 201,
                         location: Some(format!("/operators/{}", operator.id)),
@@ -233,7 +240,7 @@ async fn change_operator(
     body: Body<PatchOperator>,
 ) -> Result<HttpResponse, ApiError> {
     let wanted = tags(&request, header::IF_MATCH);
-    let clock = state.clock.clone();
+    let (clock, trail) = (state.clock.clone(), Trail::current());
     let operator = state
         .db
         .transaction(move |connection| {
@@ -253,6 +260,8 @@ async fn change_operator(
                 ..changed
             };
             operators::update(connection, &changed).map_err(stored_or_taken)?;
+            let event = Event::new(Action::OperatorChanged, SubjectKind::Operator, id);
+            trail.record(connection, &event.before(&operator).after(&changed))?;
             if !changed.enabled {
                 sessions::end_all(connection, id, None)?;
             }
@@ -283,13 +292,15 @@ async fn delete_operator(
     request: HttpRequest,
     Id(id): Id,
 ) -> Result<HttpResponse, ApiError> {
-    let wanted = tags(&request, header::IF_MATCH);
+    let (wanted, trail) = (tags(&request, header::IF_MATCH), Trail::current());
     state
         .db
         .transaction(move |connection| {
             let (operator, _, admins) = lock(connection, id, wanted.as_ref())?;
             check_last(&operator, &admins)?;
             operators::delete(connection, id)?;
+            let event = Event::new(Action::OperatorDeleted, SubjectKind::Operator, id);
+            trail.record(connection, &event.before(&operator))?;
             Ok::<_, ApiError>(())
         })
         .await?;
@@ -311,7 +322,7 @@ async fn set_operator_password(
     body: Body<SetPassword>,
 ) -> Result<HttpResponse, ApiError> {
     let hash = state.hasher.hash(body.value.password).await?;
-    let shared = state.clone();
+    let (shared, trail) = (state.clone(), Trail::current());
     state
         .db
         .transaction(move |connection| {
@@ -321,6 +332,8 @@ async fn set_operator_password(
             sessions::end_all(connection, id, None)?;
             let subject = nobody(&shared.keys, b'o', &operator.email);
             tries::forget_password_tries(connection, subject)?;
+            let event = Event::new(Action::OperatorPasswordSet, SubjectKind::Operator, id);
+            trail.record(connection, &event)?;
             Ok::<_, ApiError>(())
         })
         .await?;
@@ -368,6 +381,7 @@ async fn change_own_password(
         .ok_or_else(wrong)?;
     let hash = state.hasher.hash(body.value.password).await?;
     let subject = nobody(&state.keys, b'o', &operator.email);
+    let trail = Trail::current();
     state
         .db
         .transaction(move |connection| {
@@ -378,6 +392,8 @@ async fn change_own_password(
             operators::set_hash(connection, id, &hash)?;
             sessions::end_all(connection, id, session)?;
             tries::forget_password_tries(connection, subject)?;
+            let event = Event::new(Action::OperatorPasswordSet, SubjectKind::Operator, id);
+            trail.record(connection, &event)?;
             Ok::<_, ApiError>(())
         })
         .await?;
@@ -394,11 +410,14 @@ async fn end_operator_sessions(
     state: web::Data<State>,
     Id(id): Id,
 ) -> Result<HttpResponse, ApiError> {
+    let trail = Trail::current();
     state
         .db
         .transaction(move |connection| {
             operators::lock(connection, id)?.ok_or_else(|| ApiError::not_found("operator"))?;
             sessions::end_all(connection, id, None)?;
+            let event = Event::new(Action::SignedOut, SubjectKind::Operator, id);
+            trail.record(connection, &event)?;
             Ok::<_, ApiError>(())
         })
         .await?;

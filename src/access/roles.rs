@@ -127,6 +127,7 @@ pub const ROUTES: &[Rule] = &[
     token("PUT", "/operators/{id}/password", Administer),
     token("PUT", "/operators/current/password", OwnSession),
     token("DELETE", "/operators/{id}/sessions", Administer),
+    token("GET", "/audit-events", Administer),
     token("GET", "/api-keys", Administer),
     token("POST", "/api-keys", Administer),
     token("GET", "/api-keys/{id}", Administer),

@@ -10,6 +10,10 @@ use super::{
     operators, sessions,
 };
 use crate::{
+    audit::{
+        Trail,
+        domain::{Action, Actor, ActorKind, Event, SubjectKind},
+    },
     enrollments::{enroll::nobody, tries},
     error::ApiError,
     http::{Register, State, extract::Body, middleware::bearer, problem::Problem},
@@ -107,7 +111,7 @@ async fn sign_in(state: web::Data<State>, body: Body<SignIn>) -> Result<HttpResp
         .await?
         .ok_or_else(refused)?;
     let subject = nobody(&state.keys, b'o', email.as_str());
-    let shared = state.clone();
+    let (shared, trail) = (state.clone(), Trail::current());
     let signed_in = state
         .db
         .transaction(move |connection| {
@@ -125,6 +129,16 @@ async fn sign_in(state: web::Data<State>, body: Body<SignIn>) -> Result<HttpResp
             operators::note_sign_in(connection, operator.id, now)?;
             let id = shared.clock.new_id();
             let (token, expires_at) = sessions::create(connection, id, operator.id, now)?;
+            let trail = Trail {
+                actor: Actor {
+                    kind: ActorKind::Operator,
+                    id: Some(operator.id),
+                    name: Some(operator.email.clone()),
+                },
+                ..trail
+            };
+            let event = Event::new(Action::SignedIn, SubjectKind::Operator, operator.id);
+            trail.record(connection, &event)?;
             Ok(SignedIn {
                 token: token.expose_secret().to_owned(),
                 expires_at,
@@ -175,10 +189,15 @@ async fn sign_out(
     caller: Caller,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let id = caller.session().unwrap_or_default();
+    let (id, operator) = (caller.session().unwrap_or_default(), caller.id());
+    let trail = Trail::current();
     state
         .db
-        .transaction(move |connection| sessions::end(connection, id))
+        .transaction(move |connection| {
+            sessions::end(connection, id)?;
+            let event = Event::new(Action::SignedOut, SubjectKind::Operator, operator);
+            trail.record(connection, &event)
+        })
         .await?;
     forget(&state, &request).await;
     Ok(HttpResponse::NoContent().finish())
@@ -194,10 +213,14 @@ async fn sign_out_everywhere(
     caller: Caller,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let operator = caller.id();
+    let (operator, trail) = (caller.id(), Trail::current());
     state
         .db
-        .transaction(move |connection| sessions::end_all(connection, operator, None))
+        .transaction(move |connection| {
+            sessions::end_all(connection, operator, None)?;
+            let event = Event::new(Action::SignedOut, SubjectKind::Operator, operator);
+            trail.record(connection, &event)
+        })
         .await?;
     forget(&state, &request).await;
     Ok(HttpResponse::NoContent().finish())

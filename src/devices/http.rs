@@ -7,6 +7,10 @@ use super::{
     queries,
 };
 use crate::{
+    audit::{
+        Trail,
+        domain::{Action, Event, SubjectKind},
+    },
     error::ApiError,
     etag,
     http::{
@@ -121,7 +125,7 @@ async fn retire_device(
     Id(id): Id,
 ) -> Result<HttpResponse, ApiError> {
     let wanted = tags(&request, header::IF_MATCH);
-    let now = state.clock.now();
+    let (now, trail) = (state.clock.now(), Trail::current());
     state
         .db
         .transaction(move |connection| {
@@ -130,7 +134,10 @@ async fn retire_device(
             if wanted.is_some_and(|tags| !tags.match_strongly(&etag::of(&device))) {
                 return Err(ApiError::precondition_failed());
             }
-            Ok::<_, ApiError>(queries::retire(connection, id, now)?)
+            queries::retire(connection, id, now)?;
+            let event = Event::new(Action::DeviceRetired, SubjectKind::Device, id);
+            trail.record(connection, &event)?;
+            Ok::<_, ApiError>(())
         })
         .await?;
     Ok(HttpResponse::NoContent().finish())

@@ -2,6 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, delete, get, http::header, patch, post, web};
 use diesel::prelude::*;
+use serde_json::json;
 use uuid::Uuid;
 
 use super::{
@@ -13,6 +14,10 @@ use super::{
 };
 use crate::{
     access::Caller,
+    audit::{
+        Trail,
+        domain::{Action, Event, SubjectKind},
+    },
     db::DbError,
     error::{ApiError, Fault},
     etag,
@@ -116,7 +121,7 @@ async fn create_group(
 ) -> Result<HttpResponse, ApiError> {
     let scope = Scope::of(&request, &caller, "POST /groups", &body.bytes, &state.keys)?;
     let (name, bytes) = (body.value.name, body.bytes);
-    let shared = state.clone();
+    let (shared, trail) = (state.clone(), Trail::current());
     let answer = state
         .db
         .transaction(move |connection| {
@@ -137,6 +142,8 @@ async fn create_group(
                         created_at: now,
                         updated_at: now,
                     };
+                    let event = Event::new(Action::GroupCreated, SubjectKind::Group, id);
+                    trail.record(connection, &event.after(&json!({"name": group.name})))?;
                     Ok::<_, ApiError>(Answer {
                         status: 201,
                         location: Some(format!("/groups/{id}")),
@@ -210,7 +217,7 @@ async fn change_group(
     body: Body<PatchGroup>,
 ) -> Result<HttpResponse, ApiError> {
     let wanted = tags(&request, header::IF_MATCH);
-    let clock = state.clock.clone();
+    let (clock, trail) = (state.clock.clone(), Trail::current());
     let name = body
         .value
         .name()
@@ -225,6 +232,10 @@ async fn change_group(
             };
             let now = clock.now();
             queries::rename(connection, id, &name, now).map_err(stored_or_taken)?;
+            let event = Event::new(Action::GroupChanged, SubjectKind::Group, id)
+                .before(&json!({"name": group.name}))
+                .after(&json!({"name": name.as_str()}));
+            trail.record(connection, &event)?;
             Ok::<_, ApiError>(Group {
                 name: name.into_string(),
                 updated_at: now,
@@ -261,16 +272,19 @@ async fn delete_group(
     Id(id): Id,
     Params(asked): Params<DeleteQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    let wanted = tags(&request, header::IF_MATCH);
+    let (wanted, trail) = (tags(&request, header::IF_MATCH), Trail::current());
     let deleted = state
         .db
         .transaction(move |connection| {
             // No setting may be distributed to it any more before it is gone: a weaker lock would let one.
             queries::lock_for_deletion(connection, id)?;
-            lock(connection, id, wanted.as_ref())?;
+            let group = lock(connection, id, wanted.as_ref())?;
             let settings = store::distributed_to(connection, id)?;
             if !asked.dry_run {
                 queries::delete(connection, id)?;
+                let event = Event::new(Action::GroupDeleted, SubjectKind::Group, id)
+                    .before(&json!({"name": group.name, "member_count": group.member_count}));
+                trail.record(connection, &event)?;
             }
             Ok::<_, ApiError>(GroupDeleted { settings })
         })
@@ -313,7 +327,7 @@ async fn change_group_members(
     change
         .check()
         .map_err(|faults| ApiError::invalid(faults.0))?;
-    let shared = state.clone();
+    let (shared, trail) = (state.clone(), Trail::current());
     let answer = state
         .db
         .transaction(move |connection| {
@@ -326,6 +340,11 @@ async fn change_group_members(
                 now,
                 |connection| {
                     let changed = change_members(connection, id, wanted.as_ref(), &change)?;
+                    let event = Event::new(Action::GroupMembersChanged, SubjectKind::Group, id);
+                    trail.record(
+                        connection,
+                        &event.after(&json!({"added": changed.added, "removed": changed.removed})),
+                    )?;
                     Ok::<_, ApiError>(Answer {
                         status: 200,
                         location: None,

@@ -1,7 +1,7 @@
 //! What happens around every request: its id, its log line, its span, panics, and the gate that
 //! knows every route and lets only known callers through.
 
-use std::{panic::AssertUnwindSafe, sync::Once, time::Instant};
+use std::{net::IpAddr, panic::AssertUnwindSafe, sync::Once, time::Instant};
 
 use actix_web::{
     Error, HttpMessage, ResponseError,
@@ -20,10 +20,13 @@ use tracing::Instrument;
 use super::{State, extract, routes::Match};
 use crate::{
     access::{Caller, Permission, roles::Needs},
+    audit::{
+        Trail,
+        domain::{Actor, ActorKind},
+    },
     embedded::mailbox::is_local_host,
     error::{ApiError, More},
     limits::Standing,
-    proxies::ClientAddress,
 };
 
 tokio::task_local! {
@@ -166,7 +169,7 @@ pub async fn gate<B: MessageBody + 'static>(
         return Err(ApiError::internal("no state").into());
     };
     let peer = request.peer_addr().map(|address| address.ip());
-    let from = ClientAddress(state.proxies.client(peer, request.headers()));
+    let from = state.proxies.client(peer, request.headers());
     if state.proxies.is_unknown(request.headers()) && !state.local_only {
         static ONCE: Once = Once::new();
         ONCE.call_once(|| {
@@ -185,13 +188,25 @@ pub async fn gate<B: MessageBody + 'static>(
     };
     let admitted = visit.admit(&found).await;
     let standing = visit.standing;
-    request.extensions_mut().insert(from);
     let mut response = match admitted {
         Ok(caller) => {
+            let trail = Trail {
+                actor: caller.as_ref().map_or(
+                    Actor {
+                        kind: ActorKind::Public,
+                        id: None,
+                        name: None,
+                    },
+                    Caller::actor,
+                ),
+                request_id: Some(current_request_id()),
+                address: from,
+                clock: state.clock.clone(),
+            };
             if let Some(caller) = caller {
                 request.extensions_mut().insert(caller);
             }
-            next.call(request).await?.map_into_left_body()
+            trail.scope(next.call(request)).await?.map_into_left_body()
         }
         Err(problem) => request.error_response(problem).map_into_right_body(),
     };
@@ -221,7 +236,8 @@ pub async fn gate<B: MessageBody + 'static>(
 struct Visit<'a> {
     request: &'a ServiceRequest,
     state: &'a State,
-    from: ClientAddress,
+    /// Where the client is.
+    from: Option<IpAddr>,
     /// What is left to whoever it was counted for.
     standing: Option<Standing>,
 }
@@ -264,7 +280,7 @@ impl Visit<'_> {
                 Some(self.known(Some(permission)).await?)
             }
             Needs::Secret | Needs::SecretOr(_) => {
-                let standing = state.limits.count_guess(self.from.0).await;
+                let standing = state.limits.count_guess(self.from).await;
                 self.keep(standing)?;
                 None
             }
@@ -299,7 +315,7 @@ impl Visit<'_> {
     }
 
     async fn count_client(&mut self) -> Result<(), ApiError> {
-        let standing = self.state.limits.count_client(self.from.0).await;
+        let standing = self.state.limits.count_client(self.from).await;
         self.keep(standing)
     }
 

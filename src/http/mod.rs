@@ -25,6 +25,7 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use crate::{
     access::{self, Access},
+    audit,
     clock::Clock,
     db::Db,
     devices,
@@ -112,6 +113,7 @@ pub fn api(config: &mut impl Register) {
     access::keys_http::routes(config);
     access::sessions_http::routes(config);
     access::operators_http::routes(config);
+    audit::http::routes(config);
     system::routes(config);
 }
 

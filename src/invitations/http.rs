@@ -22,6 +22,10 @@ use super::{
 };
 use crate::{
     access::Caller,
+    audit::{
+        Trail,
+        domain::{Action, Event, SubjectKind},
+    },
     error::{ApiError, Fault},
     http::{
         Register, State,
@@ -247,7 +251,7 @@ async fn send_invitations(
     )?;
     let (bytes, (selection, overrides)) = (body.bytes, body.value.into_parts());
     check(&selection)?;
-    let shared = state.clone();
+    let (shared, trail) = (state.clone(), Trail::current());
     let answer = state
         .db
         .transaction(move |connection| {
@@ -262,6 +266,7 @@ async fn send_invitations(
                     &overrides,
                 )
                 .map_err(from_selection)?;
+                trail.record(connection, &sent.event())?;
                 tracing::info!(
                     batch_id = %sent.batch_id, recipients = sent.recipient_count, skipped = sent.skipped_count,
                     "invitations are sent"
@@ -376,7 +381,8 @@ async fn get_invitation_pin(
         .ok_or_else(|| {
             not_applicable("The PIN has expired, or was guessed at too often; send the invitation again for a new one.")
         })?;
-    Ok(secret(&caller, id, "pin").json(pin))
+    let looked = Event::new(Action::PinViewed, SubjectKind::Invitation, id);
+    Ok(secret(&state, &caller, looked).await?.json(pin))
 }
 
 /// Show the PINs of many users
@@ -395,16 +401,23 @@ async fn show_pins(
 ) -> Result<HttpResponse, ApiError> {
     let selection = body.value;
     check(&selection)?;
-    let (keys, now) = (state.keys.clone(), state.clock.now());
+    let (keys, now, trail) = (state.keys.clone(), state.clock.now(), Trail::current());
     let pins = state
         .db
         .transaction(move |connection| {
-            pins::of_users(connection, &keys, &selection, now).map_err(ApiError::from)
+            let pins =
+                pins::of_users(connection, &keys, &selection, now).map_err(ApiError::from)?;
+            let shown: Vec<Uuid> = pins.data.iter().map(|pin| pin.invitation_id).collect();
+            let looked = Event::new(Action::PinsViewed, SubjectKind::Invitation, None);
+            trail.record(connection, &looked.after(&shown))?;
+            Ok::<_, ApiError>(pins)
         })
         .await?;
-    for shown in &pins.data {
-        log_shown(&caller, shown.invitation_id, "pin");
-    }
+    tracing::info!(
+        caller = caller.label(),
+        count = pins.data.len(),
+        "live secrets were shown"
+    );
     Ok(no_store().json(pins))
 }
 
@@ -427,7 +440,9 @@ async fn get_invitation_qr_png(
         .await
         .map_err(ApiError::internal)?
         .map_err(ApiError::internal)?;
-    Ok(secret(&caller, id, "qr")
+    let looked = Event::new(Action::QrViewed, SubjectKind::Invitation, id);
+    Ok(secret(&state, &caller, looked)
+        .await?
         .content_type("image/png")
         .body(picture.bytes))
 }
@@ -451,7 +466,9 @@ async fn get_invitation_qr_svg(
         .await
         .map_err(ApiError::internal)?
         .map_err(ApiError::internal)?;
-    Ok(secret(&caller, id, "qr")
+    let looked = Event::new(Action::QrViewed, SubjectKind::Invitation, id);
+    Ok(secret(&state, &caller, looked)
+        .await?
         .content_type("image/svg+xml")
         .body(picture.text))
 }
@@ -498,15 +515,25 @@ async fn live(
     Ok(derivation)
 }
 
-/// An answer with a secret: never stored on its way, and written down that it was looked at.
-fn secret(caller: &Caller, invitation: Uuid, what: &str) -> HttpResponseBuilder {
-    log_shown(caller, invitation, what);
-    no_store()
-}
-
-/// Writes down whose secret somebody looked at.
-fn log_shown(caller: &Caller, invitation: Uuid, what: &str) {
-    tracing::info!(caller = caller.label(), invitation_id = %invitation, what, "a live secret was shown");
+/// An answer with a secret: never stored on its way, and only given once it is written down who looked at whose.
+async fn secret(
+    state: &State,
+    caller: &Caller,
+    looked: Event,
+) -> Result<HttpResponseBuilder, ApiError> {
+    let (action, invitation) = (looked.action, looked.subject.id);
+    let trail = Trail::current();
+    state
+        .db
+        .transaction(move |connection| trail.record(connection, &looked))
+        .await?;
+    tracing::info!(
+        caller = caller.label(),
+        invitation_id = invitation.map(tracing::field::display),
+        %action,
+        "a live secret was shown"
+    );
+    Ok(no_store())
 }
 
 fn no_store() -> HttpResponseBuilder {

@@ -3,6 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, post, web};
 use diesel::PgConnection;
 use serde::Serialize;
+use serde_json::json;
 
 use super::{
     cancel::{self, Canceled},
@@ -13,6 +14,10 @@ use super::{
 };
 use crate::{
     access::Caller,
+    audit::{
+        Trail,
+        domain::{Action, Event, SubjectKind},
+    },
     error::ApiError,
     http::{
         Register, State,
@@ -33,15 +38,17 @@ pub fn routes(config: &mut impl Register) {
         .service(cancel_batch);
 }
 
-/// Does `work` in a transaction, once for the request's idempotency key.
+/// Does `work` in a transaction, once for the request's idempotency key, and writes down what it says of it.
 async fn once<T: Serialize + 'static>(
     state: &web::Data<State>,
     scope: Option<Scope>,
     bytes: web::Bytes,
     status: u16,
-    work: impl FnOnce(&mut PgConnection, &State) -> Result<T, ApiError> + Send + 'static,
+    work: impl FnOnce(&mut PgConnection, &State) -> Result<(T, Option<Event>), ApiError>
+    + Send
+    + 'static,
 ) -> Result<HttpResponse, ApiError> {
-    let shared = state.clone();
+    let (shared, trail) = (state.clone(), Trail::current());
     let answer = state
         .db
         .transaction(move |connection| {
@@ -53,7 +60,10 @@ async fn once<T: Serialize + 'static>(
                 &shared.keys,
                 now,
                 |connection| {
-                    let done = work(connection, &shared)?;
+                    let (done, event) = work(connection, &shared)?;
+                    if let Some(event) = event {
+                        trail.record(connection, &event)?;
+                    }
                     Ok::<_, ApiError>(Answer {
                         status,
                         location: None,
@@ -99,7 +109,8 @@ async fn resend_invitation(
         match lifecycle::resend(connection, &state.clock, id, new_pin)? {
             Resent::Queued(invitation) => {
                 tracing::info!(caller = caller.label(), invitation_id = %id, new_pin, "an invitation is resent");
-                Ok(invitation)
+                let event = Event::new(Action::InvitationsResent, SubjectKind::Invitation, id);
+                Ok((invitation, Some(event.after(&json!({"new_pin": new_pin})))))
             }
             Resent::NotFound => Err(ApiError::not_found("invitation")),
             Resent::NotPending => Err(ApiError::new(
@@ -153,7 +164,8 @@ async fn revoke_invitation(
         match lifecycle::revoke(connection, id, state.clock.now())? {
             Revoked::Ended(invitation) => {
                 tracing::info!(caller = caller.label(), invitation_id = %id, state = %invitation.state, "an invitation is revoked");
-                Ok(invitation)
+                let event = Event::new(Action::InvitationsRevoked, SubjectKind::Invitation, id);
+                Ok((invitation, Some(event)))
             }
             Revoked::NotFound => Err(ApiError::not_found("invitation")),
             Revoked::Completed => Err(ApiError::new(
@@ -196,7 +208,10 @@ async fn resend_invitations(
             new_pin,
             "invitations are resent"
         );
-        Ok(done)
+        let event = Event::new(Action::InvitationsResent, SubjectKind::Invitation, None).after(
+            &json!({"new_pin": new_pin, "accepted_count": done.accepted_count, "skipped_count": done.skipped_count}),
+        );
+        Ok((done, Some(event)))
     })
     .await
 }
@@ -229,7 +244,10 @@ async fn revoke_invitations(
             skipped = done.skipped_count,
             "invitations are revoked"
         );
-        Ok(done)
+        let event = Event::new(Action::InvitationsRevoked, SubjectKind::Invitation, None).after(
+            &json!({"accepted_count": done.accepted_count, "skipped_count": done.skipped_count}),
+        );
+        Ok((done, Some(event)))
     })
     .await
 }
@@ -270,9 +288,10 @@ async fn cancel_batch(
                     caller = caller.label(), batch_id = %id, suppressed = batch.counts.suppressed,
                     on_the_wire = batch.counts.queued, "a batch is canceled"
                 );
-                Ok(batch)
+                let event = Event::new(Action::BatchCanceled, SubjectKind::Batch, id);
+                Ok((batch, Some(event)))
             }
-            Canceled::Before(batch) => Ok(batch),
+            Canceled::Before(batch) => Ok((batch, None)),
             Canceled::NotFound => Err(ApiError::not_found("batch")),
             Canceled::NothingLeft => Err(ApiError::new(
                 409,

@@ -104,8 +104,8 @@ pub enum PinsError {
     Key(#[from] MissingKey),
 }
 
-/// The live PINs of everybody who is selected. Runs inside a transaction, which it makes read-only
-/// and of one moment.
+/// The live PINs of everybody who is selected. Runs inside a transaction, which it makes of one
+/// moment.
 ///
 /// # Errors
 /// [`PinsError`].
@@ -117,7 +117,7 @@ pub fn of_users(
 ) -> Result<Pins, PinsError> {
     connection
         .batch_execute(&format!(
-            "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; {CUSTOM_PLAN}"
+            "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; {CUSTOM_PLAN}"
         ))
         .map_err(SelectionError::from)?;
     let people = selection::people(connection, selection, MOST_USERS, now)?;

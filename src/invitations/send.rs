@@ -15,6 +15,7 @@ use super::{
     selection::{self, SelectionError},
 };
 use crate::{
+    audit::domain::{Action, Event, SubjectKind},
     clock::Clock,
     db::{CUSTOM_PLAN, WAKE_WORKERS},
     mail::catalogue::Lang,
@@ -66,6 +67,19 @@ pub struct Sent {
     /// The first 1,000.
     pub results: Vec<BatchResult>,
     pub notices: Vec<Notice>,
+}
+
+impl Sent {
+    /// What the audit log says of it: one event, however many are invited.
+    pub fn event(&self) -> Event {
+        Event::new(Action::InvitationsSent, SubjectKind::Batch, self.batch_id).after(
+            &serde_json::json!({
+                "recipient_count": self.recipient_count,
+                "accepted_count": self.accepted_count,
+                "skipped_count": self.skipped_count,
+            }),
+        )
+    }
 }
 
 /// Some forty bytes a recipient: beside the plan's own few all that is held of 100,000.

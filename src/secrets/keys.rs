@@ -20,6 +20,8 @@ pub enum Purpose {
     Identity,
     /// The row that counts guesses at a name behind which there is nothing.
     Nobody,
+    /// A link of the audit log's chain.
+    Audit,
 }
 
 impl Purpose {
@@ -31,6 +33,7 @@ impl Purpose {
             Self::Fingerprint => b"enlist/fingerprint/v1\0",
             Self::Identity => b"enlist/identity/v1\0",
             Self::Nobody => b"enlist/nobody/v1\0",
+            Self::Audit => b"enlist/audit/v1\0",
         }
     }
 }
@@ -196,6 +199,7 @@ mod tests {
             Purpose::Fingerprint,
             Purpose::Identity,
             Purpose::Nobody,
+            Purpose::Audit,
         ]
         .map(|purpose| ring.signing().mac(purpose, &[b"same"]));
         for (index, mac) in macs.iter().enumerate() {

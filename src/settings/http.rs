@@ -18,6 +18,10 @@ use super::{
 };
 use crate::{
     access::{Caller, Permission},
+    audit::{
+        Trail,
+        domain::{Action, Event, SubjectKind},
+    },
     error::{ApiError, Fault},
     etag,
     groups::queries::hold_users,
@@ -57,6 +61,13 @@ fn seen<C: Content>(mut setting: Setting<C>, caller: &Caller) -> Setting<C> {
         setting.content.hide_secrets();
     }
     setting
+}
+
+/// As the audit log has it: without what is secret.
+fn written<C: Content>(setting: &Setting<C>) -> serde_json::Value {
+    let mut setting = setting.clone();
+    setting.content.hide_secrets();
+    serde_json::to_value(&setting).unwrap_or_default()
 }
 
 async fn list<C: Content>(
@@ -160,7 +171,7 @@ async fn create<C: Content>(
     let given = common.distribution.clone().unwrap_or_default();
     let mut faults = Faults::default();
     let custom = common.created(&mut faults);
-    let shared = state.clone();
+    let (shared, trail) = (state.clone(), Trail::current());
     let answer = state
         .db
         .transaction(move |connection| {
@@ -184,6 +195,8 @@ async fn create<C: Content>(
                     store::insert(connection, &new, now)?;
                     let id = SettingId::Custom(new.id);
                     let setting = store::get::<C>(connection, id)?.ok_or_else(no_setting)?;
+                    let event = Event::new(Action::SettingCreated, SubjectKind::Setting, new.id);
+                    trail.record(connection, &event.after(&written(&setting)))?;
                     Ok::<_, ApiError>(Answer {
                         status: 201,
                         location: Some(format!("/settings/{}/{id}", C::KIND)),
@@ -237,7 +250,7 @@ async fn replace<C: Content>(
     let given = common.distribution.clone().unwrap_or_default();
     let mut faults = Faults::default();
     let custom = common.changed(id, &mut faults);
-    let clock = state.clock.clone();
+    let (clock, trail) = (state.clock.clone(), Trail::current());
     let setting = state
         .db
         .transaction(move |connection| {
@@ -255,7 +268,12 @@ async fn replace<C: Content>(
             }
             let (version, now) = (clock.new_id(), clock.now());
             store::update(connection, &held, custom.as_ref(), &content, version, now)?;
-            store::get::<C>(connection, id)?.ok_or_else(no_setting)
+            let setting = store::get::<C>(connection, id)?.ok_or_else(no_setting)?;
+            let event = Event::new(Action::SettingChanged, SubjectKind::Setting, id.custom())
+                .before(&written(&held.setting))
+                .after(&written(&setting));
+            trail.record(connection, &event)?;
+            Ok::<_, ApiError>(setting)
         })
         .await?;
     Ok(respond::resource(request, &setting))
@@ -266,7 +284,7 @@ async fn remove<C: Content>(
     request: &HttpRequest,
     id: SettingId,
 ) -> Result<HttpResponse, ApiError> {
-    let wanted = tags(request, header::IF_MATCH);
+    let (wanted, trail) = (tags(request, header::IF_MATCH), Trail::current());
     if id == SettingId::Default {
         return Err(ApiError::new(
             409,
@@ -279,6 +297,8 @@ async fn remove<C: Content>(
         .transaction(move |connection| {
             let held = lock::<C>(connection, id, wanted.as_ref())?;
             store::delete(connection, &held)?;
+            let event = Event::new(Action::SettingDeleted, SubjectKind::Setting, id.custom());
+            trail.record(connection, &event.before(&written(&held.setting)))?;
             Ok::<_, ApiError>(())
         })
         .await?;

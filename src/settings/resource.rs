@@ -181,6 +181,14 @@ pub enum SettingId {
 }
 
 impl SettingId {
+    /// The id of a custom one.
+    pub fn custom(self) -> Option<Uuid> {
+        match self {
+            Self::Default => None,
+            Self::Custom(id) => Some(id),
+        }
+    }
+
     /// As it stands in a path.
     pub fn parse(text: &str) -> Option<Self> {
         match text {

@@ -521,7 +521,7 @@ pub struct SetPassword {
 }
 
 /// What is stored about a user, beside the password.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Profile {
     pub username: String,
     pub email: Option<String>,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::{
-    csv::{cells, columns, records::MOST_FIELDS},
+    csv::{cells, columns, records::MOST_FIELDS, table::rows},
     domain::{Sort, User, UserFilter},
     queries,
 };
@@ -114,33 +114,6 @@ impl Export {
                 write(cells_of(user, &self.attributes));
             }
         })))
-    }
-}
-
-/// Writes rows (RFC 4180), each cell safe to open in a spreadsheet.
-fn rows(fill: impl FnOnce(&mut dyn FnMut(Vec<String>))) -> Vec<u8> {
-    let mut text = String::new();
-    fill(&mut |row| {
-        for (index, cell) in row.iter().enumerate() {
-            if index > 0 {
-                text.push(',');
-            }
-            write(&mut text, &cells::escaped(cell));
-        }
-        text.push_str("\r\n");
-    });
-    text.into_bytes()
-}
-
-/// Quotes a cell with anything in it that a program may take for a separator: whoever guesses which one
-/// the file has, as our import does, does not count what is in quotes.
-fn write(text: &mut String, cell: &str) {
-    if cell.contains([',', ';', '\t', '"', '\r', '\n']) {
-        text.push('"');
-        text.push_str(&cell.replace('"', "\"\""));
-        text.push('"');
-    } else {
-        text.push_str(cell);
     }
 }
 

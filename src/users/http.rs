@@ -14,6 +14,10 @@ use super::{
 };
 use crate::{
     access::Caller,
+    audit::{
+        Trail,
+        domain::{Action, Event, SubjectKind},
+    },
     db::DbError,
     error::{ApiError, Fault},
     etag,
@@ -157,6 +161,7 @@ async fn create_user(
         None => None,
     };
     let (shared, invite, group_ids) = (state.clone(), new.invite, new.group_ids);
+    let trail = Trail::current();
     let answer = state
         .db
         .transaction(move |connection| {
@@ -181,6 +186,8 @@ async fn create_user(
                         &group_ids,
                         &queries::join_groups(connection, id, &group_ids)?,
                     )?;
+                    let event = Event::new(Action::UserCreated, SubjectKind::User, id);
+                    trail.record(connection, &event.after(&profile).about(id))?;
                     let invitation = if invite {
                         let selection = Selection {
                             user_ids: Some(Ids(vec![id])),
@@ -195,6 +202,7 @@ async fn create_user(
                             &Overrides::default(),
                         )
                         .map_err(from_selection)?;
+                        trail.record(connection, &sent.event())?;
                         sent.results.pop()
                     } else {
                         None
@@ -287,6 +295,7 @@ async fn change_user(
 ) -> Result<HttpResponse, ApiError> {
     let wanted = tags(&request, header::IF_MATCH);
     let clock = state.clock.clone();
+    let trail = Trail::current();
     let user = state
         .db
         .transaction(move |connection| {
@@ -314,6 +323,8 @@ async fn change_user(
                     now,
                 )?;
             }
+            let event = Event::new(Action::UserChanged, SubjectKind::User, id);
+            trail.record(connection, &event.before(&before).after(&profile).about(id))?;
             queries::get(connection, id, now)?.ok_or_else(|| ApiError::internal("gone"))
         })
         .await?;
@@ -362,6 +373,7 @@ async fn delete_user(
 ) -> Result<HttpResponse, ApiError> {
     let wanted = tags(&request, header::IF_MATCH);
     let clock = state.clock.clone();
+    let trail = Trail::current();
     state
         .db
         .transaction(move |connection| {
@@ -382,6 +394,8 @@ async fn delete_user(
                 now,
             )?;
             queries::delete(connection, id)?;
+            let event = Event::new(Action::UserDeleted, SubjectKind::User, id);
+            trail.record(connection, &event)?;
             Ok::<_, ApiError>(())
         })
         .await?;
@@ -409,12 +423,14 @@ async fn set_user_password(
 ) -> Result<HttpResponse, ApiError> {
     let hash = state.hasher.hash(body.value.password).await?;
     let wanted = tags(&request, header::IF_MATCH);
-    let now = state.clock.now();
+    let (now, trail) = (state.clock.now(), Trail::current());
     state
         .db
         .transaction(move |connection| {
             lock(connection, id, wanted.as_ref(), now)?;
             queries::set_password(connection, id, &hash, now)?;
+            let event = Event::new(Action::UserPasswordSet, SubjectKind::User, id);
+            trail.record(connection, &event)?;
             Ok::<_, ApiError>(())
         })
         .await?;

@@ -20,8 +20,14 @@ use super::{
     import::{self, Format, ImportError, MOST_ROWS, OnConflict, Options, Report, Tools, Upload},
     upload_http::{format, receive},
 };
+use serde_json::json;
+
 use crate::{
     access::Caller,
+    audit::{
+        Trail,
+        domain::{Action, Event, SubjectKind},
+    },
     db::DbError,
     error::{ApiError, Fault},
     http::{Register, State, extract::Params, respond},
@@ -181,6 +187,7 @@ async fn import_leased(
     options: Options,
 ) -> Result<Report, ApiError> {
     let (lease, invites) = (options.lease.clone(), options.invite.is_some());
+    let is_dry = options.dry_run;
     let work = async {
         // Whoever uploads slowly holds nobody up.
         let _place = timeout(WAIT_FOR_PLACE, state.imports.acquire())
@@ -198,6 +205,22 @@ async fn import_leased(
         let report = import::import(file, options, tools, Arc::default()).await;
         if invites {
             state.bell.notify_one();
+        }
+        let done = match &report {
+            Ok(report) => Some(report),
+            Err(ImportError::Partly { report, .. }) => Some(&**report),
+            Err(_) => None,
+        };
+        if let Some(done) = done.filter(|done| !is_dry && done.created + done.updated > 0) {
+            let event = Event::new(Action::UsersImported, SubjectKind::User, None).after(&json!({
+                "created": done.created, "updated": done.updated, "skipped": done.skipped,
+                "failed": done.failed, "invite": invites,
+            }));
+            let trail = Trail::current();
+            state
+                .db
+                .transaction(move |connection| trail.record(connection, &event))
+                .await?;
         }
         Ok(report?)
     };

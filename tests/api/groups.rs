@@ -437,17 +437,12 @@ async fn ten_thousand_members_change_at_once_and_no_more() {
 #[tokio::test]
 async fn changes_and_lists_take_a_fixed_number_of_statements() {
     let app = TestApp::start().await;
-    app.db.execute("CREATE EXTENSION pg_stat_statements");
+    app.db.watch_statements();
     let users = many_users(&app, 5_000);
     let path = group(&app, "Everybody", &[]).await;
-    let calls = || {
-        app.db.number(
-            "SELECT sum(calls) FROM pg_stat_statements WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
-             AND toplevel AND query NOT LIKE '%pg_stat%' AND query NOT LIKE 'SET %'",
-        )
-    };
+    let calls = || app.db.statements();
     let change = async |count: usize| {
-        app.db.execute("SELECT pg_stat_statements_reset(0, (SELECT oid FROM pg_database WHERE datname = current_database()), 0)");
+        app.db.watch_statements();
         let half = count / 2;
         members_of(
             &app,
@@ -472,7 +467,7 @@ async fn changes_and_lists_take_a_fixed_number_of_statements() {
         "{of_few} statements for 2 users, {of_many} for 5,000"
     );
     let list = async || {
-        app.db.execute("SELECT pg_stat_statements_reset(0, (SELECT oid FROM pg_database WHERE datname = current_database()), 0)");
+        app.db.watch_statements();
         assert_eq!(
             app.get("/groups?limit=200&count=true").await.status,
             StatusCode::OK

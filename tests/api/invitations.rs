@@ -803,20 +803,16 @@ async fn pins_of_many_take_a_selection_as_a_send_does() {
 async fn pins_of_many_take_a_fixed_number_of_statements() {
     let app = TestApp::start().await;
     app.db.execute(
-        "CREATE EXTENSION pg_stat_statements;
-         INSERT INTO users (id, username, first_name, last_name, display_name, enabled, source, attributes, created_at, updated_at)
+        "INSERT INTO users (id, username, first_name, last_name, display_name, enabled, source, attributes, created_at, updated_at)
          SELECT gen_random_uuid(), 'u' || n, '', '', 'U', true, 'local', '{}', now(), now() FROM generate_series(1, 1000) n",
     );
     app.invite(json!({"filter": {}, "delivery": "none"})).await;
     let statements = async |q: &str| {
-        app.db.execute("SELECT pg_stat_statements_reset(0, (SELECT oid FROM pg_database WHERE datname = current_database()), 0)");
+        app.db.watch_statements();
         let shown = app
             .post("/invitations/pins", json!({"filter": {"q": q}}))
             .await;
-        let calls = app.db.number(
-            "SELECT sum(calls) FROM pg_stat_statements WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
-             AND toplevel AND query NOT LIKE '%pg_stat%' AND query NOT LIKE 'SET %'",
-        );
+        let calls = app.db.statements();
         (shown.json["data"].as_array().unwrap().len(), calls)
     };
     statements("u").await;
@@ -916,18 +912,14 @@ async fn invitations_are_listed_filtered_and_paged() {
 async fn a_send_takes_a_fixed_number_of_statements() {
     let app = TestApp::start().await;
     app.db.execute(
-        "CREATE EXTENSION pg_stat_statements;
-         INSERT INTO users (id, username, email, first_name, last_name, display_name, enabled, source, attributes, created_at, updated_at)
+        "INSERT INTO users (id, username, email, first_name, last_name, display_name, enabled, source, attributes, created_at, updated_at)
          SELECT gen_random_uuid(), 'u' || n, CASE WHEN n % 7 > 0 THEN 'u' || n || '@example.com' END, '', '', 'U', true, 'local', '{}', now(), now()
          FROM generate_series(1, 3000) n",
     );
     let statements = async |q: &str| {
-        app.db.execute("SELECT pg_stat_statements_reset(0, (SELECT oid FROM pg_database WHERE datname = current_database()), 0)");
+        app.db.watch_statements();
         let sent = app.invite(json!({"filter": {"q": q}})).await;
-        let calls = app.db.number(
-            "SELECT sum(calls) FROM pg_stat_statements WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
-             AND toplevel AND query NOT LIKE '%pg_stat%' AND query NOT LIKE 'SET %'",
-        );
+        let calls = app.db.statements();
         (sent["recipient_count"].as_i64().unwrap(), calls)
     };
     statements("u").await;

@@ -4,6 +4,7 @@
 mod support;
 
 mod access;
+mod audit;
 mod chaos;
 mod confirmations;
 mod contract;

@@ -144,6 +144,26 @@ impl TestDb {
         self.connect().batch_execute(sql).unwrap();
     }
 
+    /// From now on the statements in this database are counted: others' tests run beside in the same server.
+    pub fn watch_statements(&self) {
+        self.execute(
+            "CREATE EXTENSION IF NOT EXISTS pg_stat_statements;
+             CREATE OR REPLACE VIEW seen_statements AS SELECT * FROM pg_stat_statements
+                WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database());
+             SELECT pg_stat_statements_reset(0, (SELECT oid FROM pg_database WHERE datname = current_database()), 0)",
+        );
+    }
+
+    /// The statements since, without those that come by the clock: keys are looked up again and their use is written
+    /// down now and then, the audit log is linked every second, and connections are made ready.
+    pub fn statements(&self) -> i64 {
+        self.number(
+            "SELECT sum(calls) FROM seen_statements WHERE toplevel
+             AND query NOT IN ('BEGIN', 'COMMIT') AND query NOT LIKE 'SET %' AND query NOT LIKE 'DO %'
+             AND query !~ 'pg_stat|seen_statements|api_keys|audit_(unlinked|links)|pg_try_advisory'",
+        )
+    }
+
     /// The single number that a query gives.
     pub fn number(&self, sql: &str) -> i64 {
         #[derive(diesel::QueryableByName)]

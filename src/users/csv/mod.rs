@@ -4,6 +4,7 @@ pub mod addresses;
 pub mod cells;
 pub mod columns;
 pub mod records;
+pub mod table;
 
 use std::fmt::{self, Write};
 

@@ -376,8 +376,7 @@ async fn a_send_with_custom_settings_takes_a_fixed_number_of_statements() {
         group(&app, "Even", &[]).await,
     ];
     app.db.execute(&format!(
-        "CREATE EXTENSION pg_stat_statements;
-         INSERT INTO users (id, username, email, first_name, last_name, display_name, enabled, source, attributes, created_at, updated_at)
+        "INSERT INTO users (id, username, email, first_name, last_name, display_name, enabled, source, attributes, created_at, updated_at)
          SELECT gen_random_uuid(), 'u' || n, 'u' || n || '@example.com', '', '', 'U', true, 'local', '{{}}', now(), now()
          FROM generate_series(1, 20000) n;
          INSERT INTO group_members SELECT CASE WHEN right(username, 1) IN ('1', '3', '5', '7', '9') THEN '{}'::uuid ELSE '{}'::uuid END, id FROM users",
@@ -392,14 +391,11 @@ async fn a_send_with_custom_settings_takes_a_fixed_number_of_statements() {
         .await;
     }
     let statements = async |q: &str| {
-        app.db.execute("SELECT pg_stat_statements_reset(0, (SELECT oid FROM pg_database WHERE datname = current_database()), 0)");
+        app.db.watch_statements();
         let sent = app
             .invite(json!({"filter": {"q": q}, "delivery": "none"}))
             .await;
-        let calls = app.db.number(
-            "SELECT sum(calls) FROM pg_stat_statements WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
-             AND toplevel AND query NOT LIKE '%pg_stat%' AND query NOT LIKE 'SET %'",
-        );
+        let calls = app.db.statements();
         (sent["accepted_count"].as_i64().unwrap(), calls)
     };
     statements("u1234").await;
@@ -426,8 +422,7 @@ async fn one_of_many_members_costs_what_one_costs() {
     let app = TestApp::start().await;
     let all = group(&app, "All", &[]).await;
     app.db.execute(&format!(
-        "CREATE EXTENSION pg_stat_statements;
-         INSERT INTO users (id, username, first_name, last_name, display_name, enabled, source, attributes, created_at, updated_at)
+        "INSERT INTO users (id, username, first_name, last_name, display_name, enabled, source, attributes, created_at, updated_at)
          SELECT gen_random_uuid(), 'u' || n, '', '', 'U', true, 'local', '{{}}', now(), now() FROM generate_series(1, 20000) n;
          INSERT INTO group_members SELECT '{all}', id FROM users; ANALYZE"
     ));
@@ -440,13 +435,13 @@ async fn one_of_many_members_costs_what_one_costs() {
     let user = app.user(json!({"username": "one"})).await;
     app.post(&format!("/groups/{all}/members"), json!({"add": [user]}))
         .await;
-    app.db.execute("SELECT pg_stat_statements_reset(0, (SELECT oid FROM pg_database WHERE datname = current_database()), 0)");
+    app.db.watch_statements();
     app.invite(json!({"user_ids": [user], "delivery": "none"}))
         .await;
     super::applied(&app, &user).await;
     // All members are more than a hundred pages.
     let pages = app.db.number(
-        "SELECT max(shared_blks_hit + shared_blks_read) FROM pg_stat_statements WHERE query LIKE '%setting_groups%'",
+        "SELECT max(shared_blks_hit + shared_blks_read) FROM seen_statements WHERE query LIKE '%setting_groups%'",
     );
     assert!(
         (1..60).contains(&pages),

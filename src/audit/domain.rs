@@ -1,0 +1,205 @@
+//! What is written down of a change or of a look at a secret. Pure.
+
+use chrono::{DateTime, Utc};
+use deserr::Deserr;
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use crate::{
+    paging::Limit,
+    settings::fields::Time,
+    string_enum,
+    wire::{Faults, QueryTypes},
+};
+
+string_enum! {
+    /// What was done.
+    Action {
+        UserCreated = "user.created",
+        UserChanged = "user.changed",
+        UserDeleted = "user.deleted",
+        UserPasswordSet = "user.password_set",
+        UsersImported = "users.imported",
+        GroupCreated = "group.created",
+        GroupChanged = "group.changed",
+        GroupDeleted = "group.deleted",
+        GroupMembersChanged = "group.members_changed",
+        SettingCreated = "setting.created",
+        SettingChanged = "setting.changed",
+        SettingDeleted = "setting.deleted",
+        InvitationsSent = "invitations.sent",
+        InvitationsResent = "invitations.resent",
+        InvitationsRevoked = "invitations.revoked",
+        BatchCanceled = "batch.canceled",
+        PinViewed = "invitation.pin_viewed",
+        PinsViewed = "invitations.pins_viewed",
+        QrViewed = "invitation.qr_viewed",
+        DeviceRetired = "device.retired",
+        ApiKeyCreated = "api_key.created",
+        ApiKeyRenamed = "api_key.renamed",
+        ApiKeyRevoked = "api_key.revoked",
+        OperatorCreated = "operator.created",
+        OperatorChanged = "operator.changed",
+        OperatorDeleted = "operator.deleted",
+        OperatorPasswordSet = "operator.password_set",
+        SignedIn = "operator.signed_in",
+        SignedOut = "operator.signed_out",
+    }
+}
+
+string_enum! {
+    /// What kind of thing it was done to.
+    SubjectKind {
+        User = "user",
+        Group = "group",
+        Setting = "setting",
+        Batch = "batch",
+        Invitation = "invitation",
+        Device = "device",
+        ApiKey = "api_key",
+        Operator = "operator",
+    }
+}
+
+string_enum! {
+    /// What kind of caller did it.
+    ActorKind {
+        ApiKey = "api_key",
+        Operator = "operator",
+        /// Nobody who is known.
+        Public = "public",
+        /// A command on the server.
+        Shell = "shell",
+        /// The service by itself.
+        Service = "service",
+    }
+}
+
+/// Who did something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Actor {
+    pub kind: ActorKind,
+    #[schema(required)]
+    pub id: Option<Uuid>,
+    /// The key's name or the operator's address, as it was then.
+    #[schema(required)]
+    pub name: Option<String>,
+}
+
+/// What it was done to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Subject {
+    pub kind: SubjectKind,
+    /// `null` where it is more than one.
+    #[schema(required)]
+    pub id: Option<Uuid>,
+}
+
+/// One event, as it is written down.
+#[derive(Debug)]
+pub struct Event {
+    pub action: Action,
+    pub subject: Subject,
+    /// The user whom the details are about: they go when the user does.
+    pub person: Option<Uuid>,
+    pub before: Option<Value>,
+    pub after: Option<Value>,
+}
+
+impl Event {
+    /// Something that was done to one thing, or (`None`) to more than one.
+    pub fn new(action: Action, kind: SubjectKind, id: impl Into<Option<Uuid>>) -> Self {
+        Self {
+            action,
+            subject: Subject {
+                kind,
+                id: id.into(),
+            },
+            person: None,
+            before: None,
+            after: None,
+        }
+    }
+
+    /// Says how it was. Never a secret.
+    pub fn before(mut self, what: &impl Serialize) -> Self {
+        self.before = serde_json::to_value(what).ok();
+        self
+    }
+
+    /// Says how it is. Never a secret.
+    pub fn after(mut self, what: &impl Serialize) -> Self {
+        self.after = serde_json::to_value(what).ok();
+        self
+    }
+
+    /// Says whose data the details are.
+    pub fn about(mut self, person: Uuid) -> Self {
+        self.person = Some(person);
+        self
+    }
+}
+
+/// An event of the log.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AuditEvent {
+    pub id: Uuid,
+    pub at: DateTime<Utc>,
+    pub actor: Actor,
+    pub action: String,
+    pub subject: Subject,
+    #[schema(required)]
+    pub request_id: Option<String>,
+    /// Where the request came from.
+    #[schema(required)]
+    pub address: Option<String>,
+    /// How it was; `null` where there is nothing to say, and once the person is deleted whom it is about.
+    #[schema(required, value_type = Option<Object>)]
+    pub before: Option<Value>,
+    /// How it was made.
+    #[schema(required, value_type = Option<Object>)]
+    pub after: Option<Value>,
+}
+
+/// The query of `GET /audit-events`.
+#[derive(Debug, Clone, Deserr, IntoParams)]
+#[deserr(error = Faults, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListQuery {
+    /// What was done.
+    #[deserr(default)]
+    #[param(inline)]
+    pub action: Option<Action>,
+    /// The id of the key or operator who did it.
+    #[deserr(default)]
+    pub actor_id: Option<Uuid>,
+    /// The id of what it was done to.
+    #[deserr(default)]
+    pub subject_id: Option<Uuid>,
+    /// From when on.
+    #[deserr(default)]
+    #[param(value_type = Option<DateTime<Utc>>)]
+    pub from: Option<Time>,
+    /// Until before when.
+    #[deserr(default)]
+    #[param(value_type = Option<DateTime<Utc>>)]
+    pub to: Option<Time>,
+    /// How many rows a page holds.
+    #[deserr(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
+    pub limit: Limit,
+    /// `next_cursor` of the page before.
+    #[deserr(default)]
+    pub cursor: Option<String>,
+    /// Also count all rows that match.
+    #[deserr(default)]
+    #[param(value_type = Option<bool>)]
+    pub count: bool,
+}
+
+impl QueryTypes for ListQuery {
+    const FLAGS: &'static [&'static str] = &["count"];
+    const NUMBERS: &'static [&'static str] = &["limit"];
+}
