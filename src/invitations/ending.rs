@@ -9,7 +9,10 @@ use diesel::{
 use uuid::Uuid;
 
 use super::domain::State;
-use crate::db::{DbError, stored};
+use crate::{
+    db::{DbError, stored},
+    schema::invitations,
+};
 
 /// How many invitations one statement of the sweeper marks: it holds their rows for some milliseconds.
 const SWEPT_AT_ONCE: i64 = 1_000;
@@ -102,6 +105,25 @@ pub fn end_pending(
     .bind::<Timestamptz, _>(now)
     .execute(connection)?;
     Ok(())
+}
+
+/// Revokes a user's pending invitation, and holds all the others: the user is about to be deleted, which takes the
+/// person out of each. Whoever writes results holds several of them, too, in the order of their ids.
+///
+/// # Errors
+/// When the database is away.
+pub fn let_go(
+    connection: &mut PgConnection,
+    user: Uuid,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    let _held: Vec<Uuid> = invitations::table
+        .filter(invitations::user_id.eq(user))
+        .order(invitations::id)
+        .select(invitations::id)
+        .for_no_key_update()
+        .load(connection)?;
+    end_pending(connection, std::iter::once(user), State::Revoked, now)
 }
 
 /// Revokes the pending invitations of these users. Gives those that have ended, some of which may have

@@ -387,12 +387,7 @@ async fn delete_user(
                 ));
             }
             // Also one whose time is over: no pending invitation is left without a user.
-            ending::end_pending(
-                connection,
-                std::iter::once(id),
-                InvitationState::Revoked,
-                now,
-            )?;
+            ending::let_go(connection, id, now)?;
             queries::delete(connection, id)?;
             let event = Event::new(Action::UserDeleted, SubjectKind::User, id);
             trail.record(connection, &event)?;

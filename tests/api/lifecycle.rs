@@ -822,3 +822,33 @@ async fn invitations_expire_by_themselves_and_are_marked_later() {
         "expired"
     );
 }
+
+/// Deleting a user lets go of all invitations of that user: in the order in which everybody else locks them, so
+/// that a worker that writes results for two of them is waited for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delete_waits_for_whoever_holds_an_older_invitation() {
+    use diesel::connection::SimpleConnection;
+    let mut app = TestApp::start().await;
+    app.leaves_unsent = true;
+    let user = app.users(1).await.remove(0);
+    let older = id_of(&app.invite(json!({"user_ids": [&user]})).await, 0);
+    let newer = id_of(&app.invite(json!({"user_ids": [&user]})).await, 0);
+    let lock = |id: &str| format!("SELECT FROM invitations WHERE id = '{id}' FOR NO KEY UPDATE");
+    let mut worker = app.db.connect();
+    worker
+        .batch_execute(&format!("BEGIN; {}", lock(&older)))
+        .unwrap();
+    let path = format!("/users/{user}");
+    let deleting = app.request(Method::DELETE, &path).send();
+    let deleting = tokio::spawn(deleting);
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let begun = std::time::Instant::now();
+    while app.db.number(waits) == 0 {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(10));
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    worker
+        .batch_execute(&format!("{}; COMMIT", lock(&newer)))
+        .unwrap();
+    assert_eq!(deleting.await.unwrap().unwrap().status(), 204);
+}
