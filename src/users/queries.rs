@@ -599,19 +599,29 @@ pub fn set_password(
 /// # Errors
 /// When the database is away.
 pub fn delete(connection: &mut PgConnection, id: Uuid) -> Result<(), DbError> {
-    // Two statements: Postgres reads all messages for an OR of these.
+    // Two statements: Postgres reads all messages for an OR of these. Whoever is writing results now holds messages
+    // and waits for their invitations, which the caller may hold: so nobody is waited for here.
     let invitations = invitations::table
         .filter(invitations::user_id.eq(id))
         .select(invitations::id.nullable());
-    diesel::update(messages::table.filter(messages::invitation_id.eq_any(invitations)))
-        .set(messages::reason.eq(None::<String>))
-        .execute(connection)?;
+    let mut about: Vec<Uuid> = messages::table
+        .filter(messages::invitation_id.eq_any(invitations))
+        .select(messages::id)
+        .for_no_key_update()
+        .skip_locked()
+        .load(connection)?;
     let enrollments = enrollments::table
         .filter(enrollments::user_id.eq(id))
         .select(enrollments::id.nullable());
-    diesel::update(messages::table)
+    let confirmations: Vec<Uuid> = messages::table
         .filter(messages::enrollment_id.eq_any(enrollments))
         .filter(messages::kind.eq("confirmation"))
+        .select(messages::id)
+        .for_no_key_update()
+        .skip_locked()
+        .load(connection)?;
+    about.extend(confirmations);
+    diesel::update(messages::table.filter(messages::id.eq_any(about)))
         .set(messages::reason.eq(None::<String>))
         .execute(connection)?;
     diesel::delete(guesses::table.find(id)).execute(connection)?;

@@ -852,3 +852,25 @@ async fn a_delete_waits_for_whoever_holds_an_older_invitation() {
         .unwrap();
     assert_eq!(deleting.await.unwrap().unwrap().status(), 204);
 }
+
+/// The same the other way round: it holds the invitation, and does not wait for a worker that holds its message.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delete_does_not_wait_for_a_message_that_is_being_settled() {
+    use diesel::connection::SimpleConnection;
+    let app = TestApp::start().await;
+    let user = app.users(1).await.remove(0);
+    let id = id_of(&app.invite(json!({"user_ids": [&user]})).await, 0);
+    app.worker.deliver_due().await.unwrap();
+    let mut worker = app.db.connect();
+    worker
+        .batch_execute("BEGIN; SELECT FROM messages FOR NO KEY UPDATE; SET lock_timeout = '5s'")
+        .unwrap();
+    let answer = app.request(Method::DELETE, &format!("/users/{user}"));
+    let answer = tokio::time::timeout(std::time::Duration::from_secs(5), answer.send()).await;
+    assert_eq!(answer.expect("it waits").unwrap().status(), 204);
+    worker
+        .batch_execute(&format!(
+            "SELECT FROM invitations WHERE id = '{id}' FOR NO KEY UPDATE; COMMIT"
+        ))
+        .unwrap();
+}
