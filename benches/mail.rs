@@ -20,7 +20,7 @@ use enlist::{
     enrollments::payload::QrPayload,
     invitations::{
         domain::Method,
-        letter::{Addressee, Secrets, Writer},
+        letter::{Addressee, Letter, Secrets, Writer},
     },
     mail::{catalogue::Lang, message::Branding},
     secrets::keys::KeyRing,
@@ -136,10 +136,17 @@ fn making(method: Method) -> (usize, f64) {
     while begun.elapsed() < Duration::from_secs(2) {
         let secrets = Secrets::derive(keys.signing(), clock.new_id(), 0, 8);
         let rendered = writer
-            .invitation(&to, method, &secrets, now, None, &QrPayload::EnrollmentUrl)
+            .invitation(&Letter {
+                to: &to,
+                method,
+                secrets: &secrets,
+                until: now,
+                note: None,
+                payload: &QrPayload::EnrollmentUrl,
+            })
             .expect("a mail");
         bytes = writer
-            .seal(&to, clock.new_id(), now, &rendered)
+            .seal(&to, clock.new_id(), None, now, &rendered)
             .expect("a mail")
             .formatted()
             .len();

@@ -192,6 +192,7 @@ diesel::table! {
         registration_id -> Nullable<Uuid>,
         pin_tries -> Int4,
         resent_at -> Nullable<Timestamptz>,
+        remind_at -> Timestamptz,
     }
 }
 
@@ -218,6 +219,7 @@ diesel::table! {
         reason -> Nullable<Text>,
         enrollment_id -> Nullable<Uuid>,
         canceled -> Bool,
+        reminder_on -> Nullable<Date>,
     }
 }
 

@@ -28,6 +28,7 @@ use crate::{
     mail::smtp::{SmtpLimits, SmtpPool},
     metrics::Metrics,
     outbox::{listen::Listener, worker::Worker},
+    reminders,
     retention::{self, Keep},
     secrets::keys::KeyRing,
     settings::cache::Registrations,
@@ -213,6 +214,10 @@ impl App {
             self.worker.db.clone(),
             Arc::clone(&self.worker.keys),
         ));
+        let reminding = tokio::spawn(reminders::run(
+            self.worker.db.clone(),
+            self.worker.clock.clone(),
+        ));
         let handle = self.server.handle();
         let (delivers, stopped) = (self.role != InstanceRole::Api, self.stop.subscribe());
         let listener = delivers.then(|| {
@@ -243,6 +248,7 @@ impl App {
         );
         tidy.abort();
         linking.abort();
+        reminding.abort();
         delivered.context("delivery failed")?;
         served.context("the server failed")
     }

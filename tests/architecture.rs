@@ -45,6 +45,7 @@ const PURE: &[&str] = &[
     "mail/qr/mask.rs",
     "mail/qr/mod.rs",
     "outbox/backoff.rs",
+    "reminders/due.rs",
 ];
 
 /// (rooms, what they must not use)
@@ -121,6 +122,10 @@ const RULES: &[(&str, &[&str])] = &[
     (
         "enrollments/enroll.rs",
         &["crate::http", "actix_web", "lettre", "crate::outbox"],
+    ),
+    (
+        "reminders/",
+        &["crate::http", "actix_web", "crate::mail", "lettre"],
     ),
     (
         "limits.rs",

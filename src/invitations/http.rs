@@ -208,7 +208,7 @@ async fn preview_invitations(
             } = sample.ok_or_else(no_message)?;
             let mail = state
                 .writer
-                .seal(&to, user_id, now, &rendered)
+                .seal(&to, user_id, None, now, &rendered)
                 .map_err(ApiError::internal)?;
             Ok(HttpResponse::Ok()
                 .content_type("message/rfc822")

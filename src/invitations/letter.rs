@@ -95,6 +95,20 @@ pub fn pin_expires_at(
         .map(|issued| valid_until(method, issued, days, expires_at))
 }
 
+/// What an invitation, or a reminder of it, is made of.
+#[derive(Clone, Copy)]
+pub struct Letter<'a> {
+    pub to: &'a Addressee,
+    pub method: Method,
+    pub secrets: &'a Secrets,
+    /// When what it carries stops working.
+    pub until: DateTime<Utc>,
+    /// The administrator's own words.
+    pub note: Option<&'a str>,
+    /// What a QR code says.
+    pub payload: &'a QrPayload,
+}
+
 /// Writes letters in the organisation's name.
 pub struct Writer {
     renderer: Renderer,
@@ -142,26 +156,38 @@ impl Writer {
         format!("{}/enroll/{token}", self.public_url)
     }
 
-    /// Renders an invitation. `until` is when what it carries stops working, `payload` what a QR code says.
+    /// Renders an invitation.
     ///
     /// # Errors
     /// When the message cannot be rendered; the error holds no secret.
-    pub fn invitation(
-        &self,
-        to: &Addressee,
-        method: Method,
-        secrets: &Secrets,
-        until: DateTime<Utc>,
-        note: Option<&str>,
-        payload: &QrPayload,
-    ) -> Result<Rendered, RenderError> {
+    pub fn invitation(&self, letter: &Letter<'_>) -> Result<Rendered, RenderError> {
+        self.with_mail(letter, |mail| self.renderer.invitation(mail))
+    }
+
+    /// Renders a reminder of an invitation.
+    ///
+    /// # Errors
+    /// When the message cannot be rendered; the error holds no secret.
+    pub fn reminder(&self, letter: &Letter<'_>) -> Result<Rendered, RenderError> {
+        self.with_mail(letter, |mail| self.renderer.reminder(mail))
+    }
+
+    fn with_mail<T>(&self, letter: &Letter<'_>, then: impl FnOnce(&InvitationMail<'_>) -> T) -> T {
+        let Letter {
+            to,
+            method,
+            secrets,
+            until,
+            note,
+            payload,
+        } = *letter;
         let link = self.link(&secrets.token);
         let says = match method {
             Method::Qr => payload.says(&secrets.token, &link),
             _ => String::new(),
         };
         let enroll_url = self.enroll_url();
-        self.renderer.invitation(&InvitationMail {
+        then(&InvitationMail {
             lang: to.lang,
             display_name: &to.display_name,
             username: &to.username,
@@ -212,7 +238,8 @@ impl Writer {
         })
     }
 
-    /// The whole mail. The `Message-ID` comes from the message's id: the same on every try.
+    /// The whole mail. The `Message-ID` comes from the message's id: the same on every try. `follows` is the message
+    /// below which mail programs show it.
     ///
     /// # Errors
     /// When the address cannot stand in a mail.
@@ -220,16 +247,19 @@ impl Writer {
         &self,
         to: &Addressee,
         message: Uuid,
+        follows: Option<Uuid>,
         date: DateTime<Utc>,
         rendered: &Rendered,
     ) -> Result<lettre::Message, MimeError> {
+        let id = |message: Uuid| format!("{message}@{}", self.from.email.domain());
         mime::build(
             &Headers {
                 from: &self.from,
                 reply_to: self.reply_to.as_ref(),
                 to: &to.email,
                 to_name: &to.display_name,
-                message_id: &format!("{message}@{}", self.from.email.domain()),
+                message_id: &id(message),
+                follows: follows.map(id).as_deref(),
                 date,
                 lang: to.lang,
             },

@@ -288,7 +288,8 @@ fn tell(users: &[Uuid], accepted: usize, about: impl Fn(Uuid) -> Told) -> Result
 
 /// Queues the messages of invitations that are locked and may be resent.
 ///
-/// The count of wrong tries starts anew. The next counter, with which the old PIN or QR code dies, is taken if
+/// The count of wrong tries starts anew, and so do the reminders: one that waits is not sent.
+///  The next counter, with which the old PIN or QR code dies, is taken if
 /// it is asked for, and in any case where the PIN's life is over or its tries are used up: the same one would
 /// be of no use. A message that is still waiting is sent at once instead of twice, and its 48 h begin anew; a new
 /// one is no part of the batch that was once sent.
@@ -330,6 +331,12 @@ fn queue_again(
             FOR UPDATE OF m SKIP LOCKED
         ), hurried AS (
             UPDATE messages m SET due_at = $3, created_at = $3 FROM waiting WHERE m.id = waiting.id
+        ), reminders AS (
+            SELECT m.id FROM messages m JOIN again a ON a.invitation_id = m.invitation_id
+            WHERE m.kind = 'reminder' AND m.state NOT IN ('sending', 'accepted', 'bounced', 'failed', 'suppressed')
+            FOR UPDATE OF m SKIP LOCKED
+        ), dropped AS (
+            UPDATE messages m SET state = 'suppressed', reason = 'resent' FROM reminders WHERE m.id = reminders.id
         )
         INSERT INTO messages (id, kind, invitation_id, state, attempts, due_at, created_at)
         SELECT message_id, 'invitation', invitation_id, 'queued', 0, $3, $3 FROM again

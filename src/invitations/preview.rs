@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{
     domain::{Delivery, Method, Overrides, Selection},
-    letter::{Addressee, Secrets, Writer, valid_until},
+    letter::{Addressee, Letter, Secrets, Writer, valid_until},
     ownership,
     plan::{Decision, Notice, Plan, Recipient, SkipReason},
     selection::{self, SelectionError},
@@ -262,14 +262,14 @@ fn rendered_sample(
         .note
         .as_ref()
         .map(super::domain::Note::as_str);
-    let rendered = writer.invitation(
-        &to,
-        terms.method,
-        &secrets,
+    let rendered = writer.invitation(&Letter {
+        to: &to,
+        method: terms.method,
+        secrets: &secrets,
         until,
         note,
-        &registration.qr_payload,
-    )?;
+        payload: &registration.qr_payload,
+    })?;
     Ok(Sample {
         user_id: recipient.user_id,
         to,

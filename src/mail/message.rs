@@ -211,6 +211,24 @@ impl Renderer {
     /// # Errors
     /// [`RenderError`]: a broken template or catalogue, or a link too long for a QR code.
     pub fn invitation(&self, mail: &InvitationMail<'_>) -> Result<Rendered, RenderError> {
+        self.invite(mail, None, "subject")
+    }
+
+    /// Renders a reminder of an invitation: the same credential and steps, in other words.
+    ///
+    /// # Errors
+    /// As [`Renderer::invitation`].
+    pub fn reminder(&self, mail: &InvitationMail<'_>) -> Result<Rendered, RenderError> {
+        self.invite(mail, Some("reminder"), "reminder-subject")
+    }
+
+    /// Through the invitation's own template, or one that takes it for its base.
+    fn invite(
+        &self,
+        mail: &InvitationMail<'_>,
+        over: Option<&str>,
+        subject: &str,
+    ) -> Result<Rendered, RenderError> {
         let (template, pin, qr_link, code) = match mail.credential {
             Credential::Pin(pin) => ("invitation_pin", pin, "", ""),
             Credential::Password => ("invitation_password", "", "", ""),
@@ -234,6 +252,7 @@ impl Renderer {
             enroll_url => mail.enroll_url,
             until => catalogue::date_time(mail.lang, mail.valid_until),
             note => lines(mail.note.unwrap_or_default()),
+            base => template,
             pin,
             // The longest PIN fits a phone, in CSS pixels.
             pin_size => if pin.len() <= 8 { 40 } else { 28 },
@@ -242,7 +261,13 @@ impl Renderer {
             qr => qr_id,
             qr_width,
         };
-        self.render(template, mail.lang, "subject", &values, inline)
+        self.render(
+            over.unwrap_or(template),
+            mail.lang,
+            subject,
+            &values,
+            inline,
+        )
     }
 
     /// The organisation's picture, where there is one: every mail shows it.
@@ -356,6 +381,60 @@ mod tests {
             enroll_url: "https://enroll.example.com/enroll",
             valid_until: until.with_timezone(&Tz::Europe__Paris),
             note: Some("Please do it before Friday.\r\nThank you!"),
+        }
+    }
+
+    #[test]
+    fn every_reminder_in_every_language() {
+        let renderer = Renderer::new(branding()).unwrap();
+        for lang in Lang::all() {
+            for (method, credential) in METHODS {
+                let mail = renderer.reminder(&mail(lang.as_str(), credential)).unwrap();
+                let name = format!("reminder_{method}.{}", lang.as_str());
+                let text = format!("{}\n\n{}", mail.subject, mail.text);
+                insta::assert_snapshot!(format!("{name}.txt"), text);
+                insta::assert_snapshot!(format!("{name}.html"), mail.html);
+            }
+        }
+    }
+
+    /// What the user enrolls with, and how, is as in the invitation; the words around it are not.
+    #[test]
+    fn a_reminder_brings_what_the_invitation_brought() {
+        let renderer = Renderer::new(branding()).unwrap();
+        for lang in Lang::all() {
+            for (method, credential) in METHODS {
+                let mail = mail(lang.as_str(), credential);
+                let first = renderer.invitation(&mail).unwrap();
+                let again = renderer.reminder(&mail).unwrap();
+                assert_ne!(first.subject, again.subject);
+                assert!(again.subject.contains("Example & Söhne"));
+                let ids = |mail: &Rendered| -> Vec<String> {
+                    let parts = mail.inline.iter();
+                    parts.map(|part| part.content_id.clone()).collect()
+                };
+                assert_eq!(ids(&first), ids(&again));
+                let (first_page, page) = (
+                    Html::parse_document(&first.html),
+                    Html::parse_document(&again.html),
+                );
+                for place in ["#pin", ".box", "h2", ".quote", "a"] {
+                    assert_eq!(texts(&first_page, place), texts(&page, place), "{method}");
+                }
+                assert_eq!(
+                    attributes(&first_page, "a[href]", "href"),
+                    attributes(&page, "a[href]", "href")
+                );
+                for place in ["h1", "title"] {
+                    assert_ne!(texts(&first_page, place), texts(&page, place), "{method}");
+                }
+                let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+                let new = lines(&again.text);
+                let gone = lines(&first.text)
+                    .into_iter()
+                    .filter(|line| !new.contains(line));
+                assert_eq!(gone.count(), 2, "the introduction and why it was sent");
+            }
         }
     }
 

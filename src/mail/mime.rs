@@ -24,6 +24,8 @@ pub struct Headers<'a> {
     pub to_name: &'a str,
     /// Without its angle brackets; the same on every try of one message.
     pub message_id: &'a str,
+    /// The id of the message that this one belongs below.
+    pub follows: Option<&'a str>,
     pub date: DateTime<Utc>,
     pub lang: Lang,
 }
@@ -56,7 +58,11 @@ pub fn extra_headers(lang: Lang) -> Vec<(&'static str, String)> {
 /// # Errors
 /// [`MimeError`], when an address or the message id cannot stand in a mail.
 pub fn build(headers: &Headers<'_>, rendered: &Rendered) -> Result<Message, MimeError> {
-    if !is_message_id(headers.message_id) {
+    if ![Some(headers.message_id), headers.follows]
+        .into_iter()
+        .flatten()
+        .all(is_message_id)
+    {
         return Err(MimeError::MessageId);
     }
     let mut builder = Message::builder()
@@ -67,6 +73,11 @@ pub fn build(headers: &Headers<'_>, rendered: &Rendered) -> Result<Message, Mime
         .message_id(Some(format!("<{}>", headers.message_id)));
     if let Some(reply_to) = headers.reply_to {
         builder = builder.reply_to(mailbox(reply_to.name.as_deref(), &reply_to.email)?);
+    }
+    if let Some(follows) = headers.follows {
+        builder = builder
+            .in_reply_to(format!("<{follows}>"))
+            .references(format!("<{follows}>"));
     }
     for (name, value) in extra_headers(headers.lang) {
         let name = HeaderName::new_from_ascii_str(name);
@@ -188,6 +199,7 @@ mod tests {
             to,
             to_name,
             message_id: "0199f0a2-7c1e@example.com",
+            follows: None,
             date: DateTime::from_timestamp(1_795_527_120, 0).unwrap(),
             lang: Lang::parse("fr").unwrap(),
         }

@@ -20,7 +20,7 @@ use crate::{
     enrollments::payload::QrPayload,
     invitations::{
         domain::{Method, Ownership},
-        letter::{Addressee, Secrets, valid_until},
+        letter::{Addressee, Letter, Secrets, valid_until},
     },
     mail::{
         catalogue::Lang,
@@ -201,16 +201,16 @@ impl Worker {
         to: &Addressee,
         now: DateTime<Utc>,
     ) -> Result<(lettre::address::Envelope, Vec<u8>, Option<Secrets>), String> {
-        let (rendered, secrets) = match &claimed.about {
+        let (rendered, secrets, follows) = match &claimed.about {
             About::Invitation(invited) => {
                 let (rendered, secrets) = self.invitation(invited, to, now)?;
-                (rendered, Some(secrets))
+                (rendered, Some(secrets), invited.reminds_of)
             }
-            About::Enrollment(enrolled) => (self.confirmation(enrolled, to)?, None),
+            About::Enrollment(enrolled) => (self.confirmation(enrolled, to)?, None, None),
         };
         let mail = self
             .writer
-            .seal(to, claimed.id, now, &rendered)
+            .seal(to, claimed.id, follows, now, &rendered)
             .map_err(|error| error.to_string())?;
         Ok((mail.envelope().clone(), mail.formatted(), secrets))
     }
@@ -248,18 +248,20 @@ impl Worker {
         let link_only = QrPayload::EnrollmentUrl;
         let registration = invited.registration.as_ref();
         let payload = registration.map_or(&link_only, |registration| &registration.qr_payload);
-        let rendered = self
-            .writer
-            .invitation(
-                to,
-                method,
-                &secrets,
-                until,
-                invited.note.as_deref(),
-                payload,
-            )
-            .map_err(|error| error.to_string())?;
-        Ok((rendered, secrets))
+        let letter = Letter {
+            to,
+            method,
+            secrets: &secrets,
+            until,
+            note: invited.note.as_deref(),
+            payload,
+        };
+        let rendered = if invited.is_reminder {
+            self.writer.reminder(&letter)
+        } else {
+            self.writer.invitation(&letter)
+        };
+        Ok((rendered.map_err(|error| error.to_string())?, secrets))
     }
 
     fn confirmation(&self, enrolled: &Enrolled, to: &Addressee) -> Result<Rendered, String> {

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use diesel::{
     connection::SimpleConnection,
     prelude::*,
-    sql_types::{Array, BigInt, Int2, Int4, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Bool, Int2, Int4, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use uuid::Uuid;
 
@@ -59,6 +59,10 @@ pub struct Invited {
     pub invitation_id: Uuid,
     /// The batch that the message is part of.
     pub batch_id: Option<Uuid>,
+    /// Whether the message reminds of the invitation.
+    pub is_reminder: bool,
+    /// The mail that it reminds of: the last one with the invitation that was accepted.
+    pub reminds_of: Option<Uuid>,
     /// As it is stored, or [`CANCELED`].
     pub state: String,
     pub method: String,
@@ -116,6 +120,10 @@ struct InvitationRow {
     invitation_id: Option<Uuid>,
     #[diesel(sql_type = Nullable<SqlUuid>)]
     batch_id: Option<Uuid>,
+    #[diesel(sql_type = Bool)]
+    is_reminder: bool,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    reminds_of: Option<Uuid>,
     #[diesel(sql_type = Nullable<Text>)]
     invitation_state: Option<String>,
     #[diesel(sql_type = Nullable<Text>)]
@@ -180,6 +188,8 @@ impl InvitationRow {
         Some(About::Invitation(Invited {
             invitation_id: self.invitation_id?,
             batch_id: self.batch_id,
+            is_reminder: self.is_reminder,
+            reminds_of: self.reminds_of,
             state: self.invitation_state?,
             method: self.method?,
             key_id: self.key_id?,
@@ -232,11 +242,17 @@ pub fn claim(
             UPDATE messages m
             SET state = 'sending', attempts = m.attempts + 1, due_at = $2, last_attempt_at = $1
             FROM due WHERE m.id = due.id
-            RETURNING m.id, m.attempts, m.created_at, m.invitation_id, m.enrollment_id, m.batch_id, m.canceled
+            RETURNING m.id, m.attempts, m.created_at, m.invitation_id, m.enrollment_id, m.batch_id, m.kind, m.canceled
         )
         SELECT c.id, c.attempts, c.created_at AS queued_at,
             u.display_name, u.username, u.email, u.time_zone, coalesce(i.locale, u.locale) AS locale,
-            i.id AS invitation_id, c.batch_id, CASE WHEN c.canceled THEN 'canceled' ELSE i.state END AS invitation_state, i.method, i.key_id, i.counter, i.pin_length,
+            i.id AS invitation_id, c.batch_id, c.kind = 'reminder' AS is_reminder,
+            CASE WHEN c.kind = 'reminder' THEN (
+                SELECT r.id FROM messages r
+                WHERE r.invitation_id = c.invitation_id AND r.kind = 'invitation' AND r.state = 'accepted'
+                ORDER BY r.id DESC LIMIT 1
+            ) END AS reminds_of,
+            CASE WHEN c.canceled THEN 'canceled' ELSE i.state END AS invitation_state, i.method, i.key_id, i.counter, i.pin_length,
             i.pin_lifetime_days, i.pin_issued_at, i.expires_at, b.note, i.registration_id,
             e.id AS enrollment_id, e.enrolled_at, e.ownership, d.platform, d.model,
             coalesce(d.serial_number, d.device_id) AS number

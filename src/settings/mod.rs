@@ -5,6 +5,7 @@ pub mod domain;
 pub mod fields;
 pub mod http;
 pub mod queries;
+pub mod reminders;
 pub mod resource;
 pub mod rules;
 pub mod store;

@@ -32,6 +32,7 @@ mod paging;
 mod password_alone;
 mod pin_requests;
 mod progress;
+mod reminders;
 mod retention;
 mod roles;
 mod rotation;

@@ -41,6 +41,8 @@ fn migrations_go_up_down_and_up_again_with_data_in() {
          FROM invitations i, devices d;
          INSERT INTO messages (id, kind, invitation_id, enrollment_id, state, attempts, due_at, created_at)
          SELECT gen_random_uuid(), 'confirmation', invitation_id, id, 'accepted', 1, now(), now() FROM enrollments;
+         INSERT INTO messages (id, kind, invitation_id, state, attempts, due_at, created_at, reminder_on)
+         SELECT gen_random_uuid(), 'reminder', id, 'queued', 0, now(), now(), now() FROM invitations;
          INSERT INTO guesses VALUES (gen_random_uuid(), 1, NULL, true, now());
          INSERT INTO pin_requests SELECT gen_random_uuid(), id, now() FROM users",
     );
@@ -133,6 +135,7 @@ fn generated() -> String {
         for column in columns {
             let kind = match column.kind.as_str() {
                 "uuid" => "Uuid",
+                "date" => "Date",
                 "text" => "Text",
                 "timestamptz" => "Timestamptz",
                 "bool" => "Bool",

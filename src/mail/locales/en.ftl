@@ -21,6 +21,12 @@ why = You receive this message because an administrator at { $org } has invited 
 unexpected = Not expecting it? You can ignore this message: nothing happens unless you enroll.
 questions = Questions? { $support }
 
+# Every reminder of an invitation
+reminder-subject = Reminder: { $org } invites you to enroll your device
+reminder-title = Your device is not enrolled yet
+reminder-intro = { $org } has invited you to enroll your device, so that it can be set up and looked after for you. This is still to be done, and takes a few minutes. Use this message: what an older one says may no longer work.
+reminder-why = You receive this reminder because an administrator at { $org } has invited the user { $username } to enroll a device. There will be none once you have enrolled.
+
 # After an enrollment
 confirmation-subject = Your device is enrolled at { $org }
 confirmation-preheader = Enrolled { $at }

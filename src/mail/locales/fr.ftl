@@ -20,6 +20,12 @@ why = Vous recevez ce message parce qu’un administrateur chez { $org } a invit
 unexpected = Vous ne vous y attendiez pas ? Vous pouvez ignorer ce message : il ne se passe rien tant que vous n’enregistrez pas d’appareil.
 questions = Des questions ? { $support }
 
+# Tous les rappels d’une invitation
+reminder-subject = Rappel : { $org } vous invite à enregistrer votre appareil
+reminder-title = Votre appareil n’est pas encore enregistré
+reminder-intro = Votre appareil reste à enregistrer chez { $org }, afin de le configurer et d’en assurer le suivi pour vous. Cela ne prend que quelques minutes. Utilisez ce message : ce que dit un message plus ancien n’est peut-être plus valable.
+reminder-why = Vous recevez ce rappel parce qu’un administrateur chez { $org } a invité l’utilisateur { $username } à enregistrer un appareil. Il n’y en aura plus une fois votre appareil enregistré.
+
 # Après un enregistrement
 confirmation-subject = Votre appareil est enregistré chez { $org }
 confirmation-preheader = Enregistré le { $at }
