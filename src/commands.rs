@@ -10,8 +10,9 @@ use enlist::{
         Trail, chain,
         domain::{Action, Event, SubjectKind},
     },
+    bounces::{self, LARGEST},
     clock::Clock,
-    config::{Config, DatabaseArgs, DevArgs, LogArgs, ServeArgs, VerifyArgs},
+    config::{Config, DatabaseArgs, DevArgs, KeyedArgs, LogArgs, ServeArgs, VerifyArgs},
     db,
     embedded::{
         dev,
@@ -253,14 +254,8 @@ pub fn create_operator(database: &DatabaseArgs, email: &str, role: &str) -> anyh
 
 /// Checks the audit log's chain: what is wrong goes to standard output, and the exit code says whether anything is.
 pub fn verify_audit(args: &VerifyArgs) -> anyhow::Result<()> {
-    let keys = match &args.secret_keys {
-        Some(keys) => keys.clone(),
-        None if args.database.is_embedded() => dev::secret_keys(&args.database.data_dir)?,
-        None => anyhow::bail!("ENLIST_SECRET_KEYS is not set; the chain was made with these keys"),
-    };
-    let keys = KeyRing::parse(keys.expose_secret())
-        .map_err(|error| anyhow::anyhow!("ENLIST_SECRET_KEYS {error}"))?;
-    with_database(&args.database, |url| {
+    let keys = keys_of(&args.keyed)?;
+    with_database(&args.keyed.database, |url| {
         let mut connection =
             db::connect(url).map_err(|error| anyhow::anyhow!("DATABASE_URL: {error}"))?;
         let verified = chain::verify(&mut connection, &keys)
@@ -286,6 +281,39 @@ pub fn verify_audit(args: &VerifyArgs) -> anyhow::Result<()> {
             faults => anyhow::bail!("the audit log is not what was written: {faults} faults"),
         }
     })
+}
+
+/// Takes a mail that came back from standard input. Whatever it says is no error: the mail server has done its part.
+pub fn bounce(args: &KeyedArgs) -> anyhow::Result<()> {
+    let keys = keys_of(args)?;
+    let mut mail = Vec::new();
+    let mut input = std::io::stdin().lock();
+    (&mut input)
+        .take(LARGEST as u64)
+        .read_to_end(&mut mail)
+        .context("the mail cannot be read from standard input")?;
+    // The rest is what was sent; a mail server takes it amiss if nobody reads it.
+    std::io::copy(&mut input, &mut std::io::sink())?;
+    with_database(&args.database, |url| {
+        let mut connection =
+            db::connect(url).map_err(|error| anyhow::anyhow!("DATABASE_URL: {error}"))?;
+        let trail = Trail::shell(Clock::system());
+        let taken = connection
+            .transaction(|connection| bounces::take(connection, &keys, &trail, &mail))
+            .context("the report cannot be stored; is the schema there (enlist migrate)?")?;
+        println!("{}", taken.outcome);
+        Ok(())
+    })
+}
+
+fn keys_of(args: &KeyedArgs) -> anyhow::Result<KeyRing> {
+    let keys = match &args.secret_keys {
+        Some(keys) => keys.clone(),
+        None if args.database.is_embedded() => dev::secret_keys(&args.database.data_dir)?,
+        None => anyhow::bail!("ENLIST_SECRET_KEYS is not set; give the service's own"),
+    };
+    KeyRing::parse(keys.expose_secret())
+        .map_err(|error| anyhow::anyhow!("ENLIST_SECRET_KEYS {error}"))
 }
 
 /// From a terminal asked for twice and not shown, else the first line of standard input.

@@ -10,7 +10,7 @@ use std::{
 use chrono::TimeDelta;
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
-use lettre::message::Mailbox;
+use lettre::{Address, message::Mailbox};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
@@ -23,7 +23,7 @@ use crate::{
     },
     proxies::{Proxies, ProxyHeader},
     retention::Keep,
-    secrets::keys::KeyRing,
+    secrets::{keys::KeyRing, return_path},
 };
 
 /// A century, in days: more is for ever.
@@ -89,14 +89,21 @@ impl DatabaseArgs {
     }
 }
 
+/// A database, and the keys that belong to it.
+#[derive(Debug, Clone, Args)]
+pub struct KeyedArgs {
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    /// The service's keys, also those of before
+    #[arg(long, env = "ENLIST_SECRET_KEYS", hide_env_values = true)]
+    pub secret_keys: Option<SecretString>,
+}
+
 /// What `audit verify` takes.
 #[derive(Debug, Clone, Args)]
 pub struct VerifyArgs {
     #[command(flatten)]
-    pub database: DatabaseArgs,
-    /// The keys that the chain was made with, also those of before
-    #[arg(long, env = "ENLIST_SECRET_KEYS", hide_env_values = true)]
-    pub secret_keys: Option<SecretString>,
+    pub keyed: KeyedArgs,
     /// An end of the chain that an earlier check gave: whether it is still there is checked, too
     #[arg(long, value_name = "POSITION:MAC")]
     pub head: Option<Head>,
@@ -149,6 +156,7 @@ impl DevArgs {
             smtp_url: Some(smtp_url.into()),
             mail_from: None,
             mail_reply_to: None,
+            mail_bounces: None,
             secret_keys: Some(secret_keys),
             org_name: self.org_name.clone(),
             logo: None,
@@ -236,6 +244,9 @@ pub struct ServeArgs {
     /// Where answers to mails go
     #[arg(long, env = "ENLIST_MAIL_REPLY_TO")]
     pub mail_reply_to: Option<String>,
+    /// Where mails come back to: bounces@example.com gets them as bounces+…@example.com [default: who they are from]
+    #[arg(long, env = "ENLIST_MAIL_BOUNCES")]
+    pub mail_bounces: Option<String>,
     /// Keys that PINs and QR tokens derive from: id:base64 of 32 bytes or more, comma-separated, the first one signs
     #[arg(long, env = "ENLIST_SECRET_KEYS", hide_env_values = true)]
     pub secret_keys: Option<SecretString>,
@@ -291,6 +302,8 @@ pub struct Config {
     pub smtp: SmtpUrl,
     pub from: Mailbox,
     pub reply_to: Option<Mailbox>,
+    /// Where mails come back to.
+    pub bounces: Option<Address>,
     pub keys: KeyRing,
     pub branding: Branding,
     pub cors_origins: Vec<String>,
@@ -381,6 +394,12 @@ impl ServeArgs {
             .map(mailbox)
             .transpose()
             .map_err(|problem| keep("ENLIST_MAIL_REPLY_TO", problem));
+        let bounces = self
+            .mail_bounces
+            .as_deref()
+            .map(return_address)
+            .transpose()
+            .map_err(|problem| keep("ENLIST_MAIL_BOUNCES", problem));
         let keys = match &self.secret_keys {
             Some(keys) => KeyRing::parse(keys.expose_secret())
                 .map_err(|error| keep("ENLIST_SECRET_KEYS", error.to_string())),
@@ -442,6 +461,7 @@ impl ServeArgs {
             smtp,
             from,
             reply_to,
+            bounces,
             keys,
             org_name,
             support,
@@ -463,6 +483,7 @@ impl ServeArgs {
                 Ok(smtp),
                 Ok(from),
                 Ok(reply_to),
+                Ok(bounces),
                 Ok(keys),
                 Ok(org_name),
                 Ok(support),
@@ -485,6 +506,7 @@ impl ServeArgs {
                 smtp,
                 from,
                 reply_to,
+                bounces,
                 keys,
                 branding: Branding {
                     org_name,
@@ -511,6 +533,20 @@ impl ServeArgs {
             _ => Err(ConfigErrors(wrong)),
         }
     }
+}
+
+/// An address whose local part has room for a token behind a plus sign (RFC 5321 §4.5.3.1.1).
+fn return_address(text: &str) -> Result<Address, String> {
+    const ROOM: usize = 64 - 1 - return_path::LENGTH;
+    let address: Address = text.parse().map_err(|error| {
+        format!("`{text}` is not an address ({error}); expected one such as bounces@example.com")
+    })?;
+    if address.user().len() > ROOM || !text.is_ascii() {
+        return Err(format!(
+            "`{text}` has to have at most {ROOM} characters before the @, all of them ASCII: a token comes behind them"
+        ));
+    }
+    Ok(address)
 }
 
 fn mailbox(text: &str) -> Result<Mailbox, String> {

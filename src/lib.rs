@@ -5,7 +5,7 @@
 //! - [`error`], [`wire`], [`etag`], [`paging`], [`keyset`], [`prepared`], [`idempotency`]: what all requests share.
 //! - [`http`]: routes, middleware, the OpenAPI document. [`access`]: who calls; [`audit`]: what they did; [`proxies`]: from
 //!   where; [`limits`]: how often. [`metrics`]: what is counted.
-//! - [`users`], [`groups`], [`settings`], [`invitations`], [`enrollments`], [`devices`], [`reminders`]: the features. [`secrets`]: PINs and tokens.
+//! - [`users`], [`groups`], [`settings`], [`invitations`], [`enrollments`], [`devices`], [`reminders`], [`bounces`]: the features. [`secrets`]: PINs and tokens.
 //! - [`mail`]: a message and the wire. [`outbox`]: the queue between the two.
 //! - [`db`], [`schema`]: Postgres. [`embedded`]: what one machine alone needs.
 //!
@@ -16,6 +16,7 @@
 
 pub mod access;
 pub mod audit;
+pub mod bounces;
 pub mod clock;
 pub mod config;
 pub mod db;

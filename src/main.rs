@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use enlist::{
     access::Role,
-    config::{DatabaseArgs, DevArgs, ServeArgs, VerifyArgs},
+    config::{DatabaseArgs, DevArgs, KeyedArgs, ServeArgs, VerifyArgs},
 };
 
 /// Invites people to enroll their devices in MDM.
@@ -39,6 +39,8 @@ enum Command {
         #[command(subcommand)]
         command: ApiKeys,
     },
+    /// Take a mail that came back, from standard input, as POST /mail/bounces does: for a mail server's pipe
+    Bounce(KeyedArgs),
     /// Look after the audit log
     Audit {
         #[command(subcommand)]
@@ -117,6 +119,16 @@ fn main() -> ExitCode {
                     role,
                 },
         } => commands::create_api_key(&database, &name, &role),
+        Command::Bounce(args) => {
+            return match commands::bounce(&args) {
+                Ok(()) => ExitCode::SUCCESS,
+                // The mail server keeps the report and tries again (EX_TEMPFAIL of sysexits.h).
+                Err(error) => {
+                    eprintln!("enlist: {error:#}");
+                    ExitCode::from(75)
+                }
+            };
+        }
         Command::Audit {
             command: Audit::Verify(args),
         } => commands::verify_audit(&args),

@@ -224,7 +224,11 @@ impl Metrics {
     ///
     /// # Errors
     /// Never in practice.
-    pub fn text(&self, pool: Usage, queue: Option<&Depth>) -> Result<String, prometheus::Error> {
+    pub fn text(
+        &self,
+        pool: Usage,
+        queue: Option<&(Depth, Vec<(String, i64)>)>,
+    ) -> Result<String, prometheus::Error> {
         self.busy.set(number(pool.busy));
         self.open.set(i64::from(pool.open));
         self.most.set(number(pool.most));
@@ -237,7 +241,9 @@ impl Metrics {
 }
 
 /// What is the same whichever instance is asked. Made anew each time: what is not known now is left out.
-fn of_the_database(queue: Option<&Depth>) -> Result<Registry, prometheus::Error> {
+fn of_the_database(
+    queue: Option<&(Depth, Vec<(String, i64)>)>,
+) -> Result<Registry, prometheus::Error> {
     let registry = Registry::new();
     gauge(
         &registry,
@@ -245,7 +251,7 @@ fn of_the_database(queue: Option<&Depth>) -> Result<Registry, prometheus::Error>
         "Whether the database answered when this was asked for.",
     )?
     .set(queue.is_some().into());
-    let Some(queue) = queue else {
+    let Some((queue, bounces)) = queue else {
         return Ok(registry);
     };
     let messages = prometheus::IntGaugeVec::new(
@@ -271,6 +277,19 @@ fn of_the_database(queue: Option<&Depth>) -> Result<Registry, prometheus::Error>
     )?;
     oldest.set(queue.oldest_seconds);
     kept(&registry, oldest)?;
+    let reports = prometheus::IntCounterVec::new(
+        Opts::new(
+            "enlist_bounce_reports_total",
+            "Delivery status reports that were taken, by all instances and from the shell, by what came of them.",
+        ),
+        &["outcome"],
+    )?;
+    for (outcome, count) in bounces {
+        reports
+            .with_label_values(&[outcome])
+            .inc_by(u64::try_from(*count).unwrap_or(0));
+    }
+    kept(&registry, reports)?;
     Ok(registry)
 }
 

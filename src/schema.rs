@@ -76,6 +76,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    bounce_counts (outcome) {
+        outcome -> Text,
+        reports -> Int8,
+    }
+}
+
+diesel::table! {
     devices (id) {
         id -> Uuid,
         user_id -> Nullable<Uuid>,
@@ -298,6 +305,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    suppressions (id) {
+        id -> Uuid,
+        email -> Text,
+        user_id -> Uuid,
+        enhanced_status -> Nullable<Text>,
+        reason -> Nullable<Text>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     user_activity (user_id) {
         user_id -> Uuid,
         last_invited_at -> Timestamptz,
@@ -347,6 +365,7 @@ diesel::joinable!(setting_groups -> settings (setting_id));
 diesel::joinable!(setting_users -> settings (setting_id));
 diesel::joinable!(setting_users -> users (user_id));
 diesel::joinable!(settings -> setting_versions (version_id));
+diesel::joinable!(suppressions -> users (user_id));
 diesel::joinable!(user_activity -> invitations (latest_invitation_id));
 diesel::joinable!(user_activity -> users (user_id));
 
@@ -358,6 +377,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     audit_unlinked,
     batch_skips,
     batches,
+    bounce_counts,
     devices,
     enrollments,
     forgotten,
@@ -377,6 +397,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     setting_users,
     setting_versions,
     settings,
+    suppressions,
     user_activity,
     users,
 );

@@ -132,6 +132,7 @@ impl App {
                 hello,
                 SmtpLimits::default(),
             )?),
+            bounces: config.bounces,
             connections: config.mail_connections,
             rate: config.mail_rate,
             registrations: registrations.clone(),

@@ -14,6 +14,9 @@ const PURE: &[&str] = &[
     "secrets/keys.rs",
     "secrets/pin.rs",
     "secrets/token.rs",
+    "secrets/return_path.rs",
+    "bounces/domain.rs",
+    "bounces/report.rs",
     "users/domain.rs",
     "users/csv/mod.rs",
     "users/csv/addresses.rs",
@@ -123,6 +126,16 @@ const RULES: &[(&str, &[&str])] = &[
         "enrollments/enroll.rs",
         &["crate::http", "actix_web", "lettre", "crate::outbox"],
     ),
+    (
+        "bounces/",
+        &[
+            "crate::outbox",
+            "crate::invitations",
+            "crate::mail",
+            "lettre",
+        ],
+    ),
+    ("bounces/queries.rs", &["crate::http", "actix_web"]),
     (
         "reminders/",
         &["crate::http", "actix_web", "crate::mail", "lettre"],

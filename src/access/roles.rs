@@ -31,6 +31,8 @@ pub enum Permission {
     Manage,
     /// Enroll devices, and say what they are.
     Enroll,
+    /// Bring mails that came back.
+    Bounce,
     /// Change settings.
     Configure,
     /// Keys, operators and the audit log.
@@ -55,7 +57,10 @@ impl Role {
             Self::Admin => true,
             Self::Manager => !matches!(permission, Permission::Configure | Permission::Administer),
             Self::Reader => matches!(permission, Permission::Read | Permission::OwnSession),
-            Self::Enroller => matches!(permission, Permission::Enroll | Permission::OwnSession),
+            Self::Enroller => matches!(
+                permission,
+                Permission::Enroll | Permission::Bounce | Permission::OwnSession
+            ),
             Self::Provisioner => matches!(permission, Permission::OwnSession),
         }
     }
@@ -105,7 +110,7 @@ const fn token(method: &'static str, path: &'static str, permission: Permission)
     rule(method, path, Needs::Token(permission))
 }
 
-use Permission::{Administer, Configure, Enroll, Manage, OwnSession, Read, ReadSecrets};
+use Permission::{Administer, Bounce, Configure, Enroll, Manage, OwnSession, Read, ReadSecrets};
 
 /// Every route.
 pub const ROUTES: &[Rule] = &[
@@ -182,6 +187,10 @@ pub const ROUTES: &[Rule] = &[
     token("GET", "/batches/{id}/results", Read),
     token("GET", "/batches/{id}/events", Read),
     token("POST", "/batches/{id}/cancel", Manage),
+    token("POST", "/mail/bounces", Bounce),
+    token("GET", "/suppressions", Read),
+    token("GET", "/suppressions/{id}", Read),
+    token("DELETE", "/suppressions/{id}", Manage),
     token("GET", "/devices", Read),
     token("GET", "/devices/{id}", Read),
     token("DELETE", "/devices/{id}", Manage),
@@ -202,14 +211,22 @@ mod tests {
     fn roles_reach_as_far_as_the_contract_says() {
         for role in Role::ALL {
             assert!(role.may(OwnSession));
-            for permission in [Read, ReadSecrets, Manage, Enroll, Configure, Administer] {
+            for permission in [
+                Read,
+                ReadSecrets,
+                Manage,
+                Enroll,
+                Bounce,
+                Configure,
+                Administer,
+            ] {
                 let expected = match role {
                     Role::Admin => true,
                     Role::Manager => {
-                        matches!(permission, Read | ReadSecrets | Manage | Enroll)
+                        matches!(permission, Read | ReadSecrets | Manage | Enroll | Bounce)
                     }
                     Role::Reader => permission == Read,
-                    Role::Enroller => permission == Enroll,
+                    Role::Enroller => matches!(permission, Enroll | Bounce),
                     Role::Provisioner => false,
                 };
                 assert_eq!(role.may(permission), expected, "{role} {permission:?}");

@@ -37,6 +37,8 @@ string_enum! {
         PinsViewed = "invitations.pins_viewed",
         QrViewed = "invitation.qr_viewed",
         DeviceRetired = "device.retired",
+        SuppressionAdded = "suppression.added",
+        SuppressionLifted = "suppression.lifted",
         ApiKeyCreated = "api_key.created",
         ApiKeyRenamed = "api_key.renamed",
         ApiKeyRevoked = "api_key.revoked",
@@ -58,6 +60,7 @@ string_enum! {
         Batch = "batch",
         Invitation = "invitation",
         Device = "device",
+        Suppression = "suppression",
         ApiKey = "api_key",
         Operator = "operator",
     }

@@ -84,6 +84,31 @@ impl<T: Deserr<Faults> + Default + 'static> FromRequest for OptionalBody<T> {
     }
 }
 
+/// A mail as it came, of at most `LIMIT` bytes.
+pub struct Mail<const LIMIT: usize>(pub Bytes);
+
+impl<const LIMIT: usize> FromRequest for Mail<LIMIT> {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let is_mail = media_type(request.headers()) == "message/rfc822";
+        let fits = check_length(request.headers(), LIMIT);
+        let payload = payload.take();
+        Box::pin(async move {
+            if !is_mail {
+                return Err(ApiError::new(
+                    415,
+                    "unsupported_media_type",
+                    "Send the whole mail as it came, with `Content-Type: message/rfc822`.",
+                ));
+            }
+            fits?;
+            Ok(Self(arrived(payload, LIMIT).await?))
+        })
+    }
+}
+
 /// The whole body, within its time.
 async fn arrived(payload: Payload, limit: usize) -> Result<Bytes, ApiError> {
     tokio::time::timeout(BODY_TIME, read(payload, limit))
@@ -102,14 +127,19 @@ fn parsed<T: Deserr<Faults>>(bytes: &[u8]) -> Result<T, ApiError> {
     Ok(wire::parse(value)?)
 }
 
-fn check_headers(headers: &HeaderMap, limit: usize) -> Result<(), ApiError> {
-    let media_type = headers
+/// In lower case, without its parameters.
+fn media_type(headers: &HeaderMap) -> String {
+    headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split(';').next())
         .unwrap_or_default()
         .trim()
-        .to_ascii_lowercase();
+        .to_ascii_lowercase()
+}
+
+fn check_headers(headers: &HeaderMap, limit: usize) -> Result<(), ApiError> {
+    let media_type = media_type(headers);
     let is_json = media_type == "application/json"
         || (media_type.starts_with("application/") && media_type.ends_with("+json"));
     if !is_json {
@@ -119,6 +149,10 @@ fn check_headers(headers: &HeaderMap, limit: usize) -> Result<(), ApiError> {
             "Send the body as JSON, with `Content-Type: application/json`.",
         ));
     }
+    check_length(headers, limit)
+}
+
+fn check_length(headers: &HeaderMap, limit: usize) -> Result<(), ApiError> {
     let announced = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok())

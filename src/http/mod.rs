@@ -25,7 +25,7 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use crate::{
     access::{self, Access},
-    audit,
+    audit, bounces,
     clock::Clock,
     db::Db,
     devices,
@@ -110,6 +110,7 @@ pub fn api(config: &mut impl Register) {
     landing::http::routes(config);
     enrollments::http::routes(config);
     devices::http::routes(config);
+    bounces::http::routes(config);
     access::keys_http::routes(config);
     access::sessions_http::routes(config);
     access::operators_http::routes(config);

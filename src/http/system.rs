@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Register, State, openapi};
-use crate::{error::ApiError, metrics, outbox::depth};
+use crate::{bounces, db::DbError, error::ApiError, metrics, outbox::depth};
 
 /// Adds the handlers.
 pub fn routes(config: &mut impl Register) {
@@ -75,9 +75,11 @@ const WAIT_FOR_QUEUE: Duration = Duration::from_secs(2);
 #[get("/metrics")]
 async fn get_metrics(state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     let now = state.clock.now();
-    let look = state
-        .db
-        .transaction(move |connection| depth::look(connection, now));
+    let look = state.db.transaction(move |connection| {
+        let depth = depth::look(connection, now)?;
+        let bounces = bounces::queries::counts(connection)?;
+        Ok::<_, DbError>((depth, bounces))
+    });
     let queue = match tokio::time::timeout(WAIT_FOR_QUEUE, look).await {
         Ok(Ok(queue)) => Some(queue),
         Ok(Err(error)) => {

@@ -53,6 +53,8 @@ string_enum! {
         ResentRecently = "resent_recently",
         /// The user has no e-mail address.
         NoEmail = "no_email",
+        /// A mail to the user's address came back for good.
+        EmailSuppressed = "email_suppressed",
     }
 }
 
@@ -90,6 +92,7 @@ pub enum Resent {
     /// Not again for so many seconds.
     TooSoon(u32),
     NoEmail,
+    EmailSuppressed,
 }
 
 /// What became of revoking one invitation.
@@ -117,6 +120,8 @@ struct Candidate {
     resent_at: Option<DateTime<Utc>>,
     #[diesel(sql_type = Bool)]
     has_email: bool,
+    #[diesel(sql_type = Bool)]
+    is_suppressed: bool,
 }
 
 /// Why an invitation is not resent.
@@ -125,6 +130,7 @@ enum Refusal {
     NotPending,
     TooSoon(Duration),
     NoEmail,
+    EmailSuppressed,
 }
 
 impl Candidate {
@@ -146,6 +152,8 @@ impl Candidate {
             Some(Refusal::TooSoon(again_at - now))
         } else if !self.has_email {
             Some(Refusal::NoEmail)
+        } else if self.is_suppressed {
+            Some(Refusal::EmailSuppressed)
         } else {
             None
         })
@@ -166,7 +174,8 @@ fn seconds(wait: Duration) -> u32 {
 macro_rules! locked {
     ($chosen:literal) => {
         concat!(
-            "SELECT i.id, i.user_id, i.state, i.expires_at, i.resent_at, u.email IS NOT NULL AS has_email
+            "SELECT i.id, i.user_id, i.state, i.expires_at, i.resent_at, u.email IS NOT NULL AS has_email,
+                EXISTS (SELECT FROM suppressions s WHERE s.email = lower(u.email)) AS is_suppressed
              FROM invitations i LEFT JOIN users u ON u.id = i.user_id
              WHERE ",
             $chosen,
@@ -210,6 +219,7 @@ pub fn resend(
         Some(Refusal::NotPending) => return Ok(Resent::NotPending),
         Some(Refusal::TooSoon(wait)) => return Ok(Resent::TooSoon(seconds(wait))),
         Some(Refusal::NoEmail) => return Ok(Resent::NoEmail),
+        Some(Refusal::EmailSuppressed) => return Ok(Resent::EmailSuppressed),
         None => {}
     }
     queue_again(connection, clock, &[id], new_pin, now)?;
@@ -256,6 +266,9 @@ pub fn resend_many(
             }
             Ok((candidate, Some(Refusal::NoEmail))) => {
                 skipped(LifecycleSkip::NoEmail, Some(candidate.id))
+            }
+            Ok((candidate, Some(Refusal::EmailSuppressed))) => {
+                skipped(LifecycleSkip::EmailSuppressed, Some(candidate.id))
             }
         }
     }))
@@ -409,6 +422,7 @@ mod tests {
             expires_at: now + Duration::seconds(1),
             resent_at: resent_before.map(|millis| now - Duration::milliseconds(millis)),
             has_email: true,
+            is_suppressed: false,
         };
         (candidate, now)
     }

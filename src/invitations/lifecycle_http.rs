@@ -90,7 +90,7 @@ async fn once<T: Serialize + 'static>(
     ),
     responses(
         (status = 202, description = "Its message is queued", body = Invitation),
-        (status = 409, description = "`not_pending`, or `no_email`: the user has no address", body = Problem),
+        (status = 409, description = "`not_pending`; `no_email`: the user has no address; or `email_suppressed`: a mail to it came back for good", body = Problem),
         (status = 429, description = "`resent_recently`: less than 60 s ago", body = Problem),
     )
 )]
@@ -122,6 +122,11 @@ async fn resend_invitation(
                 409,
                 "no_email",
                 "The user has no e-mail address to resend it to.",
+            )),
+            Resent::EmailSuppressed => Err(ApiError::new(
+                409,
+                "email_suppressed",
+                "A mail to the user's address came back for good. Change the address, or lift its suppression at /suppressions.",
             )),
             Resent::TooSoon(wait) => Err(ApiError {
                 retry_after: Some(wait),

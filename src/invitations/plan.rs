@@ -21,6 +21,8 @@ string_enum! {
         UserDisabled = "user_disabled",
         /// The user has no e-mail address.
         NoEmail = "no_email",
+        /// A mail to the user's address came back for good.
+        EmailSuppressed = "email_suppressed",
         /// The method needs a password and the user has none.
         NoPassword = "no_password",
         /// The user holds as many devices as the setting allows.
@@ -33,6 +35,8 @@ string_enum! {
 pub struct Recipient {
     pub user_id: Uuid,
     pub has_email: bool,
+    /// Nothing is sent to the address.
+    pub is_suppressed: bool,
     pub enabled: bool,
     pub has_password: bool,
     /// The language of the mail.
@@ -126,6 +130,8 @@ impl Plan {
             Decision::Skip(SkipReason::UserDisabled)
         } else if self.delivery == Delivery::Email && !recipient.has_email {
             Decision::Skip(SkipReason::NoEmail)
+        } else if self.delivery == Delivery::Email && recipient.is_suppressed {
+            Decision::Skip(SkipReason::EmailSuppressed)
         } else if terms.method.has_password() && !recipient.has_password {
             Decision::Skip(SkipReason::NoPassword)
         } else if limit.is_some_and(|limit| recipient.devices >= limit) {
@@ -241,6 +247,7 @@ mod tests {
         Recipient {
             user_id: Uuid::nil(),
             has_email: true,
+            is_suppressed: false,
             enabled: true,
             has_password: true,
             lang: Lang::DEFAULT,
@@ -302,6 +309,10 @@ mod tests {
             has_email: false,
             ..recipient()
         };
+        let suppressed = Recipient {
+            is_suppressed: true,
+            ..recipient()
+        };
         let disabled = Recipient {
             enabled: false,
             has_email: false,
@@ -315,6 +326,13 @@ mod tests {
         for (who, method, delivery, expected) in [
             (&no_email, Method::Pin, by_mail, Skip(SkipReason::NoEmail)),
             (&no_email, Method::Pin, by_hand, Invite),
+            (
+                &suppressed,
+                Method::Pin,
+                by_mail,
+                Skip(SkipReason::EmailSuppressed),
+            ),
+            (&suppressed, Method::Pin, by_hand, Invite),
             (
                 &disabled,
                 Method::Pin,

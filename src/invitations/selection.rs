@@ -16,7 +16,7 @@ use super::{
 use crate::{
     db::DbError,
     error::Fault,
-    schema::{group_members, groups, user_activity, users},
+    schema::{group_members, groups, suppressions, user_activity, users},
     settings::{self, rules::Rules},
     users::queries::matching_ids,
 };
@@ -38,6 +38,11 @@ impl From<diesel::result::Error> for SelectionError {
     fn from(error: diesel::result::Error) -> Self {
         Self::Db(error.into())
     }
+}
+
+diesel::define_sql_function! {
+    /// As the index of addresses has them.
+    fn lower(text: diesel::sql_types::Nullable<diesel::sql_types::Text>) -> diesel::sql_types::Nullable<diesel::sql_types::Text>;
 }
 
 type Predicate = Box<dyn BoxableExpression<users::table, Pg, SqlType = Bool>>;
@@ -79,10 +84,13 @@ pub fn recipients(
     let predicate = predicate(selection, now).ok_or(SelectionError::Empty)?;
     check_groups(connection, selection)?;
 
-    type Row = (Uuid, bool, bool, bool, Option<String>);
+    type Row = (Uuid, bool, bool, bool, bool, Option<String>);
     let columns = (
         users::id,
         users::email.is_not_null(),
+        diesel::dsl::exists(
+            suppressions::table.filter(suppressions::email.nullable().eq(lower(users::email))),
+        ),
         users::enabled,
         users::password_hash.is_not_null(),
         users::locale,
@@ -91,7 +99,7 @@ pub fn recipients(
     let mut named = Named::of(selection);
     let mut recipients = Vec::new();
     let mut row_read = |row: QueryResult<Row>| -> Result<(), SelectionError> {
-        let (user_id, has_email, enabled, has_password, locale) = row?;
+        let (user_id, has_email, is_suppressed, enabled, has_password, locale) = row?;
         named.mark(user_id);
         if recipients.len() == MOST_RECIPIENTS {
             return Err(SelectionError::TooMany);
@@ -99,6 +107,7 @@ pub fn recipients(
         recipients.push(Recipient {
             user_id,
             has_email,
+            is_suppressed,
             enabled,
             has_password,
             lang: plan.lang_for(locale.as_deref()),

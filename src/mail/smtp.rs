@@ -472,6 +472,16 @@ impl SmtpPool {
     /// a free connection as long as it takes; from then on every stage has its time limit.
     /// Dropping the future is safe for the pool, but whether the message was taken is then unknown.
     pub async fn send(&self, envelope: &Envelope, message: &[u8]) -> Delivery {
+        self.send_known(envelope, None, message).await
+    }
+
+    /// The same under an envelope id of letters and digits, for servers that keep it for their reports (RFC 3461 §4.4).
+    pub async fn send_known(
+        &self,
+        envelope: &Envelope,
+        id: Option<&str>,
+        message: &[u8],
+    ) -> Delivery {
         if let Err(reason) = check_content(message) {
             return Delivery::GiveUp(
                 self.inner
@@ -493,7 +503,7 @@ impl SmtpPool {
             },
         };
         let mut outcome = session
-            .transact(envelope, message, &self.inner.limits)
+            .transact(envelope, id, message, &self.inner.limits)
             .await;
         if outcome.as_ref().is_err_and(|end| end.is_stale()) {
             debug!(connection = session.number, "kept connection was stale");
@@ -506,7 +516,7 @@ impl SmtpPool {
                 }
             };
             outcome = session
-                .transact(envelope, message, &self.inner.limits)
+                .transact(envelope, id, message, &self.inner.limits)
                 .await;
         }
         match outcome {
@@ -663,6 +673,7 @@ impl Inner {
         debug!(connection = number, encrypted, "connected");
         Ok(Session {
             pipelines: offers(&offered, "PIPELINING"),
+            reports: offers(&offered, "DSN"),
             smtp,
             wire,
             number,
@@ -836,6 +847,8 @@ struct Session {
     wire: Wire,
     /// Whether the server takes several commands at once (RFC 2920).
     pipelines: bool,
+    /// Whether the server keeps envelope ids for its reports (RFC 3461).
+    reports: bool,
     /// For the log.
     number: u64,
     /// Messages tried so far: above zero, the connection has been kept.
@@ -871,13 +884,14 @@ impl Session {
     async fn transact(
         &mut self,
         envelope: &Envelope,
+        id: Option<&str>,
         message: &[u8],
         limits: &SmtpLimits,
     ) -> Result<Reply, Ended> {
         let reused = self.messages > 0;
         self.messages += 1;
         let dot = Dot::default();
-        self.stages(envelope, message, limits, &dot)
+        self.stages(envelope, id, message, limits, &dot)
             .await
             .map_err(|(stage, fault)| Ended {
                 handed_over: dot.is_written() && fault.leaves_unknown(),
@@ -890,6 +904,7 @@ impl Session {
     async fn stages(
         &mut self,
         envelope: &Envelope,
+        id: Option<&str>,
         message: &[u8],
         limits: &SmtpLimits,
         dot: &Dot,
@@ -920,6 +935,12 @@ impl Session {
         }
         // From here to the acceptance, whatever ends the transaction leaves it open.
         self.unfinished = true;
+        if let Some(id) = id.filter(|_| self.reports) {
+            parameters.push(MailParameter::Other {
+                keyword: "ENVID".to_owned(),
+                value: Some(id.to_owned()),
+            });
+        }
         let mail = Mail::new(envelope.from().cloned(), parameters);
         match envelope.to() {
             // Of several, some may be refused after DATA was taken for the others: then one by one.

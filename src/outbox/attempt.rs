@@ -7,6 +7,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
+use lettre::{Address, address::Envelope};
 use tracing::Instrument;
 
 use super::{
@@ -28,12 +29,21 @@ use crate::{
         smtp::{Delivery, Failure, ServerState},
     },
     metrics::Handed,
+    secrets::return_path,
 };
 
 /// How a try ended, and what it says of the mail server.
 pub struct Tried {
     pub settled: Settled,
     pub heard: Heard,
+}
+
+/// A mail as it is handed over.
+struct Parcel {
+    envelope: Envelope,
+    /// Proves that a report about it is one.
+    token: String,
+    bytes: Vec<u8>,
 }
 
 impl Worker {
@@ -110,10 +120,13 @@ impl Worker {
         let Some(to) = addressee(&claimed) else {
             return unasked(ended("failed", "no_email"));
         };
+        if claimed.is_suppressed {
+            return unasked(ended("suppressed", "email_suppressed"));
+        }
         // A tenth of a millisecond, with a QR code two: less than handing it to another thread is worth.
         let mail = catch_unwind(AssertUnwindSafe(|| self.write(&claimed, &to, now)));
         // A message that cannot be made is set aside with the reason: trying again would not help, and nobody waits.
-        let (envelope, bytes, secrets) = match mail {
+        let (parcel, secrets) = match mail {
             Ok(Ok(mail)) => mail,
             Ok(Err(reason)) => {
                 tracing::error!(reason, "a message cannot be made");
@@ -128,7 +141,12 @@ impl Worker {
             }
         };
         let begun = Instant::now();
-        let delivery = self.smtp.send(&envelope, &bytes).await;
+        let Parcel {
+            envelope,
+            token,
+            bytes,
+        } = parcel;
+        let delivery = self.smtp.send_known(&envelope, Some(&token), &bytes).await;
         let how = match &delivery {
             Delivery::Accepted(_) => Handed::Accepted,
             Delivery::Retry(_) => Handed::Deferred,
@@ -200,7 +218,7 @@ impl Worker {
         claimed: &Claimed,
         to: &Addressee,
         now: DateTime<Utc>,
-    ) -> Result<(lettre::address::Envelope, Vec<u8>, Option<Secrets>), String> {
+    ) -> Result<(Parcel, Option<Secrets>), String> {
         let (rendered, secrets, follows) = match &claimed.about {
             About::Invitation(invited) => {
                 let (rendered, secrets) = self.invitation(invited, to, now)?;
@@ -212,7 +230,23 @@ impl Worker {
             .writer
             .seal(to, claimed.id, follows, now, &rendered)
             .map_err(|error| error.to_string())?;
-        Ok((mail.envelope().clone(), mail.formatted(), secrets))
+        let token = return_path::mint(self.keys.signing(), claimed.id, &to.email);
+        let parcel = Parcel {
+            envelope: self.envelope(mail.envelope(), &token)?,
+            token,
+            bytes: mail.formatted(),
+        };
+        Ok((parcel, secrets))
+    }
+
+    /// Where a mail comes back to tells which one it is.
+    fn envelope(&self, plain: &Envelope, token: &str) -> Result<Envelope, String> {
+        let Some(bounces) = &self.bounces else {
+            return Ok(plain.clone());
+        };
+        let user = format!("{}+{token}", bounces.user());
+        let from = Address::new(user, bounces.domain()).map_err(|error| error.to_string())?;
+        Envelope::new(Some(from), plain.to().to_vec()).map_err(|error| error.to_string())
     }
 
     fn invitation(

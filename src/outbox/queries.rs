@@ -30,6 +30,8 @@ pub struct Claimed {
     pub email: Option<String>,
     pub time_zone: Option<String>,
     pub locale: Option<String>,
+    /// Nothing is sent to the address.
+    pub is_suppressed: bool,
     pub about: About,
 }
 
@@ -108,6 +110,8 @@ struct Row {
     time_zone: Option<String>,
     #[diesel(sql_type = Nullable<Text>)]
     locale: Option<String>,
+    #[diesel(sql_type = Bool)]
+    is_suppressed: bool,
     #[diesel(embed)]
     invitation: InvitationRow,
     #[diesel(embed)]
@@ -178,6 +182,7 @@ impl Row {
             email: self.email,
             time_zone: self.time_zone,
             locale: self.locale,
+            is_suppressed: self.is_suppressed,
             about,
         })
     }
@@ -246,6 +251,7 @@ pub fn claim(
         )
         SELECT c.id, c.attempts, c.created_at AS queued_at,
             u.display_name, u.username, u.email, u.time_zone, coalesce(i.locale, u.locale) AS locale,
+            EXISTS (SELECT FROM suppressions s WHERE s.email = lower(u.email)) AS is_suppressed,
             i.id AS invitation_id, c.batch_id, c.kind = 'reminder' AS is_reminder,
             CASE WHEN c.kind = 'reminder' THEN (
                 SELECT r.id FROM messages r

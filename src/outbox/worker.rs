@@ -10,6 +10,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, stream};
+use lettre::Address;
 use tokio::{
     sync::{Notify, watch},
     task::{JoinError, JoinSet},
@@ -61,6 +62,8 @@ pub struct Worker {
     pub writer: Arc<Writer>,
     pub smtp: Arc<SmtpPool>,
     pub registrations: Registrations,
+    /// Where mails come back to, each to an address of its own; `None`: to whom they are from.
+    pub bounces: Option<Address>,
     /// SMTP connections of this instance.
     pub connections: usize,
     /// Messages a second over all instances; `None`: no limit.

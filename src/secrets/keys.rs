@@ -22,6 +22,8 @@ pub enum Purpose {
     Nobody,
     /// A link of the audit log's chain.
     Audit,
+    /// The token in an envelope address, which a mail that comes back brings along.
+    Bounce,
 }
 
 impl Purpose {
@@ -34,6 +36,7 @@ impl Purpose {
             Self::Identity => b"enlist/identity/v1\0",
             Self::Nobody => b"enlist/nobody/v1\0",
             Self::Audit => b"enlist/audit/v1\0",
+            Self::Bounce => b"enlist/bounce/v1\0",
         }
     }
 }
@@ -200,6 +203,7 @@ mod tests {
             Purpose::Identity,
             Purpose::Nobody,
             Purpose::Audit,
+            Purpose::Bounce,
         ]
         .map(|purpose| ring.signing().mac(purpose, &[b"same"]));
         for (index, mac) in macs.iter().enumerate() {

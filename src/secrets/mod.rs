@@ -2,4 +2,5 @@
 
 pub mod keys;
 pub mod pin;
+pub mod return_path;
 pub mod token;

@@ -5,6 +5,7 @@ mod support;
 
 mod access;
 mod audit;
+mod bounces;
 mod chaos;
 mod confirmations;
 mod contract;

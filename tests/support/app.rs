@@ -60,6 +60,8 @@ pub struct Setup {
     pub clock: Clock,
     pub limits: Rates,
     pub proxies: Proxies,
+    /// Where mails come back to.
+    pub bounces: Option<lettre::Address>,
     /// Mails a second over all instances.
     pub mail_rate: Option<std::num::NonZeroU32>,
 }
@@ -83,6 +85,7 @@ impl Default for Setup {
                 trusted: Vec::new(),
                 header: ProxyHeader::XForwardedFor,
             },
+            bounces: None,
             mail_rate: None,
         }
     }
@@ -98,6 +101,7 @@ pub fn config(db: &TestDb, sink: &SmtpSink, setup: &Setup) -> Config {
         smtp: sink.url().parse().unwrap(),
         from: "Example IT <it@example.com>".parse().unwrap(),
         reply_to: None,
+        bounces: setup.bounces.clone(),
         keys: KeyRing::parse(&setup.keys).unwrap(),
         branding: setup.branding.clone(),
         cors_origins: setup.cors_origins.clone(),

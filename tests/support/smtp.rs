@@ -49,6 +49,8 @@ pub struct Options {
     pub only_auth_login: bool,
     pub eight_bit_mime: bool,
     pub smtputf8: bool,
+    /// Keep envelope ids for reports (RFC 3461).
+    pub dsn: bool,
     /// Do not offer PIPELINING.
     pub one_by_one: bool,
     /// Ask for the content even when all recipients were refused.
@@ -549,6 +551,9 @@ impl Talk<'_> {
         }
         if options.eight_bit_mime {
             lines.push("8BITMIME");
+        }
+        if options.dsn {
+            lines.push("DSN");
         }
         if options.smtputf8 {
             lines.push("SMTPUTF8");

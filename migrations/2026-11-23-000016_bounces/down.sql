@@ -1,0 +1,2 @@
+DROP TABLE bounce_counts;
+DROP TABLE suppressions;

@@ -1,0 +1,90 @@
+//! What comes of a report, and what a suppression is. Pure.
+
+use chrono::{DateTime, Utc};
+use deserr::Deserr;
+use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use crate::{
+    paging::Limit,
+    string_enum,
+    users::domain::Email,
+    wire::{Faults, QueryTypes},
+};
+
+string_enum! {
+    /// What came of a report.
+    BounceOutcome {
+        /// The mail came back for good: its message is `bounced`.
+        Hard = "hard",
+        /// It is late, or came back for a reason that may pass: the server's words are kept with the message.
+        Soft = "soft",
+        /// It says nothing that changes anything, as that a mail has arrived; or it is no report that can be read.
+        Ignored = "ignored",
+        /// It has no token of ours, or its message is forgotten: nothing is believed.
+        Unmatched = "unmatched",
+    }
+}
+
+/// The answer of `POST /mail/bounces`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Taken {
+    pub outcome: BounceOutcome,
+    /// The message that came back.
+    #[schema(required)]
+    pub message_id: Option<Uuid>,
+    /// Its invitation; `null` if it was about none.
+    #[schema(required)]
+    pub invitation_id: Option<Uuid>,
+    /// Whether nothing more is sent to the address.
+    #[serde(rename = "suppressed")]
+    pub is_suppressed: bool,
+}
+
+/// An address to which nothing is sent.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Suppression {
+    pub id: Uuid,
+    /// In lower case.
+    pub email: String,
+    /// The user whose address it was.
+    pub user_id: Uuid,
+    /// As the server that reported it said (RFC 3463).
+    #[schema(required)]
+    pub enhanced_status: Option<String>,
+    /// In its words.
+    #[schema(required)]
+    pub reason: Option<String>,
+    pub created_at: DateTime<Utc>,
+}
+
+/// The query of `GET /suppressions`.
+#[derive(Debug, Clone, Deserr, IntoParams)]
+#[deserr(error = Faults, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListQuery {
+    /// Only this address.
+    #[deserr(default)]
+    #[param(value_type = Option<String>)]
+    pub email: Option<Email>,
+    /// Only this user's.
+    #[deserr(default)]
+    pub user_id: Option<Uuid>,
+    /// How many rows a page holds.
+    #[deserr(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
+    pub limit: Limit,
+    /// `next_cursor` of the page before.
+    #[deserr(default)]
+    pub cursor: Option<String>,
+    /// Also count all rows that match.
+    #[deserr(default)]
+    #[param(value_type = Option<bool>)]
+    pub count: bool,
+}
+
+impl QueryTypes for ListQuery {
+    const FLAGS: &'static [&'static str] = &["count"];
+    const NUMBERS: &'static [&'static str] = &["limit"];
+}

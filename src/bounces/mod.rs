@@ -1,0 +1,44 @@
+//! Mails that come back after a server had taken them, and the addresses to which nothing is sent because of it.
+//!
+//! A report is believed only with the token of our envelope address or envelope id
+//! ([`return_path`](crate::secrets::return_path)): anybody may send us mail, and a forged report changes nothing.
+
+pub mod domain;
+pub mod http;
+pub mod queries;
+pub mod report;
+
+use diesel::PgConnection;
+
+use crate::{
+    audit::Trail,
+    db::DbError,
+    secrets::{keys::KeyRing, return_path},
+};
+use domain::Taken;
+
+/// Bytes of a report that are looked at: it begins with what counts, and ends with the mail that came back.
+pub const LARGEST: usize = 1024 * 1024;
+
+/// Takes a mail that may be a report, and does what it says. Runs inside a transaction.
+///
+/// # Errors
+/// When the database is away: the same report may be brought again.
+pub fn take(
+    connection: &mut PgConnection,
+    keys: &KeyRing,
+    trail: &Trail,
+    mail: &[u8],
+) -> Result<Taken, DbError> {
+    let returned = return_path::find(keys, mail);
+    let verdict = returned.and_then(|_| report::read(mail));
+    let taken = queries::apply(connection, keys, trail, returned, verdict)?;
+    tracing::info!(
+        outcome = %taken.outcome,
+        message_id = taken.message_id.map(tracing::field::display),
+        invitation_id = taken.invitation_id.map(tracing::field::display),
+        suppressed = taken.is_suppressed,
+        "a delivery status report"
+    );
+    Ok(taken)
+}

@@ -1,0 +1,290 @@
+//! Reports and suppressions in the database.
+
+use chrono::{DateTime, Utc};
+use diesel::{
+    pg::Pg,
+    prelude::*,
+    sql_types::{Nullable, Text, Timestamptz, Uuid as SqlUuid},
+};
+use uuid::Uuid;
+
+use super::{
+    domain::{BounceOutcome, ListQuery, Suppression, Taken},
+    report::{Verdict, Words},
+};
+use crate::{
+    audit::{
+        Trail,
+        domain::{Action, Event, SubjectKind},
+    },
+    db::DbError,
+    schema::{bounce_counts, suppressions},
+    secrets::{keys::KeyRing, return_path::Returned},
+};
+
+/// A message that a report is about, and who it was to.
+#[derive(QueryableByName)]
+struct Message {
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    invitation_id: Option<Uuid>,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    user_id: Option<Uuid>,
+    #[diesel(sql_type = Nullable<Text>)]
+    email: Option<String>,
+}
+
+/// Does what a report says, and counts it. Runs inside a transaction.
+///
+/// # Errors
+/// When the database is away.
+pub fn apply(
+    connection: &mut PgConnection,
+    keys: &KeyRing,
+    trail: &Trail,
+    returned: Option<Returned>,
+    verdict: Option<Verdict>,
+) -> Result<Taken, DbError> {
+    let mut taken = Taken {
+        outcome: BounceOutcome::Unmatched,
+        message_id: None,
+        invitation_id: None,
+        is_suppressed: false,
+    };
+    let found = match returned {
+        Some(returned) => lock(connection, returned.message)?.map(|message| (returned, message)),
+        None => None,
+    };
+    if let Some((returned, message)) = found {
+        taken.message_id = Some(message.id);
+        taken.invitation_id = message.invitation_id;
+        taken.outcome = match verdict {
+            None | Some(Verdict::Delivered) => BounceOutcome::Ignored,
+            Some(Verdict::Soft(words)) => {
+                note(connection, message.id, &words)?;
+                BounceOutcome::Soft
+            }
+            Some(Verdict::Hard(words)) => {
+                mark(connection, message.id, &words)?;
+                let address = message
+                    .email
+                    .filter(|address| returned.went_to(keys, address));
+                if let (Some(user), Some(address), true) =
+                    (message.user_id, address, words.is_about_the_address())
+                {
+                    suppress(connection, trail, user, &address, &words)?;
+                    taken.is_suppressed = true;
+                }
+                BounceOutcome::Hard
+            }
+        };
+    }
+    // The last statement: other reports wait for this row until the end of the transaction.
+    count_report(connection, taken.outcome)?;
+    Ok(taken)
+}
+
+/// Holds the message: whoever is writing its result now is waited for.
+fn lock(connection: &mut PgConnection, id: Uuid) -> Result<Option<Message>, DbError> {
+    Ok(diesel::sql_query(
+        "SELECT m.id, i.id AS invitation_id, u.id AS user_id, u.email
+         FROM messages m
+         LEFT JOIN enrollments e ON e.id = m.enrollment_id AND m.kind = 'confirmation'
+         LEFT JOIN invitations i ON i.id = m.invitation_id
+         LEFT JOIN users u ON u.id = coalesce(e.user_id, i.user_id)
+         WHERE m.id = $1 FOR NO KEY UPDATE OF m",
+    )
+    .bind::<SqlUuid, _>(id)
+    .get_result(connection)
+    .optional()?)
+}
+
+/// A report may come before the result of the try that it is about, or after an answer that was lost: then nobody tries
+/// again, and the late result changes nothing. What ended otherwise stays as it is.
+fn mark(connection: &mut PgConnection, id: Uuid, words: &Words) -> Result<(), DbError> {
+    diesel::sql_query(
+        "UPDATE messages SET state = 'bounced', enhanced_status = $2, reason = $3
+         WHERE id = $1 AND state IN ('accepted', 'sending', 'deferred')",
+    )
+    .bind::<SqlUuid, _>(id)
+    .bind::<Nullable<Text>, _>(words.status.as_deref())
+    .bind::<Nullable<Text>, _>(words.reason.as_deref())
+    .execute(connection)?;
+    Ok(())
+}
+
+/// What a server said of a mail that may still arrive.
+fn note(connection: &mut PgConnection, id: Uuid, words: &Words) -> Result<(), DbError> {
+    diesel::sql_query(
+        "UPDATE messages SET enhanced_status = $2, reason = $3 WHERE id = $1 AND state = 'accepted'",
+    )
+    .bind::<SqlUuid, _>(id)
+    .bind::<Nullable<Text>, _>(words.status.as_deref())
+    .bind::<Nullable<Text>, _>(words.reason.as_deref())
+    .execute(connection)?;
+    Ok(())
+}
+
+#[derive(QueryableByName)]
+struct Made {
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
+}
+
+/// Nothing is sent to the address any more; the first report says why.
+fn suppress(
+    connection: &mut PgConnection,
+    trail: &Trail,
+    user: Uuid,
+    address: &str,
+    words: &Words,
+) -> Result<(), DbError> {
+    let made: Option<Made> = diesel::sql_query(
+        "INSERT INTO suppressions (id, email, user_id, enhanced_status, reason, created_at)
+         VALUES ($1, lower($2 COLLATE \"und-x-icu\"), $3, $4, $5, $6) ON CONFLICT (email) DO NOTHING RETURNING id",
+    )
+    .bind::<SqlUuid, _>(trail.clock.new_id())
+    .bind::<Text, _>(address)
+    .bind::<SqlUuid, _>(user)
+    .bind::<Nullable<Text>, _>(words.status.as_deref())
+    .bind::<Nullable<Text>, _>(words.reason.as_deref())
+    .bind::<Timestamptz, _>(trail.clock.now())
+    .get_result(connection)
+    .optional()?;
+    if let Some(Made { id }) = made {
+        let event = Event::new(Action::SuppressionAdded, SubjectKind::Suppression, id)
+            .after(&serde_json::json!({"email": address, "enhanced_status": words.status}))
+            .about(user);
+        trail.record(connection, &event)?;
+    }
+    Ok(())
+}
+
+fn count_report(connection: &mut PgConnection, outcome: BounceOutcome) -> Result<(), DbError> {
+    use bounce_counts as c;
+    diesel::insert_into(c::table)
+        .values((c::outcome.eq(outcome.as_str()), c::reports.eq(1)))
+        .on_conflict(c::outcome)
+        .do_update()
+        .set(c::reports.eq(c::reports + 1))
+        .execute(connection)?;
+    Ok(())
+}
+
+/// How many reports came to each outcome since the database was made.
+///
+/// # Errors
+/// When the database is away.
+pub fn counts(connection: &mut PgConnection) -> Result<Vec<(String, i64)>, DbError> {
+    Ok(bounce_counts::table
+        .select((bounce_counts::outcome, bounce_counts::reports))
+        .load(connection)?)
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = suppressions, check_for_backend(Pg))]
+struct Row {
+    id: Uuid,
+    email: String,
+    user_id: Uuid,
+    enhanced_status: Option<String>,
+    reason: Option<String>,
+    created_at: DateTime<Utc>,
+}
+
+impl Row {
+    fn shown(self) -> Suppression {
+        Suppression {
+            id: self.id,
+            email: self.email,
+            user_id: self.user_id,
+            enhanced_status: self.enhanced_status,
+            reason: self.reason,
+            created_at: self.created_at,
+        }
+    }
+}
+
+macro_rules! filtered {
+    ($query:expr, $asked:expr) => {{
+        let mut query = $query;
+        if let Some(email) = &$asked.email {
+            query = query.filter(suppressions::email.eq(email.as_str().to_lowercase()));
+        }
+        if let Some(user) = $asked.user_id {
+            query = query.filter(suppressions::user_id.eq(user));
+        }
+        query
+    }};
+}
+
+/// One page, the newest first, and one row more.
+///
+/// # Errors
+/// When the database is away.
+pub fn list(
+    connection: &mut PgConnection,
+    asked: &ListQuery,
+    after: Option<Uuid>,
+) -> Result<Vec<Suppression>, DbError> {
+    let query = suppressions::table
+        .select(Row::as_select())
+        .into_boxed::<Pg>();
+    let mut query = filtered!(query, asked);
+    if let Some(after) = after {
+        query = query.filter(suppressions::id.lt(after));
+    }
+    let rows: Vec<Row> = query
+        .order(suppressions::id.desc())
+        .limit(asked.limit.probe())
+        .load(connection)?;
+    Ok(rows.into_iter().map(Row::shown).collect())
+}
+
+/// How many match.
+///
+/// # Errors
+/// When the database is away.
+pub fn count(connection: &mut PgConnection, asked: &ListQuery) -> Result<i64, DbError> {
+    let query = suppressions::table
+        .select(diesel::dsl::count_star())
+        .into_boxed::<Pg>();
+    Ok(filtered!(query, asked).get_result(connection)?)
+}
+
+/// One of them.
+///
+/// # Errors
+/// When the database is away.
+pub fn get(connection: &mut PgConnection, id: Uuid) -> Result<Option<Suppression>, DbError> {
+    let row: Option<Row> = suppressions::table
+        .find(id)
+        .select(Row::as_select())
+        .first(connection)
+        .optional()?;
+    Ok(row.map(Row::shown))
+}
+
+/// Lets mails go to an address again; gives what was taken away. Runs inside a transaction.
+///
+/// # Errors
+/// When the database is away.
+pub fn lift(
+    connection: &mut PgConnection,
+    trail: &Trail,
+    id: Uuid,
+) -> Result<Option<Suppression>, DbError> {
+    let row: Option<Row> = diesel::delete(suppressions::table.find(id))
+        .returning(Row::as_returning())
+        .get_result(connection)
+        .optional()?;
+    let lifted = row.map(Row::shown);
+    if let Some(lifted) = &lifted {
+        let event = Event::new(Action::SuppressionLifted, SubjectKind::Suppression, id)
+            .before(lifted)
+            .about(lifted.user_id);
+        trail.record(connection, &event)?;
+    }
+    Ok(lifted)
+}

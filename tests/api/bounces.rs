@@ -1,0 +1,428 @@
+//! Mails that come back: what is believed, what it changes, and what is sent to no one any more.
+
+use std::{io::Write, process::Command, process::Stdio};
+
+use chrono::Duration;
+use enlist::access::Role;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::support::{
+    app::{Answer, KEYS, Setup, TestApp, api_key},
+    db::TestDb,
+    prometheus::Scrape,
+    smtp::{Options, SmtpSink, Stage},
+};
+
+/// A relay's report about a mail that it had taken.
+fn report(to: &str, envelope_id: Option<&str>, action: &str, status: &str) -> String {
+    let id = envelope_id.map_or_else(String::new, |id| format!("Original-Envelope-Id: {id}\r\n"));
+    format!(
+        "Return-Path: <>\r\nFrom: Mail Delivery System <MAILER-DAEMON@relay.example>\r\nTo: {to}\r\n\
+         Subject: Undelivered Mail Returned to Sender\r\nMIME-Version: 1.0\r\n\
+         Content-Type: multipart/report; report-type=delivery-status;\r\n boundary=\"AB.12/relay\"\r\n\r\n\
+         --AB.12/relay\r\nContent-Type: text/plain\r\n\r\nI'm sorry.\r\n\r\n\
+         --AB.12/relay\r\nContent-Type: message/delivery-status\r\n\r\n\
+         Reporting-MTA: dns; relay.example\r\n{id}Arrival-Date: Mon, 23 Nov 2026 09:00:00 +0000\r\n\r\n\
+         Final-Recipient: rfc822; ada@example.com\r\nAction: {action}\r\nStatus: {status}\r\n\
+         Diagnostic-Code: smtp; 550 {status} <ada@example.com>:\r\n Recipient address rejected\r\n\r\n\
+         --AB.12/relay\r\nContent-Type: text/rfc822-headers\r\n\r\nSubject: Enroll\r\n\r\n--AB.12/relay--\r\n"
+    )
+}
+
+async fn started() -> TestApp {
+    let setup = Setup {
+        bounces: Some("bounces@example.com".parse().unwrap()),
+        ..Setup::default()
+    };
+    TestApp::start_with(setup).await
+}
+
+async fn bring(app: &TestApp, mail: &str) -> Answer {
+    let request = app
+        .request(Method::POST, "/mail/bounces")
+        .header("content-type", "message/rfc822")
+        .body(mail.to_owned());
+    Answer::of(request.send().await.unwrap()).await
+}
+
+/// Invites Ada by mail; gives the user, the invitation, and where the mail comes back to.
+async fn invited(app: &TestApp) -> (String, String, String) {
+    let user = app
+        .user(json!({"email": "Ada@Example.com", "display_name": "Ada"}))
+        .await;
+    let (invitation, from) = again(app, &user).await;
+    (user, invitation, from)
+}
+
+async fn again(app: &TestApp, user: &str) -> (String, String) {
+    let sent = app.invite(json!({"user_ids": [user]})).await;
+    app.worker.deliver_due().await.unwrap();
+    let invitation = sent["results"][0]["invitation_id"].as_str().unwrap();
+    let from = app.sink.messages().last().unwrap().from.clone();
+    (invitation.to_owned(), from)
+}
+
+async fn delivery(app: &TestApp, invitation: &str) -> Value {
+    app.get(&format!("/invitations/{invitation}")).await.json
+}
+
+#[tokio::test]
+async fn a_mail_that_came_back_for_good_ends_what_is_sent_to_the_address() {
+    let app = started().await;
+    let (user, invitation, from) = invited(&app).await;
+    assert!(
+        from.starts_with("bounces+") && from.ends_with("@example.com"),
+        "{from}"
+    );
+    let taken = bring(&app, &report(&from, None, "failed", "5.1.1")).await;
+    assert_eq!(taken.status, StatusCode::ACCEPTED, "{}", taken.text);
+    assert_eq!(taken.json["outcome"], "hard");
+    assert_eq!(taken.json["invitation_id"], invitation.as_str());
+    assert_eq!(taken.json["suppressed"], true);
+    let shown = delivery(&app, &invitation).await;
+    assert_eq!(
+        (&shown["state"], &shown["delivery"]),
+        (&json!("pending"), &json!("bounced"))
+    );
+    let message = &shown["messages"][0];
+    assert_eq!(message["id"], taken.json["message_id"]);
+    assert_eq!(message["state"], "bounced");
+    assert_eq!(message["enhanced_status"], "5.1.1");
+    assert_eq!(
+        message["reason"],
+        "550 5.1.1 <ada@example.com>: Recipient address rejected"
+    );
+    let batch = shown["batch_id"].as_str().unwrap();
+    let batch = app.get(&format!("/batches/{batch}")).await.json;
+    assert_eq!(
+        (&batch["counts"]["bounced"], &batch["counts"]["accepted"]),
+        (&json!(1), &json!(0))
+    );
+
+    // A repeat is the same, and nothing is sent to the address.
+    assert_eq!(
+        bring(&app, &report(&from, None, "failed", "5.1.1"))
+            .await
+            .json["outcome"],
+        "hard"
+    );
+    let list = app.get("/suppressions?count=true").await.json;
+    assert_eq!(list["total"], 1, "{list}");
+    let suppression = &list["data"][0];
+    assert_eq!(suppression["email"], "ada@example.com");
+    assert_eq!(suppression["user_id"], user.as_str());
+    assert_eq!(suppression["enhanced_status"], "5.1.1");
+    let asked = json!({"user_ids": [user]});
+    let preview = app.post("/invitations/preview", asked.clone()).await.json;
+    assert!(
+        preview.to_string().contains("email_suppressed"),
+        "{preview}"
+    );
+    let sent = app.invite(asked.clone()).await;
+    assert_eq!(sent["results"][0]["reason"], "email_suppressed");
+    app.clock.advance(Duration::minutes(5));
+    app.post(&format!("/invitations/{invitation}/resend"), json!({}))
+        .await
+        .is_problem(409, "email_suppressed");
+    let many = app.post("/invitations/resend", asked.clone()).await.json;
+    assert_eq!(many["results"][0]["reason"], "email_suppressed");
+    // The PIN can be told otherwise.
+    let by_hand = app
+        .invite(json!({"user_ids": [user], "delivery": "none"}))
+        .await;
+    assert_eq!(by_hand["accepted_count"], 1);
+    assert_eq!(app.sink.messages().len(), 1);
+
+    // Lifted, and mails go there again.
+    let path = format!("/suppressions/{}", suppression["id"].as_str().unwrap());
+    assert_eq!(&app.get(&path).await.json, suppression);
+    let lifted = app.request(Method::DELETE, &path).send().await.unwrap();
+    assert_eq!(lifted.status(), StatusCode::NO_CONTENT);
+    app.get(&path).await.is_problem(404, "not_found");
+    Answer::of(app.request(Method::DELETE, &path).send().await.unwrap())
+        .await
+        .is_problem(404, "not_found");
+    again(&app, &user).await;
+    assert_eq!(app.sink.messages().len(), 2);
+    let events = app.get("/audit-events").await.text;
+    for action in ["suppression.added", "suppression.lifted"] {
+        assert!(events.contains(action), "{action}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_forged_changes_nothing() {
+    let app = started().await;
+    let (_, invitation, from) = invited(&app).await;
+    let other = app.user(json!({"email": "bob@example.com"})).await;
+    let (_, others) = again(&app, &other).await;
+    let message = delivery(&app, &invitation).await["messages"][0]["id"].clone();
+    let token = &from["bounces+".len()..from.find('@').unwrap()];
+    let half = |from: &str| from["bounces+".len()..from.find('@').unwrap()].to_owned();
+    let forged = [
+        // Known: the message's id, the address, the Message-ID.
+        report("bounces@example.com", message.as_str(), "failed", "5.1.1"),
+        report("ada@example.com", Some("aaaa"), "failed", "5.1.1"),
+        // One's own token with the beginning of another's.
+        report(
+            &format!(
+                "bounces+{}{}@example.com",
+                &token[..24],
+                &half(&others)[24..]
+            ),
+            None,
+            "failed",
+            "5.1.1",
+        ),
+        report(&from.replace(&token[46..], "aa"), None, "failed", "5.1.1"),
+        "Subject: hello\r\n\r\nNo report at all".to_owned(),
+        String::new(),
+    ];
+    for mail in &forged {
+        let taken = bring(&app, mail).await;
+        assert_eq!(
+            (taken.status, &taken.json["outcome"]),
+            (StatusCode::ACCEPTED, &json!("unmatched"))
+        );
+        assert_eq!(taken.json["message_id"], Value::Null);
+    }
+    assert_eq!(delivery(&app, &invitation).await["delivery"], "accepted");
+    assert_eq!(app.get("/suppressions?count=true").await.json["total"], 0);
+    // Counted, not trusted.
+    let metrics = app.get("/metrics").await.text;
+    assert_eq!(
+        Scrape::parse(&metrics).get("enlist_bounce_reports_total{outcome=unmatched}"),
+        Some(6.0)
+    );
+    // With the token, and still no report: nothing.
+    let taken = bring(
+        &app,
+        &format!("To: {from}\r\nSubject: Out of office\r\n\r\nI am away"),
+    )
+    .await;
+    assert_eq!(taken.json["outcome"], "ignored");
+    assert_eq!(delivery(&app, &invitation).await["delivery"], "accepted");
+}
+
+#[tokio::test]
+async fn soft_reports_are_noted_and_full_mailboxes_stay_open() {
+    let app = started().await;
+    let (user, invitation, from) = invited(&app).await;
+    for (action, status, outcome) in [
+        ("delayed", "4.4.1", "soft"),
+        ("failed", "4.2.2", "soft"),
+        ("delivered", "2.0.0", "ignored"),
+    ] {
+        let taken = bring(&app, &report(&from, None, action, status)).await;
+        assert_eq!(taken.json["outcome"], outcome);
+        assert_eq!(taken.json["suppressed"], false);
+        assert_eq!(delivery(&app, &invitation).await["delivery"], "accepted");
+    }
+    let message = delivery(&app, &invitation).await["messages"][0].clone();
+    assert_eq!(message["enhanced_status"], "4.2.2");
+    let full = bring(&app, &report(&from, None, "failed", "5.2.2")).await;
+    assert_eq!(
+        (&full.json["outcome"], &full.json["suppressed"]),
+        (&json!("hard"), &json!(false))
+    );
+    assert_eq!(delivery(&app, &invitation).await["delivery"], "bounced");
+    again(&app, &user).await;
+    assert_eq!(app.sink.messages().len(), 2);
+}
+
+#[tokio::test]
+async fn an_envelope_id_is_proof_as_well_and_no_address_is_needed() {
+    let options = Options {
+        dsn: true,
+        ..Options::default()
+    };
+    let app = TestApp::start_on(
+        TestDb::migrated(),
+        SmtpSink::start_with(options),
+        Setup::default(),
+    )
+    .await;
+    let (_, invitation, from) = invited(&app).await;
+    assert_eq!(from, "it@example.com");
+    let said = app.sink.commands();
+    let mail = said
+        .iter()
+        .find(|(_, line)| line.starts_with("MAIL"))
+        .unwrap();
+    let id = mail.1.split("ENVID=").nth(1).unwrap().trim();
+    assert_eq!(id.len(), 48, "{}", mail.1);
+    let wrapped = format!(
+        "Subject: Fwd\r\nContent-Type: multipart/mixed; boundary=out\r\n\r\n--out\r\nContent-Type: message/rfc822\r\n\r\n{}\r\n--out--\r\n",
+        report("it@example.com", Some(id), "failed", "5.1.10")
+    );
+    assert_eq!(bring(&app, &wrapped).await.json["outcome"], "hard");
+    assert_eq!(delivery(&app, &invitation).await["delivery"], "bounced");
+}
+
+/// A report can be faster than the answer that it is about, or come after that answer was lost.
+#[tokio::test]
+async fn a_report_that_comes_first_is_not_undone() {
+    let app = started().await;
+    let user = app.user(json!({"email": "ada@example.com"})).await;
+    app.sink.next_replies(Stage::Final, ["451 4.3.0 later"]);
+    let (invitation, from) = {
+        let sent = app.invite(json!({"user_ids": [user]})).await;
+        app.worker.deliver_due().await.unwrap();
+        let line = app.sink.commands();
+        let from = line
+            .iter()
+            .find_map(|(_, line)| line.strip_prefix("MAIL FROM:<"))
+            .unwrap();
+        let from = from.split('>').next().unwrap().to_owned();
+        (
+            sent["results"][0]["invitation_id"]
+                .as_str()
+                .unwrap()
+                .to_owned(),
+            from,
+        )
+    };
+    assert_eq!(delivery(&app, &invitation).await["delivery"], "deferred");
+    assert_eq!(
+        bring(&app, &report(&from, None, "failed", "5.1.1"))
+            .await
+            .json["outcome"],
+        "hard"
+    );
+    app.clock.advance(Duration::hours(1));
+    assert_eq!(app.worker.deliver_due().await.unwrap(), 0);
+    assert_eq!(delivery(&app, &invitation).await["delivery"], "bounced");
+}
+
+/// What is queued when an address is suppressed does not go out, and another address of the user is free.
+#[tokio::test]
+async fn what_waits_is_not_sent_and_a_new_address_is() {
+    let app = started().await;
+    let (user, _, from) = invited(&app).await;
+    let sent = app.invite(json!({"user_ids": [user]})).await;
+    bring(&app, &report(&from, None, "failed", "5.1.1")).await;
+    app.worker.deliver_due().await.unwrap();
+    let waiting = sent["results"][0]["invitation_id"].as_str().unwrap();
+    let shown = delivery(&app, waiting).await;
+    assert_eq!(shown["delivery"], "suppressed");
+    assert_eq!(shown["messages"][0]["reason"], "email_suppressed");
+    app.send(
+        Method::PATCH,
+        &format!("/users/{user}"),
+        json!({"email": "lovelace@example.com"}),
+    )
+    .await;
+    let (_, second) = again(&app, &user).await;
+    assert_eq!(
+        app.sink.messages().last().unwrap().rcpt,
+        ["lovelace@example.com"]
+    );
+    // A late report about the old address is about the message, not about the new address.
+    app.send(
+        Method::PATCH,
+        &format!("/users/{user}"),
+        json!({"email": "countess@example.com"}),
+    )
+    .await;
+    let late = bring(&app, &report(&second, None, "failed", "5.1.1")).await;
+    assert_eq!(
+        (&late.json["outcome"], &late.json["suppressed"]),
+        (&json!("hard"), &json!(false))
+    );
+    assert_eq!(
+        app.get("/suppressions?email=countess@example.com&count=true")
+            .await
+            .json["total"],
+        0
+    );
+    assert_eq!(
+        app.get("/suppressions?email=ADA@example.com&count=true")
+            .await
+            .json["total"],
+        1
+    );
+    // Who is deleted takes it along.
+    app.request(Method::DELETE, &format!("/users/{user}"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(app.get("/suppressions?count=true").await.json["total"], 0);
+}
+
+#[tokio::test]
+async fn who_may_bring_one_and_in_which_form() {
+    let app = started().await;
+    for (role, expected) in [
+        (Role::Reader, 403),
+        (Role::Provisioner, 403),
+        (Role::Enroller, 202),
+        (Role::Manager, 202),
+    ] {
+        let request = app
+            .anonymous(Method::POST, "/mail/bounces")
+            .bearer_auth(api_key(&app.db, role))
+            .header("content-type", "message/rfc822; charset=us-ascii")
+            .body("x");
+        assert_eq!(request.send().await.unwrap().status(), expected, "{role}");
+    }
+    app.post("/mail/bounces", json!({}))
+        .await
+        .is_problem(415, "unsupported_media_type");
+    let large = "x".repeat(1024 * 1024 + 1);
+    bring(&app, &large)
+        .await
+        .is_problem(413, "payload_too_large");
+    app.get("/suppressions?limit=0&x=1&email=no")
+        .await
+        .is_problem(422, "validation_failed");
+    app.get("/suppressions/nobody")
+        .await
+        .is_problem(404, "not_found");
+}
+
+#[tokio::test]
+async fn the_shell_takes_a_report_for_a_pipe() {
+    let app = started().await;
+    let (_, invitation, from) = invited(&app).await;
+    let bounce = |database: &str, mail: &str| {
+        let mut running = Command::new(env!("CARGO_BIN_EXE_enlist"))
+            .env("DATABASE_URL", database)
+            .env("ENLIST_SECRET_KEYS", KEYS)
+            .arg("bounce")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        running
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(mail.as_bytes())
+            .unwrap();
+        running.wait_with_output().unwrap()
+    };
+    let long = report(&from, None, "failed", "5.1.1") + &"x".repeat(3 * 1024 * 1024);
+    let done = bounce(&app.db.url, &long);
+    assert_eq!(
+        (
+            done.status.code(),
+            String::from_utf8_lossy(&done.stdout).trim()
+        ),
+        (Some(0), "hard")
+    );
+    assert_eq!(delivery(&app, &invitation).await["delivery"], "bounced");
+    let done = bounce(&app.db.url, "nothing");
+    assert_eq!(
+        (
+            done.status.code(),
+            String::from_utf8_lossy(&done.stdout).trim()
+        ),
+        (Some(0), "unmatched")
+    );
+    // The mail server keeps it and comes again.
+    let away = bounce("postgres:///none?host=/nowhere", "nothing");
+    assert_eq!(away.status.code(), Some(75), "{away:?}");
+    assert!(String::from_utf8_lossy(&away.stderr).contains("DATABASE_URL"));
+}
