@@ -1,6 +1,6 @@
 # `make dev` brings Enlist up on this machine, `make test` runs every test. Both install what is
 # missing where they can (Debian and its kin), or say in one line what to type.
-.PHONY: dev test chaos check setup
+.PHONY: dev test chaos schemathesis deny check setup
 
 dev: setup
 	cargo run --quiet -- dev
@@ -13,6 +13,15 @@ chaos: setup
 	cargo build --release
 	ENLIST_CHAOS_USERS=3000 ENLIST_CHAOS_BINARY=$(CURDIR)/target/release/enlist \
 		cargo test --test api chaos -- --nocapture
+
+# Asks all that the OpenAPI document allows, and more; Python is needed.
+schemathesis: setup
+	cargo build
+	tests/postgres.sh tests/schemathesis.sh
+
+# Licences, crates that are there twice, advisories.
+deny: setup
+	tests/deny.sh
 
 # What CI runs before the tests.
 check: setup

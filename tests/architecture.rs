@@ -290,6 +290,29 @@ fn rooms_look_one_way() {
     }
 }
 
+/// Two of one name would be one in the OpenAPI document, and whoever comes last has the word.
+#[test]
+fn the_document_has_a_name_for_each_set_of_words() {
+    let mut all = Vec::new();
+    files(&source(), &mut all);
+    let mut names: Vec<String> = Vec::new();
+    for path in all {
+        for set in code(&path).split("string_enum! {").skip(1) {
+            let mut lines = set.lines().map(str::trim);
+            let name = lines.find_map(|line| line.strip_suffix(" {")).unwrap();
+            // The order of a list is a parameter, and stands where it is used.
+            if name != "Sort" {
+                assert!(
+                    !names.iter().any(|other| other == name),
+                    "{name} is there twice"
+                );
+                names.push(name.to_owned());
+            }
+        }
+    }
+    assert!(names.len() > 20, "{names:?}");
+}
+
 #[test]
 fn the_rule_would_notice() {
     assert!(uses("crate::db\n", "crate::db") && uses("    diesel::copy_from(x)", "diesel"));

@@ -52,7 +52,7 @@ impl<T: Deserr<Faults> + 'static, const LIMIT: usize> FromRequest for Body<T, LI
     }
 }
 
-/// A JSON body that may be left out altogether: then it is what `{}` would be.
+/// A JSON body that may be left out altogether, or be `null`: then it is what `{}` would be.
 pub struct OptionalBody<T> {
     /// The parsed body.
     pub value: T,
@@ -76,8 +76,9 @@ impl<T: Deserr<Faults> + Default + 'static> FromRequest for OptionalBody<T> {
                 });
             }
             headers_fit?;
+            let value: Option<T> = parsed(&bytes)?;
             Ok(Self {
-                value: parsed(&bytes)?,
+                value: value.unwrap_or_default(),
                 bytes,
             })
         })

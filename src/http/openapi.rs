@@ -217,6 +217,8 @@ fn add_common_answers(operation: &mut Operation, method: &HttpMethod, needs: Nee
             "It conflicts with the state, or a request with the same idempotency key is running",
         );
     }
+    add("414", "The path and query are longer than 8 KiB");
+    add("431", "The headers are longer than 32 KiB");
     add("500", "A fault of ours");
     add("503", "The database is away");
     let is_resource = has_path_id

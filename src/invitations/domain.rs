@@ -319,7 +319,7 @@ pub struct ResendRequest {
     /// Mail a new PIN or QR code; the old one dies. A PIN whose life is over, or whose tries are used up,
     /// is renewed in any case.
     #[deserr(default)]
-    #[schema(default = false)]
+    #[schema(default = false, required = false)]
     pub new_pin: bool,
 }
 
@@ -345,7 +345,7 @@ pub struct ResendManyRequest {
     pub filter: Option<UserFilter>,
     /// Mail a new PIN or QR code; the old one dies.
     #[deserr(default)]
-    #[schema(default = false)]
+    #[schema(default = false, required = false)]
     pub new_pin: bool,
 }
 

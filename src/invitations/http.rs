@@ -409,7 +409,10 @@ async fn show_pins(
                 pins::of_users(connection, &keys, &selection, now).map_err(ApiError::from)?;
             let shown: Vec<Uuid> = pins.data.iter().map(|pin| pin.invitation_id).collect();
             let looked = Event::new(Action::PinsViewed, SubjectKind::Invitation, None);
-            trail.record(connection, &looked.after(&shown))?;
+            trail.record(
+                connection,
+                &looked.after(&serde_json::json!({"invitation_ids": shown})),
+            )?;
             Ok::<_, ApiError>(pins)
         })
         .await?;

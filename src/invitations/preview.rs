@@ -31,7 +31,7 @@ use crate::{
 
 string_enum! {
     /// What `send` would do with a recipient.
-    Outcome {
+    PreviewOutcome {
         Send = "send",
         Skip = "skip",
     }
@@ -47,7 +47,7 @@ pub struct PreviewRecipient {
     /// The language of the message.
     pub locale: &'static str,
     pub method: Method,
-    pub outcome: Outcome,
+    pub outcome: PreviewOutcome,
     /// Why nothing would be sent.
     #[schema(required)]
     pub reason: Option<SkipReason>,
@@ -330,10 +330,10 @@ fn describe(
             let (display_name, email, has_pending) = names.remove(&recipient.user_id)?;
             let terms = plan.terms(recipient.which);
             let (outcome, reason) = match plan.decide(recipient) {
-                Decision::Invite => (Outcome::Send, None),
-                Decision::Skip(reason) => (Outcome::Skip, Some(reason)),
+                Decision::Invite => (PreviewOutcome::Send, None),
+                Decision::Skip(reason) => (PreviewOutcome::Skip, Some(reason)),
             };
-            let is_invited = outcome == Outcome::Send;
+            let is_invited = outcome == PreviewOutcome::Send;
             Some(PreviewRecipient {
                 user_id: recipient.user_id,
                 display_name,

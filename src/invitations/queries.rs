@@ -20,7 +20,7 @@ use super::{
     },
     letter, ownership,
     plan::SkipReason,
-    send::{BatchResult, Outcome},
+    send::{BatchResult, SendOutcome},
 };
 use crate::{
     db::{DbError, stored},
@@ -536,9 +536,9 @@ pub fn results(
                 .map(|reason| stored(&reason, SkipReason::from_name))
                 .transpose()?;
             let outcome = if reason.is_some() {
-                Outcome::Skipped
+                SendOutcome::Skipped
             } else {
-                Outcome::Created
+                SendOutcome::Created
             };
             let result = BatchResult {
                 user_id: row.user_id,
@@ -546,7 +546,7 @@ pub fn results(
                 invitation_id: row.invitation_id,
                 reason,
             };
-            Ok((outcome == Outcome::Skipped, row.sort_id, result))
+            Ok((outcome == SendOutcome::Skipped, row.sort_id, result))
         })
         .collect()
 }

@@ -37,7 +37,7 @@ const MANY: usize = 5_000;
 
 string_enum! {
     /// What happened to a recipient.
-    Outcome {
+    SendOutcome {
         Created = "created",
         Skipped = "skipped",
     }
@@ -49,7 +49,7 @@ string_enum! {
 pub struct BatchResult {
     #[schema(required)]
     pub user_id: Option<Uuid>,
-    pub outcome: Outcome,
+    pub outcome: SendOutcome,
     #[schema(required)]
     pub invitation_id: Option<Uuid>,
     /// Why the user was skipped.
@@ -131,11 +131,11 @@ pub fn send(
                     lang: recipient.lang,
                     which: recipient.which,
                 });
-                (Outcome::Created, Some(invitation), None)
+                (SendOutcome::Created, Some(invitation), None)
             }
             Decision::Skip(reason) => {
                 skipped.push((user, reason));
-                (Outcome::Skipped, None, Some(reason))
+                (SendOutcome::Skipped, None, Some(reason))
             }
         };
         if results.len() < LISTED {

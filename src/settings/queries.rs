@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{
     domain::{Applied, Confirmation, Content, Kind, Registration, Reminder, read_stored},
-    resource::{Reason, Source, Sourced, UserSettings},
+    resource::{SettingReason, Source, Sourced, UserSettings},
     rules::{Custom, Rules, Which},
     store::{shown_id, shown_priority},
 };
@@ -234,9 +234,9 @@ impl SourceRow {
             .zip(self.group_name)
             .filter(|_| !self.names_user);
         let reason = match (self.is_default, &group) {
-            (true, _) => Reason::Default,
-            (false, Some(_)) => Reason::Group,
-            (false, None) => Reason::User,
+            (true, _) => SettingReason::Default,
+            (false, Some(_)) => SettingReason::Group,
+            (false, None) => SettingReason::User,
         };
         Ok(Sourced {
             content: read(self.body)?,

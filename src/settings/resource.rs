@@ -234,7 +234,7 @@ pub struct Setting<C> {
 
 string_enum! {
     /// Why a setting applies to a user.
-    Reason {
+    SettingReason {
         /// No custom setting holds the user.
         Default = "default",
         /// Its distribution names the user.
@@ -254,7 +254,7 @@ pub struct Source {
     pub name: String,
     #[schema(required)]
     pub priority: Option<u32>,
-    pub reason: Reason,
+    pub reason: SettingReason,
     /// The group by which it applies, where that is the reason; of several the first by name.
     #[schema(required)]
     pub group: Option<GroupRef>,

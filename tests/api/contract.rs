@@ -402,3 +402,16 @@ async fn what_the_framework_refuses_is_a_problem_too() {
     let app = TestApp::start().await;
     app.get("/docs/nope").await.is_problem(404, "not_found");
 }
+
+/// A client that is made from the document would otherwise refuse to leave out what may be left out.
+#[test]
+fn what_has_a_default_is_not_required() {
+    let document: Value = serde_json::from_str(&enlist::http::openapi::json().unwrap()).unwrap();
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        for field in schema["required"].as_array().into_iter().flatten() {
+            let has_default =
+                schema["properties"][field.as_str().unwrap()]["default"] != Value::Null;
+            assert!(!has_default, "{name}: {field}");
+        }
+    }
+}

@@ -49,7 +49,7 @@ mod extra {
 
 string_enum! {
     /// Which of the payloads it is.
-    Kind {
+    PayloadKind {
         EnrollmentUrl = "enrollment_url",
         AndroidDpc = "android_dpc",
         AndroidAmapi = "android_amapi",
@@ -166,18 +166,20 @@ impl Deserr<Faults> for QrPayload {
         let kind = rest
             .remove("kind")
             .ok_or_else(|| Faults::at(place, "required", "this field is required"))?;
-        let kind = Kind::deserialize_from_value(kind.into_value(), place)?;
+        let kind = PayloadKind::deserialize_from_value(kind.into_value(), place)?;
         let rest: Value<V> = Value::Map(rest);
         let payload = match kind {
-            Kind::EnrollmentUrl => Nothing::deserialize_from_value(rest, location)
+            PayloadKind::EnrollmentUrl => Nothing::deserialize_from_value(rest, location)
                 .map(|Nothing {}| Self::EnrollmentUrl),
-            Kind::AndroidDpc => {
+            PayloadKind::AndroidDpc => {
                 AndroidDpc::deserialize_from_value(rest, location).map(Self::AndroidDpc)
             }
-            Kind::AndroidAmapi => {
+            PayloadKind::AndroidAmapi => {
                 AndroidAmapi::deserialize_from_value(rest, location).map(Self::AndroidAmapi)
             }
-            Kind::AppleUrl => AppleUrl::deserialize_from_value(rest, location).map(Self::AppleUrl),
+            PayloadKind::AppleUrl => {
+                AppleUrl::deserialize_from_value(rest, location).map(Self::AppleUrl)
+            }
         }?;
         let length = payload.says(&"x".repeat(LONGEST_TOKEN), "").len();
         if length > MOST_BYTES {
@@ -210,12 +212,12 @@ fn belong_together(dpc: AndroidDpc, location: ValuePointerRef) -> Result<Android
 
 impl QrPayload {
     /// Which one it is.
-    pub const fn kind(&self) -> Kind {
+    pub const fn kind(&self) -> PayloadKind {
         match self {
-            Self::EnrollmentUrl => Kind::EnrollmentUrl,
-            Self::AndroidDpc(_) => Kind::AndroidDpc,
-            Self::AndroidAmapi(_) => Kind::AndroidAmapi,
-            Self::AppleUrl(_) => Kind::AppleUrl,
+            Self::EnrollmentUrl => PayloadKind::EnrollmentUrl,
+            Self::AndroidDpc(_) => PayloadKind::AndroidDpc,
+            Self::AndroidAmapi(_) => PayloadKind::AndroidAmapi,
+            Self::AppleUrl(_) => PayloadKind::AppleUrl,
         }
     }
 
