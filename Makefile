@@ -1,6 +1,6 @@
 # `make dev` brings Enlist up on this machine, `make test` runs every test. Both install what is
 # missing where they can (Debian and its kin), or say in one line what to type.
-.PHONY: dev test chaos schemathesis deny check setup
+.PHONY: dev test chaos schemathesis fuzz deny check setup
 
 dev: setup
 	cargo run --quiet -- dev
@@ -18,6 +18,10 @@ chaos: setup
 schemathesis: setup
 	cargo build
 	tests/postgres.sh tests/schemathesis.sh
+
+# Each fuzz target for FUZZ_SECONDS; the nightly toolchain is needed.
+fuzz: setup
+	tests/fuzz.sh
 
 # Licences, crates that are there twice, advisories.
 deny: setup

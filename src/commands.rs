@@ -30,6 +30,7 @@ use enlist::{
         password,
     },
 };
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use secrecy::ExposeSecret;
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -111,6 +112,8 @@ pub fn serve(mut args: ServeArgs) -> anyhow::Result<()> {
         None
     };
     let config: Config = args.check()?;
+    // After the database was started, which has limits of its own.
+    allow_many_connections();
     runtime()?.block_on(async move {
         let app = App::build(config, Clock::system()).await?;
         tracing::info!(
@@ -362,6 +365,19 @@ fn embedded(database: &DatabaseArgs) -> anyhow::Result<Postgres> {
 fn start_logging(logging: &LogArgs) -> anyhow::Result<()> {
     telemetry::init(&logging.log, logging.log_format)
         .map_err(|problem| anyhow::anyhow!("ENLIST_LOG {problem}"))
+}
+
+/// Each connection is an open file, and what a shell or a supervisor allows by itself is often no more than 1,024: a few
+/// slow clients would be enough to keep everybody out.
+fn allow_many_connections() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let most = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, most) {
+        tracing::warn!(%error, "the limit of open files cannot be raised");
+    }
 }
 
 pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {

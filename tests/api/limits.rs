@@ -3,6 +3,7 @@
 use std::{
     io::{Read, Write},
     net::TcpStream,
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -10,7 +11,11 @@ use enlist::{access::Role, proxies::Proxies};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use crate::support::app::{Answer, Setup, TestApp, api_key, rates};
+use crate::support::{
+    app::{Answer, KEYS, Setup, TestApp, api_key, rates},
+    db::TestDb,
+    smtp::SmtpSink,
+};
 
 async fn get(app: &TestApp, path: &str, header: (&str, &str)) -> Answer {
     let request = app.anonymous(Method::GET, path).header(header.0, header.1);
@@ -149,6 +154,46 @@ async fn a_client_that_dribbles_its_request_is_dropped() {
     .await
     .unwrap();
     assert!(dropped_after < Duration::from_secs(12), "{dropped_after:?}");
+}
+
+/// Two hundred silent clients where a shell allows sixty-four open files: the service raises what it may.
+#[tokio::test]
+async fn slow_clients_do_not_keep_others_out() {
+    let (db, sink) = (TestDb::migrated(), SmtpSink::start());
+    let port = {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        free.local_addr().unwrap().port()
+    };
+    let mut running = Command::new("sh")
+        .args(["-c", "ulimit -Sn 64; exec \"$0\" serve"])
+        .arg(env!("CARGO_BIN_EXE_enlist"))
+        .env("DATABASE_URL", &db.url)
+        .env("ENLIST_LISTEN", format!("127.0.0.1:{port}"))
+        .env("ENLIST_SMTP_URL", sink.url())
+        .env("ENLIST_SECRET_KEYS", KEYS)
+        .spawn()
+        .unwrap();
+    let begun = Instant::now();
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "it is not up");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let mut slow = Vec::new();
+    for _ in 0..200 {
+        let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        client.write_all(b"G").unwrap();
+        slow.push(client);
+    }
+    let answer = tokio::time::timeout(
+        Duration::from_secs(3),
+        reqwest::get(format!("http://127.0.0.1:{port}/readyz")),
+    );
+    let answered = answer
+        .await
+        .map(|answer| answer.map(|answer| answer.status()));
+    running.kill().unwrap();
+    running.wait().unwrap();
+    assert_eq!(answered.expect("in time").unwrap(), StatusCode::OK);
 }
 
 #[tokio::test]
