@@ -273,8 +273,8 @@ pub fn verify_audit(args: &VerifyArgs) -> anyhow::Result<()> {
             println!("{fault}");
         }
         println!(
-            "{} events are in the chain, {} not yet.",
-            verified.linked, verified.unlinked
+            "{} events are in the chain, {} not yet, {} were forgotten.",
+            verified.linked, verified.unlinked, verified.forgotten
         );
         if let Some(head) = &verified.head {
             println!("Its end is {head}; note it elsewhere, to notice when the log is cut off.");

@@ -169,6 +169,7 @@ impl DevArgs {
             cors_origins: String::new(),
             keep_messages: "90".to_owned(),
             keep_invitations: "400".to_owned(),
+            keep_audit: "forever".to_owned(),
             mail_connections: "8".to_owned(),
             mail_rate: None,
         }
@@ -283,6 +284,9 @@ pub struct ServeArgs {
     /// Days after which batches of old invitations are forgotten, or forever
     #[arg(long, env = "ENLIST_KEEP_INVITATIONS", default_value = "400")]
     pub keep_invitations: String,
+    /// Days after which audit events are forgotten, or forever
+    #[arg(long, env = "ENLIST_KEEP_AUDIT", default_value = "forever")]
+    pub keep_audit: String,
     /// SMTP connections of this instance
     #[arg(long, env = "ENLIST_MAIL_CONNECTIONS", default_value = "8")]
     pub mail_connections: String,
@@ -453,6 +457,8 @@ impl ServeArgs {
             kept(&self.keep_messages, 1).map_err(|problem| keep("ENLIST_KEEP_MESSAGES", problem));
         let keep_invitations = kept(&self.keep_invitations, LONGEST_INVITATION)
             .map_err(|problem| keep("ENLIST_KEEP_INVITATIONS", problem));
+        let keep_audit =
+            kept(&self.keep_audit, 1).map_err(|problem| keep("ENLIST_KEEP_AUDIT", problem));
 
         match (
             database_url,
@@ -473,6 +479,7 @@ impl ServeArgs {
             trusted,
             keep_messages,
             keep_invitations,
+            keep_audit,
             mail_connections,
             mail_rate,
         ) {
@@ -495,6 +502,7 @@ impl ServeArgs {
                 Ok(trusted),
                 Ok(keep_messages),
                 Ok(keep_invitations),
+                Ok(keep_audit),
                 Ok(mail_connections),
                 Ok(mail_rate),
             ) if wrong.is_empty() => Ok(Config {
@@ -526,6 +534,7 @@ impl ServeArgs {
                 keep: Keep {
                     messages: keep_messages,
                     invitations: keep_invitations,
+                    audit: keep_audit,
                 },
                 mail_connections: mail_connections.get().min(256) as usize,
                 mail_rate,

@@ -32,6 +32,8 @@ pub struct Keep {
     pub messages: Option<TimeDelta>,
     /// Batches with their invitations and messages, once they say nothing about how things are now.
     pub invitations: Option<TimeDelta>,
+    /// Audit events ([`forgetting`](crate::audit::forgetting)).
+    pub audit: Option<TimeDelta>,
 }
 
 /// Keeps what is looked through small, until it is dropped.

@@ -14,6 +14,15 @@ diesel::table! {
 }
 
 diesel::table! {
+    audit_beginning (position) {
+        position -> Int8,
+        mac -> Bytea,
+        key_id -> Text,
+        seal -> Bytea,
+    }
+}
+
+diesel::table! {
     audit_details (event_id) {
         event_id -> Uuid,
         person_id -> Nullable<Uuid>,
@@ -371,6 +380,7 @@ diesel::joinable!(user_activity -> users (user_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     api_keys,
+    audit_beginning,
     audit_details,
     audit_events,
     audit_links,

@@ -214,6 +214,8 @@ impl App {
         let linking = tokio::spawn(audit::chain::run(
             self.worker.db.clone(),
             Arc::clone(&self.worker.keys),
+            self.worker.clock.clone(),
+            self.keep.audit,
         ));
         let reminding = tokio::spawn(reminders::run(
             self.worker.db.clone(),

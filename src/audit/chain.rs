@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{
     connection::SimpleConnection,
     prelude::*,
@@ -12,8 +12,12 @@ use diesel::{
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
-use super::queries::details_hash;
+use super::{
+    forgetting::{self, Unsealed},
+    queries::details_hash,
+};
 use crate::{
+    clock::Clock,
     db::{Db, DbError},
     schema::{audit_links, audit_unlinked},
     secrets::keys::{Key, KeyRing, Purpose},
@@ -21,6 +25,8 @@ use crate::{
 
 /// How often what was committed is linked.
 const LINK_EVERY: Duration = Duration::from_secs(1);
+/// What is old is forgotten every so many times.
+const FORGET_EVERY: u32 = 600;
 /// Events that one transaction links, or that are checked at a time.
 const AT_ONCE: i64 = 1_000;
 /// The advisory lock of whoever links.
@@ -88,12 +94,20 @@ impl EventRow {
     }
 }
 
-/// Links what was committed, until it is dropped.
-pub async fn run(db: Db, keys: Arc<KeyRing>) {
+/// Links what was committed, and forgets what is older than `keep`, until it is dropped.
+pub async fn run(db: Db, keys: Arc<KeyRing>, clock: Clock, keep: Option<TimeDelta>) {
+    let mut rounds: u32 = 0;
     loop {
         tokio::time::sleep(LINK_EVERY).await;
         if let Err(error) = link(&db, &keys).await {
             tracing::warn!(%error, "the audit log's chain cannot be continued; trying again");
+        }
+        rounds = rounds.wrapping_add(1);
+        if let Some(keep) = keep
+            && rounds.is_multiple_of(FORGET_EVERY)
+            && let Err(error) = forgetting::forget(&db, &keys, clock.now() - keep).await
+        {
+            tracing::warn!(%error, "old audit events cannot be forgotten");
         }
     }
 }
@@ -106,7 +120,7 @@ pub async fn link(db: &Db, keys: &Arc<KeyRing>) -> Result<(), DbError> {
     loop {
         let keys = Arc::clone(keys);
         let linked = db
-            .transaction(move |connection| link_some(connection, keys.signing()))
+            .transaction(move |connection| link_some(connection, &keys))
             .await?;
         if linked < AT_ONCE as usize {
             return Ok(());
@@ -120,7 +134,15 @@ struct Taken {
     taken: bool,
 }
 
-fn link_some(connection: &mut PgConnection, key: &Key) -> Result<usize, DbError> {
+/// Whether the end of the chain is ours until the end of the transaction.
+pub(super) fn lock(connection: &mut PgConnection) -> Result<bool, DbError> {
+    let lock: Taken = diesel::sql_query("SELECT pg_try_advisory_xact_lock($1) AS taken")
+        .bind::<BigInt, _>(LOCK)
+        .get_result(connection)?;
+    Ok(lock.taken)
+}
+
+fn link_some(connection: &mut PgConnection, keys: &KeyRing) -> Result<usize, DbError> {
     let any: bool = diesel::select(diesel::dsl::exists(
         audit_unlinked::table.select(audit_unlinked::event_id),
     ))
@@ -128,10 +150,7 @@ fn link_some(connection: &mut PgConnection, key: &Key) -> Result<usize, DbError>
     if !any {
         return Ok(0);
     }
-    let lock: Taken = diesel::sql_query("SELECT pg_try_advisory_xact_lock($1) AS taken")
-        .bind::<BigInt, _>(LOCK)
-        .get_result(connection)?;
-    if !lock.taken {
+    if !lock(connection)? {
         return Ok(0);
     }
     let events: Vec<EventRow> = diesel::sql_query(format!(
@@ -144,7 +163,15 @@ fn link_some(connection: &mut PgConnection, key: &Key) -> Result<usize, DbError>
         .select((audit_links::position, audit_links::mac))
         .first(connection)
         .optional()?;
-    let (mut position, mut mac) = last.unwrap_or_default();
+    let (mut position, mut mac) = match last {
+        Some(last) => last,
+        // All were forgotten. One that is not ours is told of by whoever verifies, and goes on being one.
+        None => match forgetting::beginning(connection, keys)? {
+            Ok(beginning) => (beginning.position, beginning.mac),
+            Err(unsealed) => (unsealed.0, Vec::new()),
+        },
+    };
+    let key = keys.signing();
     let mut links = Vec::with_capacity(events.len());
     for event in &events {
         position += 1;
@@ -170,6 +197,8 @@ fn link_some(connection: &mut PgConnection, key: &Key) -> Result<usize, DbError>
 pub struct Verified {
     /// Events in the chain.
     pub linked: i64,
+    /// Events that were in it, and were forgotten since they were old.
+    pub forgotten: i64,
     /// Events that are not in it yet: the newest ones, for a second or two.
     pub unlinked: i64,
     /// The last link, to be noted elsewhere: whoever cuts off the end of the log cuts it off.
@@ -265,7 +294,17 @@ pub fn verify(connection: &mut PgConnection, keys: &KeyRing) -> Result<Verified,
 pub fn check(connection: &mut PgConnection, keys: &KeyRing) -> Result<Verified, DbError> {
     /// More faults than anybody reads.
     const MOST_FAULTS: usize = 100;
-    let (mut position, mut mac, mut faults) = (0, Vec::new(), Vec::new());
+    let mut faults = Vec::new();
+    let (mut position, mut mac) = match forgetting::beginning(connection, keys)? {
+        Ok(beginning) => (beginning.position, beginning.mac),
+        Err(Unsealed(position)) => {
+            faults.push(format!(
+                "the log begins behind link {position}, and the seal that says so is not ours"
+            ));
+            (position, Vec::new())
+        }
+    };
+    let forgotten = position;
     loop {
         let links: Vec<LinkRow> = diesel::sql_query(
             "SELECT l.position, l.event_id, l.key_id, l.mac, d.salt, d.before, d.after,
@@ -309,9 +348,10 @@ pub fn check(connection: &mut PgConnection, keys: &KeyRing) -> Result<Verified, 
         "SELECT count(*) AS number FROM audit_events e WHERE NOT EXISTS (SELECT FROM audit_links l WHERE l.event_id = e.id)",
     )
     .get_result(connection)?;
-    let head = (position > 0).then(|| format!("{position}:{}", hex(&mac)));
+    let head = (position > forgotten).then(|| format!("{position}:{}", hex(&mac)));
     Ok(Verified {
-        linked: position,
+        linked: position - forgotten,
+        forgotten,
         unlinked: unlinked.number,
         head,
         faults,

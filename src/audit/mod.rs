@@ -6,6 +6,7 @@
 
 pub mod chain;
 pub mod domain;
+pub mod forgetting;
 pub mod http;
 pub mod queries;
 

@@ -6,7 +6,10 @@ use chrono::Duration;
 use diesel::{PgConnection, connection::SimpleConnection};
 use enlist::{
     access::Role,
-    audit::chain::{self, Verified},
+    audit::{
+        chain::{self, Verified},
+        forgetting,
+    },
     secrets::keys::KeyRing,
 };
 use reqwest::Method;
@@ -367,6 +370,49 @@ async fn what_goes_with_a_person_leaves_the_chain_whole() {
     for name in ["Ada", "Ida", "ada@example.com"] {
         assert!(!log.text.contains(name), "{name}");
     }
+}
+
+#[tokio::test]
+async fn what_is_old_is_forgotten_and_the_rest_is_whole() {
+    let app = TestApp::start().await;
+    app.users(3).await;
+    link(&app).await;
+    app.clock.advance(Duration::days(10));
+    app.users(0).await;
+    let young = app.user(json!({"email": "young@example.com"})).await;
+    link(&app).await;
+    let forget = async |days: i64| {
+        let before = app.clock.now() - Duration::days(days);
+        forgetting::forget(&app.worker.db, &keys(), before)
+            .await
+            .unwrap();
+    };
+    forget(10).await;
+    assert_eq!(verify(&app).forgotten, 0);
+    forget(9).await;
+    let left = verify(&app);
+    assert_eq!((left.linked, left.forgotten), (1, 3));
+    assert_eq!(left.faults, [""; 0]);
+    assert!(left.head.unwrap().starts_with("4:"));
+    let log = app.get("/audit-events").await.json;
+    assert_eq!(log["data"].as_array().unwrap().len(), 1);
+    assert_eq!(log["data"][0]["subject"]["id"], young.as_str());
+    // Others still cannot.
+    refused(&mut app.db.connect(), "DELETE FROM audit_events");
+    // All of it, and the chain goes on.
+    app.clock.advance(Duration::days(1));
+    forget(0).await;
+    app.user(json!({"email": "next@example.com"})).await;
+    link(&app).await;
+    let on = verify(&app);
+    assert_eq!((on.linked, on.forgotten, on.faults.len()), (1, 4, 0));
+    assert!(on.head.unwrap().starts_with("5:"));
+    // Whoever cuts off more without the key is found out.
+    app.db.execute(
+        "BEGIN; SET LOCAL enlist.forgets = 'audit'; DELETE FROM audit_events; DELETE FROM audit_links;
+         UPDATE audit_beginning SET position = 5; COMMIT",
+    );
+    assert!(verify(&app).faults[0].contains("not ours"));
 }
 
 #[tokio::test]

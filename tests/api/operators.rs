@@ -154,6 +154,7 @@ async fn a_session_slides_and_ends_all_the_same() {
         enlist::retention::Keep {
             messages: None,
             invitations: None,
+            audit: None,
         },
     )
     .await

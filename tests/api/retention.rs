@@ -13,6 +13,7 @@ use crate::{
 const KEEP: Keep = Keep {
     messages: Some(Duration::days(90)),
     invitations: Some(Duration::days(400)),
+    audit: None,
 };
 
 async fn forget(app: &TestApp) {

@@ -110,6 +110,7 @@ pub fn config(db: &TestDb, sink: &SmtpSink, setup: &Setup) -> Config {
         keep: Keep {
             messages: None,
             invitations: None,
+            audit: None,
         },
         mail_connections: 4,
         mail_rate: setup.mail_rate,
