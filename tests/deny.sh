@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 version=0.20.2
 deny=target/tools/bin/cargo-deny
-if [ ! -x "$deny" ] && ! cargo install --quiet --locked "cargo-deny@$version" --root target/tools; then
+if ! tests/tool.sh cargo-deny "$version"; then
     echo "cargo-deny $version cannot be installed here: licences, duplicates and advisories were not checked." >&2
     exit 0
 fi

@@ -4,8 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 version=0.13.2
-fuzz=$PWD/target/tools/bin/cargo-fuzz
-[ -x "$fuzz" ] || cargo install --quiet --locked "cargo-fuzz@$version" --root target/tools
+tests/tool.sh cargo-fuzz "$version"
 export PATH="$PWD/target/tools/bin:$PATH"
 for target in token cursor csv bounce; do
     cargo +nightly fuzz run "$target" -- -max_total_time="${FUZZ_SECONDS:-120}" -max_len=65536 -print_final_stats=1
