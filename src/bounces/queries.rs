@@ -132,7 +132,7 @@ struct Made {
     id: Uuid,
 }
 
-/// Nothing is sent to the address any more; the first report says why.
+/// Nothing is sent to the address any more; the first report says why. Of a user who is deleted meanwhile nothing is kept.
 fn suppress(
     connection: &mut PgConnection,
     trail: &Trail,
@@ -142,7 +142,8 @@ fn suppress(
 ) -> Result<(), DbError> {
     let made: Option<Made> = diesel::sql_query(
         "INSERT INTO suppressions (id, email, user_id, enhanced_status, reason, created_at)
-         VALUES ($1, lower($2 COLLATE \"und-x-icu\"), $3, $4, $5, $6) ON CONFLICT (email) DO NOTHING RETURNING id",
+         SELECT $1, lower($2 COLLATE \"und-x-icu\"), u.id, $4, $5, $6 FROM users u WHERE u.id = $3 FOR KEY SHARE
+         ON CONFLICT (email) DO NOTHING RETURNING id",
     )
     .bind::<SqlUuid, _>(trail.clock.new_id())
     .bind::<Text, _>(address)

@@ -186,12 +186,16 @@ fn fill(source: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(filled)
 }
 
-/// What parts the fields of the first line: a comma, a semicolon (spreadsheets where the comma is the
+/// What parts the fields of the first line that has any: a comma, a semicolon (spreadsheets where the comma is the
 /// decimal sign) or a tab, whichever there is most of outside of quotes.
 fn delimiter(start: &[u8]) -> u8 {
     let mut counts = [(b',', 0), (b';', 0), (b'\t', 0)];
     let mut is_quoted = false;
-    for byte in start {
+    // The reader passes over blank lines, too.
+    let blank = start
+        .iter()
+        .take_while(|byte| matches!(byte, b'\r' | b'\n'));
+    for byte in &start[blank.count()..] {
         match byte {
             b'"' => is_quoted = !is_quoted,
             b'\r' | b'\n' if !is_quoted => break,
@@ -243,6 +247,8 @@ mod tests {
             "a;b\r\n1;2\r\n",
             "\u{FEFF}a\tb\n1\t2\n",
             "\"a\",b\r1,2",
+            "\na;b\n1;2",
+            "\r\n\r\na\tb\n1\t2",
         ] {
             assert_eq!(fields(text), [["a", "b"], ["1", "2"]], "{text:?}");
         }
