@@ -9,6 +9,7 @@
 //! Nothing is logged but stages, reply codes and connection numbers: replies quote addresses.
 //! lettre itself logs bodies and credentials at `debug`, so its log level must stay at `info`.
 
+mod content;
 mod delivery;
 mod fault;
 mod pool;

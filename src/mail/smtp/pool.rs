@@ -12,10 +12,11 @@ use tokio::time::{Instant, sleep};
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tracing::debug;
 
+use super::content::Content;
 use super::delivery::Delivery;
 use super::fault::{Fault, Stage};
 use super::relay::Relay;
-use super::session::{Session, check_content};
+use super::session::Session;
 use super::url::SmtpUrl;
 use super::{SmtpLimits, SmtpSetupError};
 
@@ -103,13 +104,13 @@ impl SmtpPool {
         id: Option<&str>,
         message: &[u8],
     ) -> Delivery {
-        if let Err(reason) = check_content(message) {
-            return Delivery::GiveUp(self.inner.relay.failure(
-                Stage::Check,
-                Fault::Local(reason),
-                false,
-            ));
-        }
+        let content = match Content::of(message) {
+            Ok(content) => content,
+            Err(reason) => {
+                let fault = Fault::Local(reason);
+                return Delivery::GiveUp(self.inner.relay.failure(Stage::Check, fault, false));
+            }
+        };
         let Ok(permit) = Arc::clone(&self.inner.permits).acquire_owned().await else {
             let fault = Fault::Broken("the mail connections are being shut down".into());
             return Delivery::Retry(self.inner.relay.failure(Stage::Check, fault, false));
@@ -125,7 +126,7 @@ impl SmtpPool {
             },
         };
         let mut outcome = session
-            .transact(envelope, id, message, &self.inner.relay.limits)
+            .transact(envelope, id, &content, &self.inner.relay.limits)
             .await;
         if outcome.as_ref().is_err_and(|end| end.is_stale()) {
             debug!(connection = session.number, "kept connection was stale");
@@ -138,7 +139,7 @@ impl SmtpPool {
                 }
             };
             outcome = session
-                .transact(envelope, id, message, &self.inner.relay.limits)
+                .transact(envelope, id, &content, &self.inner.relay.limits)
                 .await;
         }
         match outcome {

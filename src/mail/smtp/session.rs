@@ -1,6 +1,5 @@
 //! One connection, and one message over it after the other.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lettre::address::{Address, Envelope};
@@ -8,10 +7,10 @@ use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
 use lettre::transport::smtp::extension::{Extension, MailParameter};
 use lettre::transport::smtp::response::Response;
-use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 use super::SmtpLimits;
+use super::content::Content;
 use super::delivery::Reply;
 use super::fault::{Fault, Stage, expect, in_time, join_lines, one_line, split_status};
 use super::wire::Wire;
@@ -63,16 +62,15 @@ impl Session {
         &mut self,
         envelope: &Envelope,
         id: Option<&str>,
-        message: &[u8],
+        content: &Content,
         limits: &SmtpLimits,
     ) -> Result<Reply, Ended> {
         let reused = self.messages > 0;
         self.messages += 1;
-        let dot = Dot::default();
-        self.stages(envelope, id, message, limits, &dot)
+        self.stages(envelope, id, content, limits)
             .await
             .map_err(|(stage, fault)| Ended {
-                handed_over: dot.is_written() && fault.leaves_unknown(),
+                handed_over: stage == Stage::FinalDot && fault.leaves_unknown(),
                 stage,
                 fault,
                 reused,
@@ -83,9 +81,8 @@ impl Session {
         &mut self,
         envelope: &Envelope,
         id: Option<&str>,
-        message: &[u8],
+        content: &Content,
         limits: &SmtpLimits,
-        dot: &Dot,
     ) -> Result<Reply, (Stage, Fault)> {
         let limit = limits.command;
         let smtp = &mut self.smtp;
@@ -128,7 +125,7 @@ impl Session {
             recipients => announce(smtp, &mail, recipients, limit).await?,
         }
 
-        let reply = write_message(smtp, message, limits, dot).await?;
+        let reply = write_message(smtp, &self.wire, content, limits).await?;
         expect(&reply, is_done).map_err(at(Stage::FinalDot))?;
         self.unfinished = false;
         let code = u16::from(reply.code());
@@ -240,42 +237,17 @@ fn refusal(answer: Result<(), Fault>) -> Result<Option<Fault>, Fault> {
     }
 }
 
-/// Marks the moment at which the message's content is out and its final dot follows.
-#[derive(Default)]
-struct Dot {
-    written: AtomicBool,
-    due: Notify,
-}
-
-impl Dot {
-    fn is_written(&self) -> bool {
-        self.written.load(Ordering::Relaxed)
-    }
-
-    fn mark(&self) {
-        self.written.store(true, Ordering::Relaxed);
-        self.due.notify_one();
-    }
-}
-
-/// Writes content and final dot and reads the answer: first against the body's time limit, from
-/// the dot on against the dot's.
+/// Writes the content with its final dot and reads the answer: first against the body's time limit, from
+/// the moment on at which the dot is out against the dot's.
 async fn write_message(
     smtp: &mut AsyncSmtpConnection,
-    message: &[u8],
+    wire: &Wire,
+    content: &Content,
     limits: &SmtpLimits,
-    dot: &Dot,
 ) -> Result<Response, (Stage, Fault)> {
-    // lettre writes <CRLF>.<CRLF> at the end: the content's last CRLF is the first half of it.
-    let content = message.strip_suffix(b"\r\n").unwrap_or(message);
-    // lettre asks for the next part when the one before is written, and writes the dot after the
-    // last one: asking past the end is the moment.
-    let parts = std::iter::once(content).chain(std::iter::from_fn(|| {
-        dot.mark();
-        None
-    }));
+    wire.expect_flush();
     let watch = async {
-        if timeout(limits.body, dot.due.notified()).await.is_err() {
+        if timeout(limits.body, wire.flushed()).await.is_err() {
             return limits.body;
         }
         sleep(limits.final_dot).await;
@@ -283,30 +255,13 @@ async fn write_message(
     };
     let result = tokio::select! {
         biased;
-        result = smtp.message_iter(parts) => result.map_err(Fault::from),
+        result = smtp.command(content) => result.map_err(Fault::from),
         limit = watch => Err(Fault::Timeout(limit)),
     };
-    let stage = if dot.is_written() {
+    let stage = if wire.has_flushed() {
         Stage::FinalDot
     } else {
         Stage::Body
     };
     result.map_err(|fault| (stage, fault))
-}
-
-/// What must hold before a connection is worth opening.
-pub(super) fn check_content(message: &[u8]) -> Result<(), &'static str> {
-    if !message.is_ascii() {
-        return Err("the message is not ASCII: its parts must be encoded");
-    }
-    let mut previous = 0;
-    for &byte in message.iter().chain(b" ") {
-        if (previous == b'\r') != (byte == b'\n') {
-            // Servers disagree about where such lines end, which lets a message hide a second one
-            // (RFC 5321, section 2.3.8).
-            return Err("the message has a line end other than CRLF");
-        }
-        previous = byte;
-    }
-    Ok(())
 }

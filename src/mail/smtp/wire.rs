@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use lettre::transport::smtp::client::AsyncTokioStream;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, BufReader, ReadBuf};
+use tokio::sync::watch;
 
 /// A socket, or TLS over one, that hands lettre at most one line at a time.
 ///
@@ -19,6 +20,8 @@ use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, BufReader, ReadBuf};
 #[derive(Clone)]
 pub(super) struct Wire {
     stream: Arc<Mutex<BufReader<Box<dyn Stream>>>>,
+    /// Whether what lettre wrote is out: it flushes at the end of each write.
+    is_flushed: Arc<watch::Sender<bool>>,
     peer: SocketAddr,
 }
 
@@ -30,6 +33,7 @@ impl Wire {
     pub(super) fn new(stream: impl Stream + 'static, peer: SocketAddr) -> Self {
         Self {
             stream: Arc::new(Mutex::new(BufReader::new(Box::new(stream)))),
+            is_flushed: Arc::default(),
             peer,
         }
     }
@@ -37,6 +41,26 @@ impl Wire {
     fn lock(&self) -> MutexGuard<'_, BufReader<Box<dyn Stream>>> {
         // Only one future uses a connection; a panic in the stream ends that connection.
         self.stream.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets what was flushed before.
+    pub(super) fn expect_flush(&self) {
+        self.is_flushed.send_replace(false);
+    }
+
+    /// Whether all that was written since has been handed to the operating system.
+    pub(super) fn has_flushed(&self) -> bool {
+        *self.is_flushed.borrow()
+    }
+
+    /// Waits for that.
+    pub(super) async fn flushed(&self) {
+        // The sender lives as long as `self`.
+        let _ = self
+            .is_flushed
+            .subscribe()
+            .wait_for(|flushed| *flushed)
+            .await;
     }
 
     /// Whether nothing has arrived, not even the end or an error.
@@ -93,7 +117,9 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.lock()).poll_flush(cx)
+        ready!(Pin::new(&mut *self.lock()).poll_flush(cx))?;
+        self.is_flushed.send_replace(true);
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
