@@ -106,7 +106,8 @@ pub fn build(headers: &Headers<'_>, rendered: &Rendered) -> Result<Message, Mime
 fn part(content_type: ContentType, text: &str) -> SinglePart {
     SinglePart::builder()
         .header(content_type)
-        .body(Body::new(text.to_owned()))
+        // lettre would put in one carriage return after the other, and move all that is behind it each time.
+        .body(Body::new(text.replace('\n', "\r\n")))
 }
 
 /// An address with a name, if that says more.
