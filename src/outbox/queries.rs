@@ -237,7 +237,7 @@ pub fn claim(
     registrations: &Registrations,
 ) -> Result<Vec<Claimed>, DbError> {
     // A generic plan cannot know how few these are, and would read the whole table.
-    connection.batch_execute(CUSTOM_PLAN)?;
+    connection.batch_execute(&format!("{CUSTOM_PLAN}; SET LOCAL random_page_cost = 1.1"))?;
     let rows: Vec<Row> = diesel::sql_query(
         "WITH due AS (
             SELECT id FROM messages
@@ -294,11 +294,20 @@ pub fn claim(
     Ok(claimed)
 }
 
-/// Locks the messages of `$1` in the order of their ids, so that two that hold several of them wait for each other
-/// and not for ever.
-macro_rules! locked {
+/// Locks those of the messages `$1` that are still ours by their attempts `$2`, in the order of their ids, so that two
+/// that hold several of them wait for each other and not for ever. More columns of what joins them may be asked for.
+macro_rules! ours {
+    ($held:literal $(, $columns:literal)?) => {
+        concat!(
+            "ours AS (
+                SELECT m.id", $(", ", $columns,)? " FROM ", $held, " h JOIN messages m ON m.id = h.id
+                WHERE m.attempts = h.attempts AND m.state = 'sending'
+                ORDER BY m.id FOR NO KEY UPDATE OF m
+             )"
+        )
+    };
     () => {
-        "locked AS (SELECT id FROM messages WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE)"
+        ours!("(SELECT * FROM unnest($1, $2) AS u(id, attempts))")
     };
 }
 
@@ -323,10 +332,8 @@ pub fn renew(
     let (ids, attempts): (Vec<Uuid>, Vec<i32>) = held.iter().copied().unzip();
     let kept: Vec<Kept> = diesel::sql_query(concat!(
         "WITH ",
-        locked!(),
-        " UPDATE messages m SET due_at = $3
-         FROM unnest($1, $2) AS h(id, attempts) JOIN locked l ON l.id = h.id
-         WHERE m.id = h.id AND m.attempts = h.attempts AND m.state = 'sending'
+        ours!(),
+        " UPDATE messages m SET due_at = $3 FROM ours WHERE m.id = ours.id
          RETURNING m.id, CASE WHEN m.canceled THEN 'canceled' ELSE
             (SELECT i.state FROM invitations i WHERE i.id = m.invitation_id AND m.kind <> 'confirmation') END AS state"
     ))
@@ -350,14 +357,13 @@ pub fn give_back(
     let (ids, attempts): (Vec<Uuid>, Vec<i32>) = held.iter().copied().unzip();
     diesel::sql_query(concat!(
         "WITH ",
-        locked!(),
+        ours!(),
         ", given AS (
             UPDATE messages m
             SET due_at = $3, attempts = m.attempts - 1,
                 state = CASE WHEN m.canceled THEN 'suppressed' WHEN m.attempts > 1 THEN 'deferred' ELSE 'queued' END,
                 reason = CASE WHEN m.canceled THEN 'canceled' ELSE m.reason END
-            FROM unnest($1, $2) AS h(id, attempts) JOIN locked l ON l.id = h.id
-            WHERE m.id = h.id AND m.attempts = h.attempts AND m.state = 'sending'
+            FROM ours WHERE m.id = ours.id
             RETURNING m.invitation_id, m.canceled
         ), ended AS (
             SELECT i.id FROM invitations i
@@ -411,14 +417,13 @@ pub fn settle(
             SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)
                 AS r(id, attempts, state, due_at, smtp_code, enhanced_status, reason, handed_over_at, counter)
         ), ",
-        locked!(),
+        ours!("result", "h.state, h.due_at, h.smtp_code, h.enhanced_status, h.reason, h.handed_over_at, h.counter"),
         ", settled AS (
             UPDATE messages m
             SET state = CASE WHEN m.canceled AND r.state = 'deferred' THEN 'suppressed' ELSE r.state END,
                 due_at = r.due_at, smtp_code = r.smtp_code, enhanced_status = r.enhanced_status,
                 reason = CASE WHEN m.canceled AND r.state = 'deferred' THEN 'canceled' ELSE r.reason END
-            FROM result r JOIN locked l ON l.id = r.id
-            WHERE m.id = r.id AND m.attempts = r.attempts AND m.state = 'sending'
+            FROM ours r WHERE m.id = r.id
             RETURNING m.invitation_id, m.kind, m.state, m.canceled, r.handed_over_at, r.counter
         ), about AS (
             SELECT invitation_id, max(counter) AS counter, min(handed_over_at) AS handed_over_at,
@@ -427,8 +432,8 @@ pub fn settle(
             FROM settled WHERE kind <> 'confirmation' AND (canceled OR handed_over_at IS NOT NULL)
             GROUP BY invitation_id
         ), held AS (
-            SELECT i.id FROM invitations i WHERE i.id IN (SELECT invitation_id FROM about)
-            ORDER BY i.id FOR NO KEY UPDATE
+            SELECT about.* FROM about JOIN invitations i ON i.id = about.invitation_id
+            ORDER BY i.id FOR NO KEY UPDATE OF i
         )
         UPDATE invitations i
         SET pin_issued_at = CASE
@@ -441,8 +446,7 @@ pub fn settle(
             state = CASE WHEN NOT a.canceled OR i.state <> 'pending' THEN i.state
                 WHEN i.expires_at <= $10 THEN 'expired' ELSE 'revoked' END,
             ended_at = CASE WHEN a.canceled AND i.state = 'pending' THEN least(i.expires_at, $10) ELSE i.ended_at END
-        FROM about a JOIN held h ON h.id = a.invitation_id
-        WHERE i.id = a.invitation_id"
+        FROM held a WHERE i.id = a.invitation_id"
     ))
     .bind::<Array<SqlUuid>, _>(results.iter().map(|r| r.id).collect::<Vec<_>>())
     .bind::<Array<Int4>, _>(results.iter().map(|r| r.attempts).collect::<Vec<_>>())
