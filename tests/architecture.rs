@@ -45,6 +45,7 @@ const PURE: &[&str] = &[
     "mail/engine.rs",
     "mail/confirmation.rs",
     "mail/message.rs",
+    "mail/stencil.rs",
     "mail/qr/mask.rs",
     "mail/qr/mod.rs",
     "outbox/backoff.rs",

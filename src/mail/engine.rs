@@ -15,6 +15,7 @@ use super::{
     catalogue::{self, CatalogueError, Lang},
     message::Branding,
     qr::QrError,
+    stencil::GAPS,
 };
 
 /// Why a mail or a page could not be rendered. Holds names of templates, messages and variables, never what
@@ -98,8 +99,8 @@ fn href(support: &str) -> String {
 }
 
 /// Marks where a piece of HTML belongs in a message that is still to be escaped: noncharacters,
-/// which [`one_line`] and [`lines`] leave out of what people enter.
-const MARKS: std::ops::RangeInclusive<char> = '\u{fdd0}'..='\u{fdef}';
+/// which [`is_unwanted`] keeps out of what people enter.
+const MARKS: std::ops::RangeInclusive<char> = '\u{fdd0}'..='\u{fddf}';
 
 /// `t("key", name=value)`: a message in the mail's language. In HTML it is escaped, and what a macro
 /// gives for a variable, such as a link, stands in it as it is.
@@ -156,6 +157,17 @@ fn write_value(out: &mut Output, state: &mut State, value: &Value) -> Result<(),
     }
 }
 
+/// Text as HTML shows it, in an element or a quoted attribute.
+pub fn escaped(text: &str) -> Cow<'_, str> {
+    if !text.contains(['&', '<', '>', '"', '\'']) {
+        return Cow::Borrowed(text);
+    }
+    let mut html = String::with_capacity(text.len() + 32);
+    // Writing to a String cannot fail.
+    let _ = escape(&mut html, text);
+    Cow::Owned(html)
+}
+
 fn escape(out: &mut impl fmt::Write, text: &str) -> fmt::Result {
     let mut rest = text;
     while let Some(at) = rest.find(['&', '<', '>', '"', '\'']) {
@@ -177,6 +189,7 @@ fn escape(out: &mut impl fmt::Write, text: &str) -> fmt::Result {
 pub fn is_unwanted(character: char) -> bool {
     character.is_control()
         || MARKS.contains(&character)
+        || GAPS.contains(&character)
         || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

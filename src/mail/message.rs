@@ -3,7 +3,11 @@
 //! A kind of mail is a struct such as [`InvitationMail`], a method of [`Renderer`], and templates
 //! over `base.html` and `base.txt`. Words come from the catalogue alone, through `t("key", name=value)`.
 
-use std::sync::Arc;
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::DateTime;
@@ -18,6 +22,7 @@ use super::{
     catalogue::{self, Lang},
     engine::{self, is_unwanted, one_line},
     qr,
+    stencil::{Stencil, gap},
 };
 
 #[derive(RustEmbed)]
@@ -184,6 +189,52 @@ pub struct Renderer {
     templates: Environment<'static>,
     org: String,
     logo: Option<InlinePart>,
+    /// The invitations that were rendered last, without what was each recipient's own.
+    forms: Mutex<HashMap<Shape, Arc<Form>>>,
+}
+
+/// More than that are not kept: an organisation sends a few kinds, each with a note or two.
+const FORMS: usize = 64;
+
+/// What invitations to many have in common.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Shape {
+    template: &'static str,
+    /// What the template takes for its base, if it takes any.
+    base: &'static str,
+    lang: Lang,
+    note: Vec<String>,
+    /// In CSS pixels.
+    pin_size: u8,
+    code: &'static str,
+    /// In CSS pixels.
+    qr_width: u32,
+}
+
+/// What is each recipient's own: the name, the username, where to enroll and until when, then the PIN, or the link
+/// and the id of its picture.
+type Own<'a> = [Cow<'a, str>; 7];
+
+/// An invitation of a shape: as text, and as HTML.
+struct Form {
+    text: Stencil,
+    html: Stencil,
+}
+
+impl Shape {
+    /// What the templates are given.
+    fn values(&self, own: Own<'_>) -> Value {
+        let [name, username, enroll_url, until, pin, qr_link, qr] = own;
+        context! {
+            lang => self.lang.as_str(),
+            note => &self.note,
+            base => self.base,
+            pin_size => self.pin_size,
+            code => self.code,
+            qr_width => self.qr_width,
+            name, username, enroll_url, until, pin, qr_link, qr,
+        }
+    }
 }
 
 impl Renderer {
@@ -203,6 +254,7 @@ impl Renderer {
             templates,
             org,
             logo,
+            forms: Mutex::default(),
         })
     }
 
@@ -226,9 +278,26 @@ impl Renderer {
     fn invite(
         &self,
         mail: &InvitationMail<'_>,
-        over: Option<&str>,
+        over: Option<&'static str>,
         subject: &str,
     ) -> Result<Rendered, RenderError> {
+        let (shape, own, inline) = self.shaped(mail, over)?;
+        let form = self.form(shape)?;
+        let escaped = own.each_ref().map(|value| engine::escaped(value));
+        Ok(Rendered {
+            subject: self.subject(mail.lang, subject)?,
+            text: tidied(&form.text.fill(&own)),
+            html: form.html.fill(&escaped),
+            inline,
+        })
+    }
+
+    /// What an invitation has in common with others, what is its own, and its pictures.
+    fn shaped<'a>(
+        &self,
+        mail: &InvitationMail<'a>,
+        over: Option<&'static str>,
+    ) -> Result<(Shape, Own<'a>, Vec<InlinePart>), RenderError> {
         let (template, pin, qr_link, code) = match mail.credential {
             Credential::Pin(pin) => ("invitation_pin", pin, "", ""),
             Credential::Password => ("invitation_password", "", "", ""),
@@ -245,29 +314,46 @@ impl Renderer {
             qr_id.clone_from(&part.content_id);
             inline.push(part);
         }
-        let values = context! {
-            lang => mail.lang.as_str(),
-            name => one_line(mail.display_name),
-            username => one_line(mail.username),
-            enroll_url => mail.enroll_url,
-            until => catalogue::date_time(mail.lang, mail.valid_until),
-            note => lines(mail.note.unwrap_or_default()),
-            base => template,
-            pin,
-            // The longest PIN fits a phone, in CSS pixels.
-            pin_size => if pin.len() <= 8 { 40 } else { 28 },
-            qr_link,
+        let shape = Shape {
+            template: over.unwrap_or(template),
+            base: template,
+            lang: mail.lang,
+            note: lines(mail.note.unwrap_or_default()),
+            // The longest PIN fits a phone.
+            pin_size: if pin.len() <= 8 { 40 } else { 28 },
             code,
-            qr => qr_id,
             qr_width,
         };
-        self.render(
-            over.unwrap_or(template),
-            mail.lang,
-            subject,
-            &values,
-            inline,
-        )
+        let own = [
+            one_line(mail.display_name),
+            one_line(mail.username),
+            mail.enroll_url.into(),
+            catalogue::date_time(mail.lang, mail.valid_until).into(),
+            pin.into(),
+            qr_link.into(),
+            qr_id.into(),
+        ];
+        Ok((shape, own, inline))
+    }
+
+    /// The form of a shape; made when it is first asked for.
+    fn form(&self, shape: Shape) -> Result<Arc<Form>, RenderError> {
+        let lock = || self.forms.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(form) = lock().get(&shape) {
+            return Ok(Arc::clone(form));
+        }
+        let marks = std::array::from_fn(|position| gap(position).to_string().into());
+        let (text, html) = self.words(shape.template, &shape.values(marks))?;
+        let form = Arc::new(Form {
+            text: Stencil::cut(&text),
+            html: Stencil::cut(&html),
+        });
+        let mut forms = lock();
+        if forms.len() >= FORMS {
+            forms.clear();
+        }
+        forms.insert(shape, Arc::clone(&form));
+        Ok(form)
     }
 
     /// The organisation's picture, where there is one: every mail shows it.
@@ -275,9 +361,8 @@ impl Renderer {
         self.logo.iter().cloned().collect()
     }
 
-    /// The one way from a template to a mail, for every kind. The values join those that [`Renderer::new`]
-    /// has given to all templates; `lang` is among them. `subject` is a message's key, with the
-    /// organisation as its variable.
+    /// From a template straight to a mail. The values join those that [`Renderer::new`] has given to all templates;
+    /// `lang` is among them. `subject` is a message's key, with the organisation as its variable.
     pub(super) fn render(
         &self,
         template: &str,
@@ -286,14 +371,27 @@ impl Renderer {
         values: &Value,
         inline: Vec<InlinePart>,
     ) -> Result<Rendered, RenderError> {
-        let render = |name: &str| self.templates.get_template(name)?.render(values);
-        let org: FluentArgs<'_> = [("org", self.org.as_str())].into_iter().collect();
+        let (text, html) = self.words(template, values)?;
         Ok(Rendered {
-            subject: catalogue::text(lang, subject, &org)?,
-            text: tidied(&render(&format!("{template}.txt"))?),
-            html: render(&format!("{template}.html"))?,
+            subject: self.subject(lang, subject)?,
+            text: tidied(&text),
+            html,
             inline,
         })
+    }
+
+    fn subject(&self, lang: Lang, key: &str) -> Result<String, RenderError> {
+        let org: FluentArgs<'_> = [("org", self.org.as_str())].into_iter().collect();
+        Ok(catalogue::text(lang, key, &org)?)
+    }
+
+    /// What a template gives as text, and as HTML.
+    fn words(&self, template: &str, values: &Value) -> Result<(String, String), RenderError> {
+        let render = |name: &str| self.templates.get_template(name)?.render(values);
+        Ok((
+            render(&format!("{template}.txt"))?,
+            render(&format!("{template}.html"))?,
+        ))
     }
 }
 
@@ -725,6 +823,35 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// A form that is filled is what the templates make of the values themselves.
+        #[test]
+        fn a_form_is_filled_as_if_it_were_rendered(
+            name in any::<String>(),
+            username in "\\PC{1,40}|<&>\"'|[\u{fdd0}-\u{fdef}x]{1,5}",
+            note in prop::option::of("[a-z<\n \u{fde0}\u{fdd0}]{0,60}"),
+            pin in "[0-9]{6,12}",
+            which in 0..METHODS.len(),
+            is_reminder in any::<bool>(),
+            tag in prop::sample::select(vec!["en", "fr"]),
+        ) {
+            let renderer = Renderer::new(branding()).unwrap();
+            let credential = match METHODS[which].1 {
+                Credential::Pin(_) => Credential::Pin(&pin),
+                Credential::PinAndPassword(_) => Credential::PinAndPassword(&pin),
+                other => other,
+            };
+            let first = InvitationMail { note: note.as_deref(), ..mail(tag, credential) };
+            let mail = InvitationMail { display_name: &name, username: &username, ..first };
+            let over = is_reminder.then_some("reminder");
+            // The form is another's first.
+            renderer.invite(&first, over, "subject").unwrap();
+            let filled = renderer.invite(&mail, over, "subject").unwrap();
+            let (shape, own, _) = renderer.shaped(&mail, over).unwrap();
+            let (text, html) = renderer.words(shape.template, &shape.values(own)).unwrap();
+            prop_assert_eq!(filled.html, html);
+            prop_assert_eq!(filled.text, tidied(&text));
+        }
 
         #[test]
         fn any_text_is_rendered_and_makes_no_markup(

@@ -8,3 +8,4 @@ pub mod message;
 pub mod mime;
 pub mod qr;
 pub mod smtp;
+pub mod stencil;
