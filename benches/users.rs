@@ -42,6 +42,11 @@ fn main() {
         request("POST", "/users", &service.key, &body)
     });
     bench.row("create one", &ours, bench.pgbench(CREATE));
+    bench.row(
+        "create one, against all that it writes",
+        &ours,
+        bench.pgbench(CREATE_WITH_EVENT),
+    );
     import(&bench, &service);
     println!(
         "\nResident memory of the service: {} MB at most",
@@ -67,6 +72,25 @@ fn fill() -> String {
 const CREATE: &str = "\\set n random(1, 1000000000000)
 INSERT INTO users (id, username, email, first_name, last_name, display_name, enabled, source, attributes, created_at, updated_at)
 VALUES (gen_random_uuid(), 'p' || :n, 'p' || :n || '@example.com', 'New', '', 'New', true, 'local', '{}', now(), now());";
+
+/// What creating comes to since there is an audit log: the user, the event, its details, and that it is to be linked.
+const CREATE_WITH_EVENT: &str = "\\set n random(1, 1000000000000)
+BEGIN;
+INSERT INTO users (id, username, email, first_name, last_name, display_name, enabled, source, attributes, created_at, updated_at)
+VALUES (lpad(to_hex((:n)::bigint), 32, '0')::uuid, 'p' || (:n)::bigint, 'p' || (:n)::bigint || '@example.com', 'New', '', 'New', true, 'local', '{}', now(), now())
+ON CONFLICT DO NOTHING;
+WITH event AS (
+    INSERT INTO audit_events (id, at, actor_kind, actor_name, action, subject_kind, subject_id, request_id, address, person_id, details_hash)
+    VALUES (lpad(to_hex((:n)::bigint), 32, '0')::uuid, now(), 'api_key', 'bench', 'user.created', 'user',
+        lpad(to_hex((:n)::bigint), 32, '0')::uuid, 'bench', '127.0.0.1', lpad(to_hex((:n)::bigint), 32, '0')::uuid,
+        sha256('bench'))
+), unlinked AS (
+    INSERT INTO audit_unlinked (event_id) VALUES (lpad(to_hex((:n)::bigint), 32, '0')::uuid)
+)
+INSERT INTO audit_details (event_id, person_id, salt, after)
+VALUES (lpad(to_hex((:n)::bigint), 32, '0')::uuid, lpad(to_hex((:n)::bigint), 32, '0')::uuid, '\\x00112233445566778899aabbccddeeff',
+    '{\"first_name\": \"New\", \"username\": \"new@example.com\"}');
+COMMIT;";
 
 impl Bench {
     /// What the service asks of Postgres for a request, as a script: read from Postgres' log, so that it
