@@ -44,6 +44,7 @@ const PURE: &[&str] = &[
     "mail/catalogue.rs",
     "mail/engine.rs",
     "mail/confirmation.rs",
+    "mail/invitation.rs",
     "mail/message.rs",
     "mail/stencil.rs",
     "mail/qr/mask.rs",

@@ -11,7 +11,8 @@ use crate::{
     mail::{
         catalogue::Lang,
         confirmation::{ConfirmationMail, Owner},
-        message::{Branding, Code, Credential, InvitationMail, RenderError, Rendered, Renderer},
+        invitation::{Code, Credential, InvitationMail},
+        message::{Branding, RenderError, Rendered, Renderer},
         mime::{self, Headers, MimeError},
     },
     secrets::{keys::Key, pin::Pin, token},

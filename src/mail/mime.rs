@@ -167,7 +167,8 @@ mod tests {
 
     use super::*;
     use crate::mail::{
-        message::{Branding, Code, Credential, InvitationMail, Logo, Renderer},
+        invitation::{Code, Credential, InvitationMail},
+        message::{Branding, Logo, Renderer},
         qr::tests::scan_png,
     };
 

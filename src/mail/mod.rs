@@ -4,6 +4,7 @@
 pub mod catalogue;
 pub mod confirmation;
 pub mod engine;
+pub mod invitation;
 pub mod message;
 pub mod mime;
 pub mod qr;

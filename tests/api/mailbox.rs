@@ -19,7 +19,8 @@ use enlist::{
     },
     mail::{
         catalogue::Lang,
-        message::{Branding, Code, Credential, InvitationMail, Renderer},
+        invitation::{Code, Credential, InvitationMail},
+        message::{Branding, Renderer},
         mime,
         smtp::{Delivery, SmtpLimits, SmtpPool},
     },
