@@ -425,15 +425,27 @@ pub fn connect(url: &str) -> Result<PgConnection, String> {
     PgConnection::establish(&with_limits(url)).map_err(|error| redacted(&error.to_string(), url))
 }
 
+#[derive(QueryableByName)]
+struct Locked {
+    #[diesel(sql_type = Bool)]
+    is_ours: bool,
+}
+
 /// Applies what is pending, one instance at a time. Gives the versions that were applied.
 ///
 /// # Errors
 /// When the database is away or a migration fails; a failed one leaves nothing behind.
 pub fn migrate(url: &str) -> Result<Vec<String>, Box<dyn StdError + Send + Sync>> {
     let mut connection = connect(url)?;
-    connection.batch_execute(&format!(
-        "SET timezone = 'UTC'; SET client_min_messages = warning; SELECT pg_advisory_lock({MIGRATION_LOCK})"
-    ))?;
+    connection.batch_execute("SET timezone = 'UTC'; SET client_min_messages = warning")?;
+    let is_ours: Locked = diesel::sql_query(format!(
+        "SELECT pg_try_advisory_lock({MIGRATION_LOCK}) AS is_ours"
+    ))
+    .get_result(&mut connection)?;
+    if !is_ours.is_ours {
+        tracing::info!("another instance looks after the migrations; waiting for it");
+        connection.batch_execute(&format!("SELECT pg_advisory_lock({MIGRATION_LOCK})"))?;
+    }
     let applied = connection.run_pending_migrations(MIGRATIONS)?;
     Ok(applied.iter().map(ToString::to_string).collect())
 }

@@ -24,7 +24,7 @@ use std::{
 use diesel::{
     Connection, PgConnection, QueryableByName, RunQueryDsl,
     connection::SimpleConnection,
-    sql_types::{BigInt, Uuid as SqlUuid},
+    sql_types::{BigInt, Text, Uuid as SqlUuid},
 };
 use enlist::{
     access::{Role, keys},
@@ -173,11 +173,14 @@ impl Instance {
     /// Waits until it answers: it may only just have been started, or have found no database to start with.
     async fn is_up(&mut self) {
         let begun = Instant::now();
-        while tokio::net::TcpStream::connect(("127.0.0.1", self.port))
-            .await
-            .is_err()
-        {
-            assert!(begun.elapsed() < Duration::from_secs(30), "{}", self.said());
+        while let Err(error) = tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await {
+            assert!(
+                begun.elapsed() < Duration::from_secs(30),
+                "{error}; {:?}; {}; {}",
+                self.running.as_mut().map(Child::try_wait),
+                self.database_says(),
+                self.said()
+            );
             let has_ended = |running: &mut Child| running.try_wait().unwrap().is_some();
             if self.running.as_mut().is_some_and(has_ended) {
                 self.start();
@@ -195,6 +198,24 @@ impl Instance {
         let ended = tokio::task::spawn_blocking(move || running.wait().unwrap());
         let ended = tokio::time::timeout(Duration::from_secs(40), ended).await;
         assert!(ended.unwrap().unwrap().success(), "{}", self.said());
+    }
+
+    /// Who does what in the database, and who waits for whom.
+    fn database_says(&self) -> String {
+        #[derive(Debug, QueryableByName)]
+        #[expect(dead_code, reason = "it is shown")]
+        struct Activity {
+            #[diesel(sql_type = Text)]
+            line: String,
+        }
+        let mut connection = PgConnection::establish(&self.database).unwrap();
+        let lines: Vec<Activity> = diesel::sql_query(
+            "SELECT concat_ws(' ', a.pid, a.state, a.wait_event, now() - a.query_start, pg_blocking_pids(a.pid), left(a.query, 90)) AS line
+             FROM pg_stat_activity a WHERE a.datname IS NOT NULL",
+        )
+        .load(&mut connection)
+        .unwrap();
+        format!("{lines:#?}")
     }
 
     fn said(&self) -> String {
