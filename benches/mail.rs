@@ -17,12 +17,12 @@ use std::{
 
 use enlist::{
     clock::Clock,
-    enrollments::payload::QrPayload,
-    invitations::{
-        domain::Method,
+    mail::{
+        branding::Branding,
+        catalogue::Lang,
         letter::{Addressee, Letter, Secrets, Writer},
     },
-    mail::{catalogue::Lang, message::Branding},
+    model::{invitation::Method, qr_payload::QrPayload},
     secrets::keys::KeyRing,
 };
 use support::{Bench, KEYS, Service};

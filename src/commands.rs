@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Read, Write};
 use anyhow::Context;
 use diesel::{Connection, PgConnection};
 use enlist::{
-    access::{Role, domain::Operator, keys, operators},
+    access::{domain::Operator, keys, operators},
     audit::{
         Trail, chain,
         domain::{Action, Event, SubjectKind},
@@ -21,14 +21,10 @@ use enlist::{
         receiver::Receiver,
         samples,
     },
-    http,
-    secrets::keys::KeyRing,
-    startup::App,
+    model::{caller::Role, identity::Email, secret_input::Password},
+    secrets::{keys::KeyRing, password},
+    server::{self, startup::App},
     telemetry,
-    users::{
-        domain::{Email, Password},
-        password,
-    },
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use secrecy::ExposeSecret;
@@ -190,14 +186,14 @@ pub fn migrate(database: &DatabaseArgs) -> anyhow::Result<()> {
 
 /// Prints the OpenAPI document.
 pub fn openapi() -> anyhow::Result<()> {
-    Ok(std::io::stdout().write_all(http::openapi::json()?.as_bytes())?)
+    Ok(std::io::stdout().write_all(server::openapi::json()?.as_bytes())?)
 }
 
 /// Makes an API key and prints just the key.
 pub fn create_api_key(database: &DatabaseArgs, name: &str, role: &str) -> anyhow::Result<()> {
     let role = Role::from_name(role).context("unknown role")?;
-    let name =
-        enlist::wire::line(name, 200).map_err(|flaw| anyhow::anyhow!("--name {}", flaw.detail))?;
+    let name = enlist::model::wire::line(name, 200)
+        .map_err(|flaw| anyhow::anyhow!("--name {}", flaw.detail))?;
     with_database(database, |url| {
         let mut connection =
             db::connect(url).map_err(|error| anyhow::anyhow!("DATABASE_URL: {error}"))?;

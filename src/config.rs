@@ -16,12 +16,14 @@ use url::Url;
 
 use crate::{
     audit::chain::Head,
-    limits::Rates,
+    http::{
+        limits::Rates,
+        proxies::{Proxies, ProxyHeader},
+    },
     mail::{
-        message::{Branding, Logo},
+        branding::{Branding, Logo},
         smtp::SmtpUrl,
     },
-    proxies::{Proxies, ProxyHeader},
     retention::Keep,
     secrets::{keys::KeyRing, return_path},
 };
@@ -415,7 +417,7 @@ impl ServeArgs {
                 Err(())
             }
         };
-        let org_name = crate::wire::line(&self.org_name, 200)
+        let org_name = crate::model::wire::line(&self.org_name, 200)
             .map_err(|flaw| keep("ENLIST_ORG_NAME", flaw.detail));
         let support = self
             .support

@@ -15,11 +15,10 @@ use enlist::{
     config::DatabaseArgs,
     db::{self, Db},
     embedded::dev,
-    secrets::keys::KeyRing,
-    startup,
-    users::{
-        import::{self, Format, ImportError, OnConflict, Options, Progress, Report, Tools, Upload},
-        password::Hasher,
+    secrets::{keys::KeyRing, password::Hasher},
+    server::startup,
+    users::import::{
+        self, Format, ImportError, OnConflict, Options, Progress, Report, Tools, Upload,
     },
 };
 use indicatif::{ProgressBar, ProgressStyle};

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use enlist::{
-    access::Role,
     config::{DatabaseArgs, DevArgs, KeyedArgs, ServeArgs, VerifyArgs},
+    model::caller::Role,
 };
 
 /// Invites people to enroll their devices in MDM.

@@ -14,7 +14,10 @@ use crate::{
     access::sessions,
     clock::{Clock, first_id_at},
     db::{Db, DbError},
-    enrollments, idempotency, invitations,
+    enrollments,
+    guessing::counter,
+    http::idempotent,
+    invitations,
     schema::{batches, invitations as invited},
 };
 
@@ -73,10 +76,10 @@ pub async fn sweep(db: &Db, clock: &Clock) -> Result<(), DbError> {
 pub async fn forget(db: &Db, clock: &Clock, keep: Keep) -> Result<(), DbError> {
     let now = clock.now();
     db.transaction(move |connection| {
-        enrollments::tries::forget_old(connection, now)?;
+        counter::forget_old(connection, now)?;
         enrollments::pin_requests::forget_old(connection, now)?;
         sessions::forget_old(connection, now)?;
-        idempotency::forget_old(connection, now)
+        idempotent::forget_old(connection, now)
     })
     .await?;
     if let Some(kept) = keep.messages {

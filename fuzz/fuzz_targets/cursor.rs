@@ -3,10 +3,7 @@
 
 use std::sync::LazyLock;
 
-use enlist::{
-    paging::{self, Position},
-    secrets::keys::KeyRing,
-};
+use enlist::{http::paging::{self, Position}, secrets::keys::KeyRing};
 use libfuzzer_sys::fuzz_target;
 use uuid::Uuid;
 

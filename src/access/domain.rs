@@ -6,14 +6,16 @@ use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::Role;
 use crate::{
     checked_text,
-    enrollments::domain::GivenPassword,
-    paging::Limit,
-    settings::fields::Time,
-    users::domain::{Email, Password, Username},
-    wire::{Faults, Patch, QueryTypes, line},
+    http::paging::Limit,
+    model::{
+        caller::Role,
+        identity::{Email, Username},
+        secret_input::{GivenPassword, Password},
+        time::Time,
+        wire::{Faults, Patch, QueryTypes, line},
+    },
 };
 
 /// A session ends when it is not used for this long,

@@ -6,13 +6,13 @@ use secrecy::SecretString;
 use uuid::Uuid;
 
 use super::{
-    Role,
     domain::{ApiKey, KeyName},
     tokens::{self, Kind, TokenHash},
 };
 use crate::{
     db::{DbError, stored},
-    paging::Position,
+    http::paging::Position,
+    model::caller::Role,
     schema::api_keys,
 };
 

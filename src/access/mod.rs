@@ -1,30 +1,25 @@
 //! Who calls, and what that role may do.
 
 pub mod domain;
+pub mod http;
 pub mod keys;
-pub mod keys_http;
 pub mod operators;
-pub mod operators_http;
-pub mod roles;
 pub mod sessions;
-pub mod sessions_http;
 pub mod tokens;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
 use chrono::{DateTime, Utc};
 use moka::future::Cache;
 use subtle::ConstantTimeEq;
-use uuid::Uuid;
 
 use crate::{
-    audit::domain::{Actor, ActorKind},
     db::{Db, DbError},
-    error::ApiError,
+    http::error::ApiError,
+    model::caller::{Caller, Who},
 };
 use keys::SEEN_EVERY;
-pub use roles::{Permission, Role};
+
 use tokens::{Kind, TokenHash};
 
 /// How long a token that was looked up is believed. A revocation ends it within a second everywhere.
@@ -33,98 +28,6 @@ const BELIEVED_FOR: Duration = Duration::from_millis(500);
 const REMEMBERED_FOR: Duration = Duration::from_secs(60 * 60);
 /// How long they wait for the database.
 const ASKED_FOR: Duration = Duration::from_secs(1);
-
-/// What a request is made with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Who {
-    Key(Uuid),
-    Operator { id: Uuid, session: Uuid },
-}
-
-/// Who makes a request.
-#[derive(Debug, Clone)]
-pub struct Caller {
-    who: Who,
-    /// The key's name or the operator's address.
-    name: Arc<str>,
-    role: Role,
-}
-
-impl Caller {
-    /// The key's or the operator's id.
-    pub fn id(&self) -> Uuid {
-        match self.who {
-            Who::Key(id) | Who::Operator { id, .. } => id,
-        }
-    }
-
-    /// The session that an operator is in.
-    pub fn session(&self) -> Option<Uuid> {
-        match self.who {
-            Who::Key(_) => None,
-            Who::Operator { session, .. } => Some(session),
-        }
-    }
-
-    /// As it is kept with what the caller did: `api_key:<id>` or `operator:<id>`.
-    pub fn label(&self) -> String {
-        match self.who {
-            Who::Key(id) => format!("api_key:{id}"),
-            Who::Operator { id, .. } => format!("operator:{id}"),
-        }
-    }
-
-    /// As the audit log names the caller.
-    pub fn actor(&self) -> Actor {
-        Actor {
-            kind: match self.who {
-                Who::Key(_) => ActorKind::ApiKey,
-                Who::Operator { .. } => ActorKind::Operator,
-            },
-            id: Some(self.id()),
-            name: Some(self.name.to_string()),
-        }
-    }
-
-    /// Whether the role reaches; a key has no session to look after.
-    pub fn may(&self, permission: Permission) -> bool {
-        self.role.may(permission)
-            && (permission != Permission::OwnSession || self.session().is_some())
-    }
-
-    /// # Errors
-    /// 403 when the role does not reach.
-    pub fn require(&self, permission: Permission) -> Result<(), ApiError> {
-        if self.may(permission) {
-            return Ok(());
-        }
-        let detail = match (permission, self.who) {
-            (Permission::OwnSession, Who::Key(_)) => {
-                "An API key has no session; this is for operators who signed in.".to_owned()
-            }
-            (_, Who::Key(_)) => format!("A key with the role `{}` may not do this.", self.role),
-            (_, Who::Operator { .. }) => {
-                format!("An operator with the role `{}` may not do this.", self.role)
-            }
-        };
-        Err(ApiError::new(403, "forbidden", detail))
-    }
-}
-
-impl FromRequest for Caller {
-    type Error = ApiError;
-    type Future = std::future::Ready<Result<Self, ApiError>>;
-
-    fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
-        // The gate put it there; a route without the gate is a mistake of ours.
-        let caller = request.extensions().get::<Self>().cloned();
-        std::future::ready(
-            caller.ok_or_else(|| {
-                ApiError::internal("a protected route was reached without a caller")
-            }),
-        )
-    }
-}
 
 /// A token that was found good.
 #[derive(Debug, Clone)]

@@ -9,10 +9,11 @@ use diesel::{
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
-use super::{Role, domain::Operator};
+use super::domain::Operator;
 use crate::{
     db::{DbError, stored},
-    paging::Position,
+    http::paging::Position,
+    model::caller::Role,
     schema::operators,
 };
 

@@ -6,12 +6,12 @@ use secrecy::SecretString;
 use uuid::Uuid;
 
 use super::{
-    Role,
     domain::{IDLE, LONGEST},
     tokens::{self, Kind, TokenHash},
 };
 use crate::{
     db::{DbError, stored},
+    model::caller::Role,
     schema::{operators, sessions},
 };
 

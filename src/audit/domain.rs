@@ -8,10 +8,13 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::{
-    paging::Limit,
-    settings::fields::Time,
+    http::paging::Limit,
+    model::{
+        caller::{Caller, Who},
+        time::Time,
+        wire::{Faults, QueryTypes},
+    },
     string_enum,
-    wire::{Faults, QueryTypes},
 };
 
 string_enum! {
@@ -89,6 +92,19 @@ pub struct Actor {
     /// The key's name or the operator's address, as it was then.
     #[schema(required)]
     pub name: Option<String>,
+}
+
+impl From<&Caller> for Actor {
+    fn from(caller: &Caller) -> Self {
+        Self {
+            kind: match caller.who {
+                Who::Key(_) => ActorKind::ApiKey,
+                Who::Operator { .. } => ActorKind::Operator,
+            },
+            id: Some(caller.id()),
+            name: Some(caller.name.to_string()),
+        }
+    }
 }
 
 /// What it was done to.

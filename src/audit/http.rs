@@ -13,9 +13,15 @@ use super::{
 };
 use crate::{
     db::{Db, DbError},
-    error::ApiError,
-    http::{Register, State, extract::Params, respond},
-    paging::{self, Page, Position},
+    http::{
+        error::ApiError,
+        extract::Params,
+        paging::{self, Page, Position},
+        respond,
+        route::Register,
+    },
+    model::caller::Permission,
+    state::State,
     users::csv::table,
 };
 
@@ -23,8 +29,8 @@ use crate::{
 const CSV_PAGE: i64 = 500;
 
 /// Adds the handlers.
-pub fn routes(config: &mut impl Register) {
-    config.service(list_audit_events);
+pub fn routes(api: &mut impl Register) {
+    api.permit(Permission::Administer, list_audit_events);
 }
 
 fn position(event: &AuditEvent) -> Position {

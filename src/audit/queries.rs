@@ -16,9 +16,8 @@ use super::{
 };
 use crate::{
     clock,
-    db::{DbError, stored},
-    paging::Position,
-    prepared::Prepared,
+    db::{DbError, prepared::Prepared, stored},
+    http::paging::Position,
     schema::{audit_details, audit_events},
 };
 

@@ -8,7 +8,7 @@ use diesel::{
 };
 use uuid::Uuid;
 
-use super::queries::{self, Batch};
+use super::{domain::Batch, queries};
 use crate::{
     db::{CUSTOM_PLAN, DbError},
     schema::batches,

@@ -15,7 +15,10 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::queries::{self, Batch, BatchState};
+use super::{
+    domain::{Batch, BatchState},
+    queries,
+};
 use crate::db::{Db, DbError};
 
 /// How many may watch at once, on one instance.
@@ -273,7 +276,7 @@ fn event_id(batch: &Batch, is_end: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::invitations::queries::BatchCounts;
+    use crate::batches::domain::BatchCounts;
     use chrono::DateTime;
 
     fn batch(queued: i64, accepted: i64) -> Batch {

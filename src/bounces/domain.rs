@@ -7,10 +7,12 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::{
-    paging::Limit,
+    http::paging::Limit,
+    model::{
+        identity::Email,
+        wire::{Faults, QueryTypes},
+    },
     string_enum,
-    users::domain::Email,
-    wire::{Faults, QueryTypes},
 };
 
 string_enum! {

@@ -9,22 +9,23 @@ use super::{
 };
 use crate::{
     audit::Trail,
-    error::ApiError,
     http::{
-        Register, State,
+        error::ApiError,
         extract::{Id, Mail, Params},
+        paging::{self, Page, Position},
         respond,
+        route::Register,
     },
-    paging::{self, Page, Position},
+    model::caller::Permission,
+    state::State,
 };
 
 /// Adds the handlers.
-pub fn routes(config: &mut impl Register) {
-    config
-        .service(take_bounce)
-        .service(list_suppressions)
-        .service(get_suppression)
-        .service(lift_suppression);
+pub fn routes(api: &mut impl Register) {
+    api.permit(Permission::Bounce, take_bounce)
+        .permit(Permission::Read, list_suppressions)
+        .permit(Permission::Read, get_suppression)
+        .permit(Permission::Manage, lift_suppression);
 }
 
 /// Report a mail that came back

@@ -1,5 +1,9 @@
 //! The database: the pool, the one crossing between async and blocking, and the migrations.
 
+pub mod keyset;
+pub mod prepared;
+pub mod text;
+
 use std::{error::Error as StdError, sync::Arc, time::Duration};
 
 use diesel::{

@@ -11,22 +11,23 @@ use crate::{
         Trail,
         domain::{Action, Event, SubjectKind},
     },
-    error::ApiError,
-    etag,
     http::{
-        Register, State,
+        error::ApiError,
+        etag,
         extract::{Id, Params, tags},
+        paging::{self, Page, Position},
         respond,
+        route::Register,
     },
-    paging::{self, Page, Position},
+    model::caller::Permission,
+    state::State,
 };
 
 /// Adds the handlers.
-pub fn routes(config: &mut impl Register) {
-    config
-        .service(list_devices)
-        .service(get_device)
-        .service(retire_device);
+pub fn routes(api: &mut impl Register) {
+    api.permit(Permission::Read, list_devices)
+        .permit(Permission::Read, get_device)
+        .permit(Permission::Manage, retire_device);
 }
 
 /// List devices

@@ -8,14 +8,13 @@ use diesel::{
 };
 use uuid::Uuid;
 
-use super::domain::{Device, DeviceId, ListQuery, Platform, SerialNumber};
+use super::domain::{Device, ListQuery};
 use crate::{
-    db::{DbError, stored},
-    invitations::{
-        domain::Ownership,
-        ownership::{Decided, Reason},
+    db::{DbError, prepared::Prepared, stored},
+    model::{
+        device::{DeviceId, Platform, SerialNumber},
+        ownership::{Decided, Ownership, Reason},
     },
-    prepared::Prepared,
     schema::devices,
 };
 

@@ -12,9 +12,10 @@ use diesel::PgConnection;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
-    access::{Role, keys, tokens},
+    access::{keys, tokens},
     clock::{self, Clock},
     db::DbError,
+    model::caller::Role,
 };
 
 /// Why a file of keys cannot be had.

@@ -44,9 +44,11 @@ use uuid::Uuid;
 
 use crate::{
     clock::{self, Clock},
-    error::{ApiError, Fault},
-    http::extract::{Id, Params},
-    wire::{Faults, QueryTypes, check_length},
+    http::{
+        error::ApiError,
+        extract::{Id, Params},
+    },
+    model::wire::{Fault, Faults, QueryTypes, check_length},
 };
 
 /// Only the newest are kept.

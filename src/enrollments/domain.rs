@@ -1,98 +1,23 @@
 //! What is asked when a device enrolls, and what is answered. Pure.
 
 use chrono::{DateTime, Utc};
-use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
-use secrecy::SecretString;
+use deserr::Deserr;
 use serde::Serialize;
-use unicode_normalization::UnicodeNormalization;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
-    devices::domain::{Device, DeviceId, Label, Platform, SerialNumber},
-    error::Fault,
-    invitations::{
-        domain::{Method, Ownership},
-        ownership::{Decided, DeviceFacts},
+    devices::domain::Device,
+    model::{
+        device::{DeviceId, Label, Platform, SerialNumber},
+        identity::Username,
+        invitation::Method,
+        ownership::{Decided, DeviceFacts, Ownership},
+        secret_input::{Given, GivenPassword, GivenPin, GivenToken},
+        wire::{Fault, Faults},
     },
     string_enum,
-    users::domain::Username,
-    wire::{Faults, Flaw, check_length, parse_text},
 };
-
-/// A secret as somebody typed it: it may be anything, and is right or wrong.
-#[derive(Debug, Clone)]
-pub struct Given(SecretString);
-
-impl Given {
-    /// # Errors
-    /// When it is empty or longer than any secret.
-    fn parse(text: String) -> Result<Self, Flaw> {
-        if text.is_empty() {
-            return Err(Flaw::new("empty", "must not be empty"));
-        }
-        check_length(&text, 256)?;
-        Ok(Self(text.into()))
-    }
-
-    /// A PIN: digits of every script and width count, spaces and hyphens between them do not.
-    ///
-    /// # Errors
-    /// As [`Given::parse`].
-    fn pin(text: &str) -> Result<Self, Flaw> {
-        check_length(text, 256)?;
-        let digits = text.nfkc().filter(|c| !c.is_whitespace() && *c != '-');
-        Self::parse(digits.collect())
-    }
-
-    /// A password, composed as it was when it was set.
-    ///
-    /// # Errors
-    /// As [`Given::parse`].
-    fn password(text: &str) -> Result<Self, Flaw> {
-        check_length(text, 256)?;
-        Self::parse(text.nfc().collect())
-    }
-
-    /// What was typed, for the comparison.
-    pub fn expose(&self) -> &SecretString {
-        &self.0
-    }
-}
-
-/// Declares a field that holds a secret, read in its own way.
-macro_rules! given {
-    ($(#[$meta:meta])* $name:ident, $parse:expr) => {
-        $(#[$meta])*
-        #[derive(Debug)]
-        pub struct $name(pub Given);
-
-        impl Deserr<Faults> for $name {
-            fn deserialize_from_value<V: IntoValue>(
-                value: Value<V>,
-                location: ValuePointerRef,
-            ) -> Result<Self, Faults> {
-                parse_text(value, location, $parse).map(Self)
-            }
-        }
-    };
-}
-
-given!(
-    /// A PIN as it was typed.
-    GivenPin,
-    Given::pin
-);
-given!(
-    /// A password as it was typed.
-    GivenPassword,
-    Given::password
-);
-given!(
-    /// The token of a QR code, as it was read.
-    GivenToken,
-    |text: &str| Given::parse(text.trim().to_owned())
-);
 
 string_enum! {
     /// Whose the enrolling user says the device is.

@@ -11,10 +11,9 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
-use uuid::Uuid;
 
 use super::{
-    domain::{Attempt, EnrolledUser, Enrollment, Given, Proof},
+    domain::{Attempt, EnrolledUser, Enrollment, Proof},
     queries::{self, Entry},
     tries::{self, Found, Guarded, Person},
     verdict::{REPEATED_WITHIN, Right, Verdict, verdict as verdict_of},
@@ -23,15 +22,17 @@ use crate::{
     clock::Clock,
     db::{Db, DbError},
     devices::{self, domain::Device},
-    error::ApiError,
-    invitations::{domain::Method, ownership},
+    guessing::counter::{self, Secret, Try},
+    http::error::ApiError,
+    model::{invitation::Method, ownership, secret_input::Given},
+    outbox::registrations::Registrations,
     secrets::{
-        keys::{KeyRing, Purpose},
+        keys::KeyRing,
+        password::Hasher,
         pin::Pin,
         token::{self, Claims},
     },
-    settings::{self, Applied, cache::Registrations},
-    users::password::Hasher,
+    settings::{self, Applied},
 };
 
 /// How often a transaction is done anew because somebody else enrolled the same device meanwhile: then that
@@ -114,10 +115,10 @@ pub async fn enroll(desk: &Desk<'_>, attempt: Attempt) -> Result<Outcome, ApiErr
         } => match password {
             None => Seen::Typed { password: None },
             Some(given) => match look_at_password(desk, username.as_str(), given).await? {
-                Err(wait) => return Ok(Err(Refused::TooManyTries(wait))),
+                Try::Paused(wait) => return Ok(Err(Refused::TooManyTries(wait))),
                 // Alone it has nothing more to say; with a PIN, that is a try too.
-                Ok((false, _)) if pin.is_none() => return Ok(Err(Refused::Wrong)),
-                Ok(password) => Seen::Typed {
+                Try::Counted((false, _)) if pin.is_none() => return Ok(Err(Refused::Wrong)),
+                Try::Counted(password) => Seen::Typed {
                     password: Some(password),
                 },
             },
@@ -147,39 +148,32 @@ pub async fn enroll(desk: &Desk<'_>, attempt: Attempt) -> Result<Outcome, ApiErr
     }
 }
 
-/// Counts a try with a password and looks at it. `Err`: it may not be looked at for so many seconds.
+/// Counts a try with a password and looks at it.
 async fn look_at_password(
     desk: &Desk<'_>,
     name: &str,
     given: &Given,
-) -> Result<Result<(bool, Option<SecretString>), u32>, ApiError> {
-    let (now, subject) = (desk.clock.now(), nobody(desk.keys, b'w', name));
+) -> Result<Try<(bool, Option<SecretString>)>, ApiError> {
+    let (now, subject) = (
+        desk.clock.now(),
+        counter::subject(desk.keys, Secret::UserPassword, name),
+    );
     let name = name.to_owned();
-    let counted: Result<Option<SecretString>, u32> = desk
+    let counted: Try<Option<SecretString>> = desk
         .db
         .transaction(move |connection| tries::count_password_try(connection, &name, subject, now))
         .await
         .map_err(|error: DbError| ApiError::from(error))?;
     match counted {
-        Err(wait) => Ok(Err(wait)),
-        Ok(stored) => {
+        Try::Paused(wait) => Ok(Try::Paused(wait)),
+        Try::Counted(stored) => {
             let right = desk
                 .hasher
                 .verify(given.expose().clone(), stored.clone())
                 .await?;
-            Ok(Ok((right, stored)))
+            Ok(Try::Counted((right, stored)))
         }
     }
-}
-
-/// Where tries at a name are counted behind which there is nothing to guess. A MAC, since what people
-/// type there by mistake may be a secret.
-pub fn nobody(keys: &KeyRing, kind: u8, name: &str) -> Uuid {
-    let folded = name.to_lowercase();
-    let mac = keys
-        .signing()
-        .mac(Purpose::Nobody, &[&[kind], folded.as_bytes()]);
-    Uuid::from_bytes(std::array::from_fn(|index| mac[index]))
 }
 
 /// Whether a PIN is an invitation's. In constant time as far as the digits go.
@@ -206,7 +200,7 @@ fn decide(
         Proof::Token(_) => None,
     };
     let found = find(connection, keys, attempt, seen, now)?;
-    if let Err(wait) = found.may_look {
+    if let Try::Paused(wait) = found.counted {
         return Ok(Err(Refused::TooManyTries(wait)));
     }
     let right_for = |person: Option<&Person>, guarded: Option<&Guarded>| Right {
@@ -253,7 +247,7 @@ fn decide(
         return Ok(Err(Refused::Wrong));
     };
     if right.password == Some(true) {
-        tries::forget_password_tries(connection, person.user.id)?;
+        counter::forget(connection, person.user.id)?;
     }
     let outcome = match verdict {
         Verdict::Wrong => Err(Refused::Wrong),
@@ -295,7 +289,12 @@ fn find(
         (Proof::Typed { username, pin, .. }, _) => {
             let name = username.as_str();
             if pin.is_some() {
-                tries::count_pin_try(connection, name, nobody(keys, b'p', name), now)
+                tries::count_pin_try(
+                    connection,
+                    name,
+                    counter::subject(keys, Secret::Pin, name),
+                    now,
+                )
             } else {
                 tries::by_name(connection, name, now)
             }
@@ -306,7 +305,7 @@ fn find(
         (Proof::Token(_), Seen::Typed { .. }) => Ok(Found {
             person: None,
             newest: None,
-            may_look: Ok(()),
+            counted: Try::Counted(()),
         }),
     }
 }

@@ -12,15 +12,21 @@ use super::{
     pin_requests::{self, Requested},
 };
 use crate::{
-    access::Caller,
     db::DbError,
-    error::ApiError,
-    http::{Register, State, extract::Body},
+    http::{
+        error::ApiError,
+        extract::Body,
+        route::{Needs, Register},
+    },
+    model::caller::{Caller, Permission},
+    outbox::registrations::Registrations,
+    state::State,
 };
 
 /// Adds the handlers.
-pub fn routes(config: &mut impl Register) {
-    config.service(enroll_device).service(request_pin);
+pub fn routes(api: &mut impl Register) {
+    api.add(Needs::SecretOr(Permission::Enroll), enroll_device)
+        .add(Needs::SecretOr(Permission::Enroll), request_pin);
 }
 
 /// What is wrong is answered at the next of these steps. All kinds of wrong take the same statements; what is
@@ -117,6 +123,7 @@ impl From<Refused> for ApiError {
 #[post("/enrollments")]
 async fn enroll_device(
     state: web::Data<State>,
+    registrations: web::Data<Registrations>,
     caller: Option<Caller>,
     body: Body<EnrollRequest>,
 ) -> Result<HttpResponse, ApiError> {
@@ -127,7 +134,7 @@ async fn enroll_device(
         clock: &state.clock,
         keys: &state.keys,
         hasher: &state.hasher,
-        registrations: &state.registrations,
+        registrations: &registrations,
     };
     let outcome = enroll::enroll(&desk, attempt).await?;
     if matches!(outcome, Err(Refused::Wrong)) {
@@ -166,11 +173,12 @@ async fn enroll_device(
 #[post("/enrollments/pin-requests")]
 async fn request_pin(
     state: web::Data<State>,
+    registrations: web::Data<Registrations>,
     body: Body<RequestPin>,
 ) -> Result<HttpResponse, ApiError> {
     let shared = state.clone();
     let work = async move {
-        let (clock, registrations) = (shared.clock.clone(), shared.registrations.clone());
+        let (clock, registrations) = (shared.clock.clone(), registrations.get_ref().clone());
         let name = body.value.username;
         let done: Result<Requested, DbError> = shared
             .db

@@ -2,10 +2,8 @@
 
 pub mod domain;
 pub mod enroll;
-pub mod guessing;
 pub mod http;
 pub mod landing;
-pub mod payload;
 pub mod pin_requests;
 pub mod queries;
 pub mod tries;

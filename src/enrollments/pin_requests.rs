@@ -9,14 +9,14 @@ use diesel::{
 };
 use uuid::Uuid;
 
-use super::{guessing, tries::found_by_name};
+use super::tries::found_by_name;
 use crate::{
     clock::Clock,
-    db::{DbError, stored},
-    invitations::{domain::Method, letter::pin_expires_at},
-    prepared::Prepared,
+    db::{DbError, prepared::Prepared, stored},
+    guessing::policy,
+    model::invitation::{Method, pin_expires_at},
+    outbox::registrations::Registrations,
     schema::pin_requests,
-    settings::cache::Registrations,
 };
 
 /// Mails an hour and a day to one user, at most.
@@ -87,7 +87,7 @@ pub fn request(
     let method = stored(&pending.method, Method::from_name)?;
     // A PIN that was guessed at too often is over, and so would the next one be: only an administrator
     // starts the count anew.
-    if !method.has_pin() || guessing::is_used_up(pending.pin_length, pending.pin_tries) {
+    if !method.has_pin() || policy::is_used_up(pending.pin_length, pending.pin_tries) {
         return Ok(Requested::NothingToSend);
     }
     let registration = registrations.get(connection, pending.registration_id)?;

@@ -14,16 +14,13 @@ use super::{
     tries::Guarded,
 };
 use crate::{
-    db::{DbError, stored},
-    devices::{
-        self,
-        domain::{Device, DeviceId, Label, SerialNumber},
+    db::{DbError, prepared::Prepared, stored},
+    devices::{self, domain::Device},
+    model::{
+        device::{DeviceId, Label, SerialNumber},
+        invitation::Method,
+        ownership::{Decided, Ownership, Reason},
     },
-    invitations::{
-        domain::{Method, Ownership},
-        ownership::{Decided, Reason},
-    },
-    prepared::Prepared,
     schema::enrollments,
 };
 

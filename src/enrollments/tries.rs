@@ -1,6 +1,6 @@
 //! Tries in the database: whom and what a try is about, and how often that was tried before.
 
-use chrono::{DateTime, Duration, Utc};
+use chrono::{DateTime, Utc};
 use diesel::{
     prelude::*,
     sql_types::{Array, Bool, Int2, Int4, Nullable, Text, Timestamptz, Uuid as SqlUuid},
@@ -10,18 +10,19 @@ use uuid::Uuid;
 
 use super::{
     domain::{DeviceReport, EnrolledUser},
-    guessing::{self, MOST_PINS, NO_END, PAUSES, ROUND},
     verdict::{Invited, REPEATED_WITHIN},
 };
 use crate::{
-    db::{DbError, stored},
-    devices::domain::{DeviceId, SerialNumber},
-    invitations::{
-        domain::{Method, Ownership, State},
-        letter::pin_expires_at,
+    db::{DbError, prepared::Prepared, stored},
+    guessing::{
+        counter::{Try, counted_aside},
+        policy::{self, MOST_PINS, NO_END, PAUSES, ROUND},
     },
-    prepared::Prepared,
-    schema::guesses,
+    model::{
+        device::{DeviceId, SerialNumber},
+        invitation::{Method, State, pin_expires_at},
+        ownership::Ownership,
+    },
 };
 
 /// Somebody whose name was given, as far as enrolling goes.
@@ -52,8 +53,8 @@ pub struct Guarded {
 pub struct Found {
     pub person: Option<Person>,
     pub newest: Option<Guarded>,
-    /// `Err`: too many tries; nothing may be looked at for so many seconds.
-    pub may_look: Result<(), u32>,
+    /// Whether what was given may be looked at.
+    pub counted: Try<()>,
 }
 
 #[derive(QueryableByName)]
@@ -165,10 +166,10 @@ impl FoundRow {
         Ok(Found {
             person,
             newest: self.newest.guarded()?,
-            may_look: if self.looked_at {
-                Ok(())
+            counted: if self.looked_at {
+                Try::Counted(())
             } else {
-                Err(guessing::retry_after(self.locked_until, now))
+                Try::Paused(policy::retry_after(self.locked_until, now))
             },
         })
     }
@@ -201,30 +202,6 @@ macro_rules! found_columns {
 }
 
 pub(super) use found_by_name;
-
-/// Counts a try, in one row of `guesses`: `$2` the row unless there is a user, `$3` now, `$4` after how many
-/// tries there is a pause, `$5` the pauses, `$6` after how many tries nothing is looked at any more.
-macro_rules! counted_aside {
-    ($subject:literal, $condition:literal) => {
-        concat!(
-            "INSERT INTO guesses AS g (subject, tries, locked_until, looked_at, updated_at)
-             SELECT ",
-            $subject,
-            ", 1, NULL, true, $3 WHERE ",
-            $condition,
-            " ON CONFLICT (subject) DO UPDATE SET
-                looked_at = (g.locked_until IS NULL OR g.locked_until <= $3) AND g.tries < $6,
-                tries = CASE WHEN (g.locked_until IS NULL OR g.locked_until <= $3) AND g.tries < $6
-                    THEN g.tries + 1 ELSE g.tries END,
-                locked_until = CASE
-                    WHEN (g.locked_until IS NULL OR g.locked_until <= $3) AND g.tries < $6 AND (g.tries + 1) % $4 = 0
-                    THEN $3 + make_interval(secs => ($5)[least((g.tries + 1) / $4, cardinality($5))])
-                    ELSE g.locked_until END,
-                updated_at = $3
-             RETURNING g.looked_at, g.locked_until"
-        )
-    };
-}
 
 /// Looks a name up for a try with a PIN, and counts the try: against the user's newest invitation, in whatever
 /// state it is, or aside where there is none, so that every name answers and locks alike. One statement:
@@ -276,7 +253,7 @@ pub fn count_pin_try(
             PAUSES.as_slice().into_sql::<Array<Int4>>(),
             MOST_PINS.into_sql::<Int4>(),
             (1..=12)
-                .map(guessing::most_pins)
+                .map(policy::most_pins)
                 .collect::<Vec<i32>>()
                 .into_sql::<Array<Int4>>(),
         ),
@@ -350,7 +327,7 @@ pub fn by_token(
         Ok(Found {
             person: None,
             newest: None,
-            may_look: Ok(()),
+            counted: Try::Counted(()),
         }),
         |row| row.found(now),
     )
@@ -367,7 +344,7 @@ struct PasswordRow {
 }
 
 /// Counts a try with a password, against the user or, where there is none, against the name. Gives the hash
-/// to compare with, if the user has a password; `Err`: not to be looked at for so many seconds.
+/// to compare with, if the user has a password.
 ///
 /// # Errors
 /// When the database is away.
@@ -376,7 +353,7 @@ pub fn count_password_try(
     name: &str,
     nobody: Uuid,
     now: DateTime<Utc>,
-) -> Result<Result<Option<SecretString>, u32>, DbError> {
+) -> Result<Try<Option<SecretString>>, DbError> {
     let row: PasswordRow = Prepared::new(
         concat!(
             "WITH ",
@@ -397,59 +374,10 @@ pub fn count_password_try(
     )
     .get_result(connection)?;
     Ok(if row.looked_at {
-        Ok(row.password_hash.map(SecretString::from))
+        Try::Counted(row.password_hash.map(SecretString::from))
     } else {
-        Err(guessing::retry_after(row.locked_until, now))
+        Try::Paused(policy::retry_after(row.locked_until, now))
     })
-}
-
-#[derive(QueryableByName)]
-struct AsideRow {
-    #[diesel(sql_type = Bool)]
-    looked_at: bool,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    locked_until: Option<DateTime<Utc>>,
-}
-
-/// Counts a try at a password that is no user's. `Err`: not to be looked at for so many seconds.
-///
-/// # Errors
-/// When the database is away.
-pub fn count_try(
-    connection: &mut PgConnection,
-    subject: Uuid,
-    now: DateTime<Utc>,
-) -> Result<Result<(), u32>, DbError> {
-    let row: AsideRow = Prepared::new(
-        counted_aside!("$2", "$1"),
-        (
-            true.into_sql::<Bool>(),
-            subject.into_sql::<SqlUuid>(),
-            now.into_sql::<Timestamptz>(),
-            ROUND.into_sql::<Int4>(),
-            PAUSES.as_slice().into_sql::<Array<Int4>>(),
-            NO_END.into_sql::<Int4>(),
-        ),
-    )
-    .get_result(connection)?;
-    Ok(if row.looked_at {
-        Ok(())
-    } else {
-        Err(guessing::retry_after(row.locked_until, now))
-    })
-}
-
-/// The password was right: what was counted before is forgotten.
-///
-/// # Errors
-/// When the database is away.
-pub fn forget_password_tries(connection: &mut PgConnection, user: Uuid) -> Result<(), DbError> {
-    Prepared::new(
-        "DELETE FROM guesses WHERE subject = $1",
-        (user.into_sql::<SqlUuid>(),),
-    )
-    .execute(connection)?;
-    Ok(())
 }
 
 /// The PIN was right and enrolls nothing all the same: the try was no wrong one.
@@ -507,19 +435,4 @@ pub fn used_before(
     .get_result(connection)
     .optional()?;
     Ok(row.map(NewestRow::guarded).transpose()?.flatten())
-}
-
-/// How long a count is kept that nobody adds to.
-const COUNTED_FOR: Duration = Duration::hours(24);
-
-/// Forgets counts that nobody has added to for a day: known names and unknown ones alike. Gives how many.
-///
-/// # Errors
-/// When the database is away.
-pub fn forget_old(connection: &mut PgConnection, now: DateTime<Utc>) -> Result<usize, DbError> {
-    let before = now - COUNTED_FOR;
-    Ok(
-        diesel::delete(guesses::table.filter(guesses::updated_at.le(before)))
-            .execute(connection)?,
-    )
 }

@@ -3,7 +3,10 @@
 use chrono::{DateTime, Duration, Utc};
 use uuid::Uuid;
 
-use crate::invitations::domain::{Method, Ownership, State};
+use crate::model::{
+    invitation::{Method, State},
+    ownership::Ownership,
+};
 
 /// How long a repeat of the same request gets the same enrollment.
 pub const REPEATED_WITHIN: Duration = Duration::hours(24);

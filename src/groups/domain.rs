@@ -10,12 +10,13 @@ use uuid::Uuid;
 
 use crate::{
     checked_text,
-    error::Fault,
-    paging::Limit,
+    http::paging::Limit,
+    model::{
+        search::SearchText,
+        wire::{Fault, Faults, Patch, QueryTypes, line},
+    },
     settings::resource::LostGroup,
     string_enum,
-    users::domain::SearchText,
-    wire::{Faults, Patch, QueryTypes, line},
 };
 
 /// The most users of one change of members.
@@ -286,7 +287,11 @@ mod tests {
 
     #[test]
     fn a_name_is_kept_set_and_never_taken_away() {
-        let patch = |body| crate::wire::parse::<PatchGroup>(body).unwrap().name();
+        let patch = |body| {
+            crate::model::wire::parse::<PatchGroup>(body)
+                .unwrap()
+                .name()
+        };
         assert_eq!(patch(json!({})).unwrap(), None);
         let set = patch(json!({"name": " Zoe\u{308} "})).unwrap().unwrap();
         assert_eq!(set.as_str(), "Zoë");

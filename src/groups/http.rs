@@ -13,33 +13,37 @@ use super::{
     queries,
 };
 use crate::{
-    access::Caller,
     audit::{
         Trail,
         domain::{Action, Event, SubjectKind},
     },
     db::DbError,
-    error::{ApiError, Fault},
-    etag,
     http::{
-        Register, State,
+        error::ApiError,
+        etag,
         extract::{Body, Id, Params, SELECTION, tags},
+        idempotent::{self, Answer, Scope},
+        paging::{self, Page},
         respond,
+        route::Register,
     },
-    idempotency::{self, Answer, Scope},
-    paging::{self, Page},
+    model::{
+        caller::{Caller, Permission},
+        wire::Fault,
+    },
+    selection::queries::hold_users,
     settings::store,
+    state::State,
 };
 
 /// Adds the handlers.
-pub fn routes(config: &mut impl Register) {
-    config
-        .service(list_groups)
-        .service(create_group)
-        .service(get_group)
-        .service(change_group)
-        .service(delete_group)
-        .service(change_group_members);
+pub fn routes(api: &mut impl Register) {
+    api.permit(Permission::Read, list_groups)
+        .permit(Permission::Manage, create_group)
+        .permit(Permission::Read, get_group)
+        .permit(Permission::Manage, change_group)
+        .permit(Permission::Manage, delete_group)
+        .permit(Permission::Manage, change_group_members);
 }
 
 /// A violated unique index is a 409; all else is as usual.
@@ -126,7 +130,7 @@ async fn create_group(
         .db
         .transaction(move |connection| {
             let now = shared.clock.now();
-            idempotency::once(
+            idempotent::once(
                 connection,
                 scope.as_ref(),
                 &bytes,
@@ -332,7 +336,7 @@ async fn change_group_members(
         .db
         .transaction(move |connection| {
             let now = shared.clock.now();
-            idempotency::once(
+            idempotent::once(
                 connection,
                 scope.as_ref(),
                 &bytes,
@@ -365,7 +369,7 @@ fn change_members(
     change: &ChangeMembers,
 ) -> Result<MembersChanged, ApiError> {
     lock(connection, id, wanted)?;
-    let unknown = change.unknown(&queries::hold_users(connection, change.users())?);
+    let unknown = change.unknown(&hold_users(connection, change.users())?);
     if !unknown.is_empty() {
         return Err(unknown.into());
     }

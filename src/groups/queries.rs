@@ -1,18 +1,15 @@
 //! Groups and their members in the database.
 
-use std::collections::HashSet;
-
 use chrono::{DateTime, Utc};
 use diesel::{dsl::auto_type, pg::Pg, prelude::*, sql_types::Array};
 use uuid::Uuid;
 
 use super::domain::{Group, GroupName, Sort};
 use crate::{
-    db::DbError,
-    keyset::Beyond,
-    paging::Position,
-    schema::{group_members, groups, users},
-    users::{domain::SearchText, queries::enlist_part},
+    db::{DbError, keyset::Beyond, text::enlist_part},
+    http::paging::Position,
+    model::search::SearchText,
+    schema::{group_members, groups},
 };
 
 /// Counted for the rows of the page alone, after the limit: a page of 200 among 2,000 groups with
@@ -202,24 +199,6 @@ pub fn rename(
 pub fn delete(connection: &mut PgConnection, id: Uuid) -> Result<(), DbError> {
     diesel::delete(groups::table.find(id)).execute(connection)?;
     Ok(())
-}
-
-/// Which of these users there are, held until the end of the transaction so that none of them is
-/// deleted before. They are locked in the order of their ids: two who lock the same ones take turns.
-///
-/// # Errors
-/// When the database is away.
-pub fn hold_users(
-    connection: &mut PgConnection,
-    ids: impl Iterator<Item = Uuid>,
-) -> Result<HashSet<Uuid>, DbError> {
-    let known: Vec<Uuid> = users::table
-        .filter(users::id.eq_any(ids.collect::<Vec<_>>()))
-        .order(users::id)
-        .select(users::id)
-        .for_key_share()
-        .load(connection)?;
-    Ok(known.into_iter().collect())
 }
 
 /// Adds users to a group. Gives how many were no members before.

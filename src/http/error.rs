@@ -2,33 +2,8 @@
 
 use std::{error::Error, fmt};
 
-use serde::Serialize;
-use utoipa::ToSchema;
+use crate::model::wire::Fault;
 use uuid::Uuid;
-
-/// One thing that is wrong with a body or a query, and where.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Fault {
-    /// JSON pointer (RFC 6901) into the body; for a query `/` and the parameter's name.
-    #[schema(examples("/user_ids/3"))]
-    pub pointer: String,
-    /// What is wrong, for programs.
-    #[schema(value_type = String, examples("unknown_id"))]
-    pub code: &'static str,
-    /// What is wrong and what to do, for people.
-    pub detail: String,
-}
-
-impl Fault {
-    /// A fault at `pointer`.
-    pub fn new(pointer: impl Into<String>, code: &'static str, detail: impl Into<String>) -> Self {
-        Self {
-            pointer: pointer.into(),
-            code,
-            detail: detail.into(),
-        }
-    }
-}
 
 /// A failed request: what to answer, and for the log what was behind it.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix_web::{
-    FromRequest, HttpRequest,
+    FromRequest, HttpMessage, HttpRequest,
     dev::Payload,
     http::header::{self, HeaderMap},
     web::{Bytes, BytesMut},
@@ -13,10 +13,10 @@ use futures_util::{StreamExt, future::LocalBoxFuture};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::{
-    error::{ApiError, Fault},
-    etag::Tags,
-    wire::{self, Faults, QueryTypes},
+use super::{error::ApiError, etag::Tags};
+use crate::model::{
+    caller::Caller,
+    wire::{self, Fault, Faults, QueryTypes},
 };
 
 /// The usual limit of a body, in bytes.
@@ -191,6 +191,35 @@ async fn read(mut payload: Payload, limit: usize) -> Result<Bytes, ApiError> {
         body.extend_from_slice(&chunk);
     }
     Ok(body.freeze())
+}
+
+/// In a request's extensions if it was a HEAD: for the handler whose body would never end.
+pub struct HeadOnly;
+
+/// The token in `Authorization: Bearer …` (RFC 6750 §2.1).
+pub fn bearer(headers: &header::HeaderMap) -> Option<&str> {
+    headers
+        .get(header::AUTHORIZATION)?
+        .to_str()
+        .ok()?
+        .split_once(' ')
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim())
+}
+
+impl FromRequest for Caller {
+    type Error = ApiError;
+    type Future = std::future::Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
+        // The gate put it there; a route without the gate is a mistake of the service.
+        let caller = request.extensions().get::<Self>().cloned();
+        std::future::ready(
+            caller.ok_or_else(|| {
+                ApiError::internal("a protected route was reached without a caller")
+            }),
+        )
+    }
 }
 
 /// The query's parameters.

@@ -16,10 +16,10 @@ use diesel::{
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use super::error::ApiError;
 use crate::{
-    access::Caller,
     db::DbError,
-    error::ApiError,
+    model::caller::Caller,
     schema::{idempotency_keys as keys, idempotency_leases as leases},
     secrets::keys::{KeyRing, Purpose},
 };

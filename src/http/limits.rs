@@ -17,7 +17,7 @@ use governor::{
 use moka::future::Cache;
 use uuid::Uuid;
 
-use crate::error::ApiError;
+use super::error::ApiError;
 
 /// How many callers are remembered. Whoever has more addresses than this is not stopped by counting
 /// addresses: the locks of PINs and passwords do that.

@@ -8,9 +8,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
-    error::Fault,
+    model::wire::{Fault, Faults, whole_number},
     secrets::keys::{KeyRing, Purpose},
-    wire::{Faults, whole_number},
 };
 
 const MAC: usize = 16;

@@ -11,11 +11,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::middleware::current_request_id;
-use crate::{
-    db::DbError,
-    error::{ApiError, Fault},
-};
+use super::{error::ApiError, request_id};
+use crate::{db::DbError, model::wire::Fault};
 
 /// Problem details of a failed request (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
@@ -53,7 +50,7 @@ impl ResponseError for ApiError {
         let more = self.more.as_deref();
         let request_id = more
             .and_then(|more| more.request_id.as_deref())
-            .map_or_else(current_request_id, str::to_owned);
+            .map_or_else(request_id::current, str::to_owned);
         let problem = Problem {
             kind: format!("urn:enlist:problem:{}", self.code),
             code: self.code,

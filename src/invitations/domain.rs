@@ -8,123 +8,17 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::{
-    paging::Limit,
-    string_enum,
-    users::domain::{LocaleTag, UserFilter},
-    wire::{
-        Faults, Flaw, QueryTypes, check_length, is_direction_override, parse_text, whole_number,
+    http::paging::Limit,
+    model::{
+        identity::LocaleTag,
+        invitation::{Delivery, DeliveryState, MessageKind, MessageState, Method, State},
+        ownership::Ownership,
+        wire::{
+            Faults, Flaw, QueryTypes, check_length, is_direction_override, parse_text, whole_number,
+        },
     },
+    selection::domain::{Ids, Selection, UserFilter},
 };
-
-/// The most recipients of one request.
-pub const MOST_RECIPIENTS: usize = 100_000;
-
-string_enum! {
-    /// What a user enrolls with (PRODUCT §3).
-    Method {
-        /// A PIN.
-        Pin = "pin",
-        /// The user's own password.
-        Password = "password",
-        /// A PIN and the user's own password.
-        PinAndPassword = "pin_and_password",
-        /// A QR code.
-        Qr = "qr",
-    }
-}
-
-impl Method {
-    /// Whether a PIN is part of it.
-    pub const fn has_pin(self) -> bool {
-        matches!(self, Self::Pin | Self::PinAndPassword)
-    }
-
-    /// Whether the user's own password is part of it.
-    pub const fn has_password(self) -> bool {
-        matches!(self, Self::Password | Self::PinAndPassword)
-    }
-}
-
-string_enum! {
-    /// Who owns a device (PRODUCT §2).
-    Ownership {
-        /// The option is off.
-        Undefined = "undefined",
-        /// The user's own device.
-        UserOwned = "user_owned",
-        /// The organisation's device.
-        CompanyOwned = "company_owned",
-    }
-}
-
-string_enum! {
-    /// How an invitation reaches its user.
-    Delivery {
-        /// By e-mail.
-        Email = "email",
-        /// Issued without mailing.
-        None = "none",
-    }
-}
-
-string_enum! {
-    /// How far an invitation got.
-    State {
-        /// The user can enroll with it.
-        Pending = "pending",
-        /// The user has enrolled with it.
-        Completed = "completed",
-        /// Its time is over.
-        Expired = "expired",
-        /// Taken back.
-        Revoked = "revoked",
-        /// Replaced by a newer one.
-        Superseded = "superseded",
-    }
-}
-
-string_enum! {
-    /// How far a message got.
-    MessageState {
-        /// Waits for its first try.
-        Queued = "queued",
-        /// On the wire.
-        Sending = "sending",
-        /// The mail server has it.
-        Accepted = "accepted",
-        /// Refused for now; will be tried again.
-        Deferred = "deferred",
-        /// Came back.
-        Bounced = "bounced",
-        /// Refused for good, or tried for too long.
-        Failed = "failed",
-        /// Not sent, on purpose: its invitation ended before.
-        Suppressed = "suppressed",
-    }
-}
-
-string_enum! {
-    /// How far an invitation's newest message got; `none` where nothing was mailed.
-    DeliveryState {
-        None = "none",
-        Queued = "queued",
-        Sending = "sending",
-        Accepted = "accepted",
-        Deferred = "deferred",
-        Bounced = "bounced",
-        Failed = "failed",
-        Suppressed = "suppressed",
-    }
-}
-
-string_enum! {
-    /// What a message is.
-    MessageKind {
-        Invitation = "invitation",
-        Reminder = "reminder",
-        Confirmation = "confirmation",
-    }
-}
 
 /// The administrator's own words in a message: up to 1,000 characters of plain text, lines allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -166,30 +60,6 @@ impl Deserr<Faults> for NoteField {
             Value::Null => Ok(Self(None)),
             value => parse_text(value, location, Note::parse).map(Self),
         }
-    }
-}
-
-/// Ids of a selection: up to 100,000, repeats count once.
-#[derive(Debug, Default)]
-pub struct Ids(pub Vec<Uuid>);
-
-impl Deserr<Faults> for Ids {
-    fn deserialize_from_value<V: IntoValue>(
-        value: Value<V>,
-        location: ValuePointerRef,
-    ) -> Result<Self, Faults> {
-        let ids = <Vec<Uuid> as Deserr<Faults>>::deserialize_from_value(value, location)?;
-        if ids.len() > MOST_RECIPIENTS {
-            return Err(Faults::at(
-                location,
-                "too_many",
-                format!(
-                    "holds {} ids; at most {MOST_RECIPIENTS} are taken at once",
-                    ids.len()
-                ),
-            ));
-        }
-        Ok(Self(ids))
     }
 }
 
@@ -285,32 +155,6 @@ invitation_request!(
         pub limit: PreviewLimit,
     }
 );
-
-/// Which users: the union of all that is given, each user once. By itself the body of
-/// `POST /invitations/pins`.
-#[derive(Debug, Default, Deserr, ToSchema)]
-#[deserr(error = Faults, deny_unknown_fields)]
-pub struct Selection {
-    /// These users.
-    #[schema(value_type = Option<Vec<Uuid>>, max_items = 100_000)]
-    #[deserr(default)]
-    pub user_ids: Option<Ids>,
-    /// The members of these groups.
-    #[schema(value_type = Option<Vec<Uuid>>, max_items = 100_000)]
-    #[deserr(default)]
-    pub group_ids: Option<Ids>,
-    /// All who match; `{}` matches every user.
-    #[deserr(default)]
-    pub filter: Option<UserFilter>,
-}
-
-impl Selection {
-    /// Whether nothing was given to select by.
-    pub fn is_empty(&self) -> bool {
-        let none = |ids: &Option<Ids>| ids.as_ref().is_none_or(|ids| ids.0.is_empty());
-        none(&self.user_ids) && none(&self.group_ids) && self.filter.is_none()
-    }
-}
 
 /// The body of `POST /invitations/{id}/resend`.
 #[derive(Debug, Default, Deserr, ToSchema)]
@@ -424,29 +268,6 @@ impl QueryTypes for ListQuery {
     const NUMBERS: &'static [&'static str] = &["limit"];
 }
 
-/// The query of `GET /batches/{id}/results`.
-#[derive(Debug, Deserr, IntoParams)]
-#[deserr(error = Faults, deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct ResultsQuery {
-    /// How many rows a page holds.
-    #[deserr(default)]
-    #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
-    pub limit: Limit,
-    /// `next_cursor` of the page before.
-    #[deserr(default)]
-    pub cursor: Option<String>,
-    /// Also count all recipients.
-    #[deserr(default)]
-    #[param(value_type = Option<bool>)]
-    pub count: bool,
-}
-
-impl QueryTypes for ResultsQuery {
-    const FLAGS: &'static [&'static str] = &["count"];
-    const NUMBERS: &'static [&'static str] = &["limit"];
-}
-
 /// A message, as an invitation shows it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Message {
@@ -478,7 +299,7 @@ pub struct Invitation {
     pub batch_id: Uuid,
     pub method: Method,
     pub state: State,
-    pub device_ownership: super::ownership::Shown,
+    pub device_ownership: crate::model::ownership::Shown,
     pub locale: String,
     pub created_at: DateTime<Utc>,
     pub expires_at: DateTime<Utc>,
@@ -495,12 +316,13 @@ pub struct Invitation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::selection::domain::MOST_RECIPIENTS;
     use serde_json::json;
 
     #[test]
     fn a_selection_is_empty_unless_something_selects() {
         let selection = |body| {
-            crate::wire::parse::<SendRequest>(body)
+            crate::model::wire::parse::<SendRequest>(body)
                 .unwrap()
                 .into_parts()
                 .0
@@ -513,7 +335,7 @@ mod tests {
 
     #[test]
     fn too_many_and_unknown_are_refused() {
-        let faults = crate::wire::parse::<SendRequest>(json!({
+        let faults = crate::model::wire::parse::<SendRequest>(json!({
             "user_ids": vec![Uuid::nil(); MOST_RECIPIENTS + 1], "filter": {"group": "x", "status": 1},
             "method": "sms", "note": "a\u{7}b", "sample_user_id": Uuid::nil(), "deliver": "none"
         }))

@@ -8,9 +8,9 @@ use diesel::{
 };
 use uuid::Uuid;
 
-use super::domain::State;
 use crate::{
     db::{DbError, stored},
+    model::invitation::State,
     schema::invitations,
 };
 

@@ -14,15 +14,16 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{
-    domain::{Invitation, Selection, State},
-    ending, queries,
-    selection::{self, SelectionError},
-};
+use super::{domain::Invitation, ending, queries};
 use crate::{
     clock::Clock,
     db::{CUSTOM_PLAN, DbError, WAKE_WORKERS, stored},
-    enrollments::guessing,
+    guessing::policy,
+    model::invitation::State,
+    selection::{
+        domain::Selection,
+        queries::{SelectionError, user_ids},
+    },
     string_enum,
 };
 
@@ -242,7 +243,7 @@ pub fn resend_many(
 ) -> Result<Results, SelectionError> {
     connection.batch_execute(CUSTOM_PLAN)?;
     let now = clock.now();
-    let users = selection::user_ids(connection, selection, now)?;
+    let users = user_ids(connection, selection, now)?;
     let pending = lock_pending(connection, &users)?;
     let mut again = Vec::new();
     let mut refused = Vec::with_capacity(pending.len());
@@ -332,7 +333,7 @@ fn queue_again(
     .bind::<Array<SqlUuid>, _>(ids)
     .bind::<Timestamptz, _>(now)
     .bind::<Bool, _>(new_pin)
-    .bind::<Array<Int4>, _>((1..=12).map(guessing::most_pins).collect::<Vec<_>>())
+    .bind::<Array<Int4>, _>((1..=12).map(policy::most_pins).collect::<Vec<_>>())
     .execute(connection)?;
     let messages: Vec<Uuid> = ids.iter().map(|_| clock.new_id()).collect();
     diesel::sql_query(
@@ -396,7 +397,7 @@ pub fn revoke_many(
     now: DateTime<Utc>,
 ) -> Result<Results, SelectionError> {
     connection.batch_execute(CUSTOM_PLAN)?;
-    let users = selection::user_ids(connection, selection, now)?;
+    let users = user_ids(connection, selection, now)?;
     let mut ended = ending::revoke_of(connection, &users, now)?;
     // What had expired by itself was not pending any more.
     ended.retain(|ended| ended.state == State::Revoked);

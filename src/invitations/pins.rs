@@ -6,16 +6,16 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{
-    domain::Selection,
-    queries::{self, Derivation},
-    selection::{self, Person, SelectionError},
-};
+use super::queries::{self, Derivation};
 use crate::{
     db::CUSTOM_PLAN,
     secrets::{
         keys::{KeyRing, MissingKey},
         pin::Pin,
+    },
+    selection::{
+        domain::Selection,
+        queries::{Person, SelectionError, people},
     },
     string_enum,
 };
@@ -120,7 +120,7 @@ pub fn of_users(
             "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; {CUSTOM_PLAN}"
         ))
         .map_err(SelectionError::from)?;
-    let people = selection::people(connection, selection, MOST_USERS, now)?;
+    let people = people(connection, selection, MOST_USERS, now)?;
     let ids: Vec<Uuid> = people.iter().map(|person| person.id).collect();
     let mut pending = queries::pending_pins(connection, &ids, now).map_err(SelectionError::from)?;
     let mut pins = Pins {

@@ -4,13 +4,15 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::domain::{Delivery, Method, Overrides, Ownership};
+use super::domain::Overrides;
 use crate::{
     mail::catalogue::Lang,
-    settings::{
-        Registration,
-        rules::{Rules, Which},
+    model::{
+        invitation::{Delivery, Method},
+        ownership::Ownership,
+        registration::Registration,
     },
+    settings::rules::{Rules, Which},
     string_enum,
 };
 

@@ -11,21 +11,25 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    domain::{Delivery, Method, Overrides, Selection},
-    letter::{Addressee, Letter, Secrets, Writer, valid_until},
-    ownership,
+    domain::Overrides,
     plan::{Decision, Notice, Plan, Recipient, SkipReason},
-    selection::{self, SelectionError},
+    recipients,
 };
 use crate::{
     db::{CUSTOM_PLAN, DbError},
-    error::Fault,
     mail::{
         catalogue::Lang,
+        letter::{Addressee, Letter, Secrets, Writer},
         message::{RenderError, Rendered},
         mime::{self, MimeError},
     },
+    model::{
+        invitation::{Delivery, Method, valid_until},
+        ownership,
+        wire::Fault,
+    },
     schema::{invitations, users},
+    selection::{domain::Selection, queries::SelectionError},
     settings, string_enum,
 };
 
@@ -171,7 +175,7 @@ pub fn preview(
     let rules = settings::queries::rules(connection)?;
     let plan = Plan::of(&rules, &asked.overrides);
     let recipients =
-        selection::recipients(connection, &asked.selection, &rules, &plan, false, now)?;
+        recipients::recipients(connection, &asked.selection, &rules, &plan, false, now)?;
     let mut tally = plan.tally();
     let mut summary = PreviewSummary::default();
     let mut first_invited = None;

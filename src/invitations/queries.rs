@@ -3,30 +3,18 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use diesel::{
-    dsl::exists,
-    pg::Pg,
-    prelude::*,
-    sql_types::{BigInt, Nullable, Text},
-};
-use serde::Serialize;
-use utoipa::ToSchema;
+use diesel::{dsl::exists, pg::Pg, prelude::*};
 use uuid::Uuid;
 
-use super::{
-    domain::{
-        DeliveryState, Invitation, ListQuery, Message, MessageKind, MessageState, Method,
-        Ownership, State,
-    },
-    letter, ownership,
-    plan::SkipReason,
-    send::{BatchResult, SendOutcome},
-};
+use super::domain::{Invitation, ListQuery, Message};
 use crate::{
     db::{DbError, stored},
-    enrollments::guessing,
-    schema::{batches, invitations, messages, secret_keys},
-    string_enum,
+    guessing::policy,
+    model::{
+        invitation::{DeliveryState, MessageKind, MessageState, Method, State, pin_expires_at},
+        ownership::{self, Ownership},
+    },
+    schema::{invitations, messages, secret_keys},
 };
 
 /// What it takes to derive an invitation's secrets again.
@@ -85,7 +73,7 @@ impl Row {
 
     /// When the PIN stops working; unknown until its life has begun.
     fn pin_expires_at(&self) -> Result<Option<DateTime<Utc>>, DbError> {
-        Ok(letter::pin_expires_at(
+        Ok(pin_expires_at(
             self.method()?,
             self.pin_issued_at,
             self.pin_lifetime_days,
@@ -102,7 +90,7 @@ impl Row {
             counter: u32::try_from(self.counter).unwrap_or(0),
             pin_length: u8::try_from(self.pin_length).unwrap_or(8),
             expires_at: self.expires_at,
-            is_used_up: guessing::is_used_up(self.pin_length, self.pin_tries),
+            is_used_up: policy::is_used_up(self.pin_length, self.pin_tries),
             key_id: self.key_id,
             registration_id: self.registration_id,
         })
@@ -386,167 +374,4 @@ pub fn identify_keys(
             .execute(connection)?;
     }
     Ok(wrong)
-}
-
-string_enum! {
-    /// How far a batch got.
-    BatchState {
-        /// Something is still to be sent.
-        Sending = "sending",
-        /// Nothing is queued or deferred any more.
-        Done = "done",
-        /// Canceled: what no server had accepted was not sent.
-        Canceled = "canceled",
-    }
-}
-
-/// How many of a batch's recipients are where.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
-pub struct BatchCounts {
-    pub recipients: i64,
-    pub skipped: i64,
-    /// Queued, or being sent right now.
-    pub queued: i64,
-    pub accepted: i64,
-    pub deferred: i64,
-    pub failed: i64,
-    pub bounced: i64,
-    pub suppressed: i64,
-}
-
-/// A batch, as the API shows one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Batch {
-    pub id: Uuid,
-    pub state: BatchState,
-    pub counts: BatchCounts,
-    pub created_at: DateTime<Utc>,
-    /// Who sent it: `api_key:<id>`.
-    pub created_by: String,
-    #[schema(required)]
-    pub canceled_at: Option<DateTime<Utc>>,
-}
-
-impl Batch {
-    /// Whether nothing is queued, being sent or deferred any more.
-    pub fn is_over(&self) -> bool {
-        self.counts.queued + self.counts.deferred == 0
-    }
-}
-
-/// One batch, counted now.
-///
-/// # Errors
-/// When the database is away.
-pub fn batch(connection: &mut PgConnection, id: Uuid) -> Result<Option<Batch>, DbError> {
-    type Row = (DateTime<Utc>, String, i32, i32, Option<DateTime<Utc>>);
-    let found: Option<Row> = batches::table
-        .find(id)
-        .select((
-            batches::created_at,
-            batches::created_by,
-            batches::recipient_count,
-            batches::skipped_count,
-            batches::canceled_at,
-        ))
-        .first(connection)
-        .optional()?;
-    let Some((created_at, created_by, recipients, skipped, canceled_at)) = found else {
-        return Ok(None);
-    };
-    let mut counts = BatchCounts {
-        recipients: recipients.into(),
-        skipped: skipped.into(),
-        ..BatchCounts::default()
-    };
-    let by_state: Vec<(String, i64)> = messages::table
-        .filter(messages::batch_id.eq(id))
-        .group_by(messages::state)
-        .select((messages::state, diesel::dsl::count_star()))
-        .load(connection)?;
-    for (state, number) in by_state {
-        match stored(&state, MessageState::from_name)? {
-            MessageState::Queued | MessageState::Sending => counts.queued += number,
-            MessageState::Accepted => counts.accepted += number,
-            MessageState::Deferred => counts.deferred += number,
-            MessageState::Failed => counts.failed += number,
-            MessageState::Bounced => counts.bounced += number,
-            MessageState::Suppressed => counts.suppressed += number,
-        }
-    }
-    let state = if canceled_at.is_some() {
-        BatchState::Canceled
-    } else if counts.queued + counts.deferred > 0 {
-        BatchState::Sending
-    } else {
-        BatchState::Done
-    };
-    Ok(Some(Batch {
-        id,
-        state,
-        counts,
-        created_at,
-        created_by,
-        canceled_at,
-    }))
-}
-
-#[derive(QueryableByName)]
-struct ResultRow {
-    #[diesel(sql_type = diesel::sql_types::Uuid)]
-    sort_id: Uuid,
-    #[diesel(sql_type = Nullable<diesel::sql_types::Uuid>)]
-    user_id: Option<Uuid>,
-    #[diesel(sql_type = Nullable<diesel::sql_types::Uuid>)]
-    invitation_id: Option<Uuid>,
-    #[diesel(sql_type = Nullable<Text>)]
-    reason: Option<String>,
-}
-
-/// One page of what happened to a batch's recipients, and one row more, each with its sort id:
-/// the invitations in the order in which they were made, then who was skipped.
-///
-/// # Errors
-/// When the database is away.
-pub fn results(
-    connection: &mut PgConnection,
-    batch: Uuid,
-    after: Option<(bool, Uuid)>,
-    limit: i64,
-) -> Result<Vec<(bool, Uuid, BatchResult)>, DbError> {
-    let (in_skips, after) = after.unwrap_or((false, Uuid::nil()));
-    let rows: Vec<ResultRow> = diesel::sql_query(
-        "SELECT * FROM (
-         (SELECT id AS sort_id, user_id, id AS invitation_id, NULL::text AS reason FROM invitations
-          WHERE batch_id = $1 AND NOT $2 AND id > $3 ORDER BY id LIMIT $4)
-         UNION ALL
-         (SELECT user_id, user_id, NULL, reason FROM batch_skips
-          WHERE batch_id = $1 AND (NOT $2 OR user_id > $3) ORDER BY user_id LIMIT $4)) page
-         ORDER BY reason IS NOT NULL, sort_id LIMIT $4",
-    )
-    .bind::<diesel::sql_types::Uuid, _>(batch)
-    .bind::<diesel::sql_types::Bool, _>(in_skips)
-    .bind::<diesel::sql_types::Uuid, _>(after)
-    .bind::<BigInt, _>(limit)
-    .load(connection)?;
-    rows.into_iter()
-        .map(|row| {
-            let reason = row
-                .reason
-                .map(|reason| stored(&reason, SkipReason::from_name))
-                .transpose()?;
-            let outcome = if reason.is_some() {
-                SendOutcome::Skipped
-            } else {
-                SendOutcome::Created
-            };
-            let result = BatchResult {
-                user_id: row.user_id,
-                outcome,
-                invitation_id: row.invitation_id,
-                reason,
-            };
-            Ok((outcome == SendOutcome::Skipped, row.sort_id, result))
-        })
-        .collect()
 }

@@ -9,18 +9,20 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    domain::{Delivery, Overrides, Selection, State},
+    domain::Overrides,
     ending,
     plan::{Decision, Notice, Plan, SkipReason},
-    selection::{self, SelectionError},
+    recipients,
 };
 use crate::{
     audit::domain::{Action, Event, SubjectKind},
     clock::Clock,
     db::{CUSTOM_PLAN, WAKE_WORKERS},
     mail::catalogue::Lang,
+    model::invitation::{Delivery, State},
     schema::{batch_skips, batches, invitations, messages},
     secrets::keys::Key,
+    selection::{domain::Selection, queries::SelectionError},
     settings::{self, rules::Which},
     string_enum,
 };
@@ -113,7 +115,7 @@ pub fn send(
     let plan = Plan::of(&rules, overrides);
     let batch_id = clock.new_id();
 
-    let recipients = selection::recipients(connection, selection, &rules, &plan, true, now)?;
+    let recipients = recipients::recipients(connection, selection, &rules, &plan, true, now)?;
     let recipient_count = recipients.len();
     let mut tally = plan.tally();
     let mut invited: Vec<Invited> = Vec::new();

@@ -77,7 +77,7 @@ mod tests {
     use scraper::{Html, Selector};
 
     use super::*;
-    use crate::mail::message::Branding;
+    use crate::mail::branding::Branding;
 
     fn renderer(support: Option<&str>) -> Renderer {
         Renderer::new(Branding {

@@ -12,8 +12,8 @@ use minijinja::{
 use rust_embed::RustEmbed;
 
 use super::{
+    branding::Branding,
     catalogue::{self, CatalogueError, Lang},
-    message::Branding,
     qr::QrError,
     stencil::GAPS,
 };

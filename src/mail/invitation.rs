@@ -237,7 +237,7 @@ mod tests {
     use scraper::{Html, Selector};
 
     use super::*;
-    use crate::mail::message::{Branding, Logo};
+    use crate::mail::branding::{Branding, Logo};
 
     const PIN: &str = "48217730";
     const LINK: &str = "https://enroll.example.com/enroll/AQAB3mC0lJtL9Q1xZ0vYw7p2a8Uu4KfRkSdH6nTg";

@@ -1,20 +1,20 @@
 //! From an invitation to a mail: the one path that preview and delivery share.
 
-use chrono::{DateTime, Duration, Utc};
+use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use lettre::message::Mailbox;
 use uuid::Uuid;
 
-use super::domain::{Method, Ownership};
+use super::{
+    branding::Branding,
+    catalogue::Lang,
+    confirmation::{ConfirmationMail, Owner},
+    invitation::{Code, Credential, InvitationMail},
+    message::{RenderError, Rendered, Renderer},
+    mime::{self, Headers, MimeError},
+};
 use crate::{
-    enrollments::payload::QrPayload,
-    mail::{
-        catalogue::Lang,
-        confirmation::{ConfirmationMail, Owner},
-        invitation::{Code, Credential, InvitationMail},
-        message::{Branding, RenderError, Rendered, Renderer},
-        mime::{self, Headers, MimeError},
-    },
+    model::{invitation::Method, ownership::Ownership, qr_payload::QrPayload},
     secrets::{keys::Key, pin::Pin, token},
 };
 
@@ -66,34 +66,6 @@ impl Secrets {
             token: token::SAMPLE.to_owned(),
         }
     }
-}
-
-/// Until when what the letter carries works: the PIN's life inside the invitation's own.
-pub fn valid_until(
-    method: Method,
-    pin_issued_at: DateTime<Utc>,
-    pin_lifetime_days: u8,
-    expires_at: DateTime<Utc>,
-) -> DateTime<Utc> {
-    if method.has_pin() {
-        expires_at.min(pin_issued_at + Duration::days(i64::from(pin_lifetime_days)))
-    } else {
-        expires_at
-    }
-}
-
-/// When a stored invitation's PIN stops working; `None` where it has no PIN, or the PIN's life has
-/// not begun.
-pub fn pin_expires_at(
-    method: Method,
-    pin_issued_at: Option<DateTime<Utc>>,
-    pin_lifetime_days: i16,
-    expires_at: DateTime<Utc>,
-) -> Option<DateTime<Utc>> {
-    let days = u8::try_from(pin_lifetime_days).unwrap_or(u8::MAX);
-    pin_issued_at
-        .filter(|_| method.has_pin())
-        .map(|issued| valid_until(method, issued, days, expires_at))
 }
 
 /// What an invitation, or a reminder of it, is made of.
@@ -266,22 +238,5 @@ impl Writer {
             },
             rendered,
         )
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pin_lives_inside_its_invitation() {
-        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-        let in_days = |days| now + Duration::days(days);
-        assert_eq!(valid_until(Method::Pin, now, 1, in_days(7)), in_days(1));
-        assert_eq!(
-            valid_until(Method::PinAndPassword, in_days(6), 3, in_days(7)),
-            in_days(7)
-        );
-        assert_eq!(valid_until(Method::Qr, now, 1, in_days(7)), in_days(7));
     }
 }

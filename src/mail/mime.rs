@@ -167,8 +167,9 @@ mod tests {
 
     use super::*;
     use crate::mail::{
+        branding::{Branding, Logo},
         invitation::{Code, Credential, InvitationMail},
-        message::{Branding, Logo, Renderer},
+        message::Renderer,
         qr::tests::scan_png,
     };
 

@@ -1,10 +1,12 @@
 //! Mails: their words, their look, their wire format, and the connection that carries them.
 //! Knows no feature and no database.
 
+pub mod branding;
 pub mod catalogue;
 pub mod confirmation;
 pub mod engine;
 pub mod invitation;
+pub mod letter;
 pub mod message;
 pub mod mime;
 pub mod qr;

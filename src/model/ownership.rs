@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::domain::{Method, Ownership};
+use super::invitation::Method;
 use crate::string_enum;
 
 string_enum! {
@@ -109,6 +109,18 @@ pub fn shown(method: Method, requested: Ownership) -> Shown {
         effective: effective_owner,
         reason,
         if_supervised: effective(supervised, method, requested, None).0,
+    }
+}
+
+string_enum! {
+    /// Who owns a device (PRODUCT §2).
+    Ownership {
+        /// The option is off.
+        Undefined = "undefined",
+        /// The user's own device.
+        UserOwned = "user_owned",
+        /// The organisation's device.
+        CompanyOwned = "company_owned",
     }
 }
 

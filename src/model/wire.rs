@@ -2,7 +2,9 @@
 //!
 //! Values are parsed into types here, at the edge; inside, nothing is checked twice.
 
+use serde::Serialize;
 use std::{convert::Infallible, ops::ControlFlow};
+use utoipa::ToSchema;
 
 use deserr::{
     DeserializeError, Deserr, ErrorKind, IntoValue, MergeWithError, Value, ValueKind,
@@ -10,8 +12,6 @@ use deserr::{
 };
 use unicode_normalization::UnicodeNormalization;
 use uuid::Uuid;
-
-use crate::error::Fault;
 
 /// More faults than anybody reads; a selection of 100,000 bad ids must not become a book.
 const MOST_FAULTS: usize = 100;
@@ -328,13 +328,13 @@ macro_rules! string_enum {
             }
         }
 
-        impl deserr::Deserr<$crate::wire::Faults> for $name {
+        impl deserr::Deserr<$crate::model::wire::Faults> for $name {
             fn deserialize_from_value<V: deserr::IntoValue>(
                 value: deserr::Value<V>,
                 location: deserr::ValuePointerRef,
-            ) -> Result<Self, $crate::wire::Faults> {
-                $crate::wire::parse_text(value, location, |text| {
-                    Self::from_name(text).ok_or_else(|| $crate::wire::Flaw::new(
+            ) -> Result<Self, $crate::model::wire::Faults> {
+                $crate::model::wire::parse_text(value, location, |text| {
+                    Self::from_name(text).ok_or_else(|| $crate::model::wire::Flaw::new(
                         "unknown_value",
                         format!("expected one of: {}", Self::NAMES.join(", ")),
                     ))
@@ -355,8 +355,8 @@ macro_rules! checked_text {
         impl $name {
             /// # Errors
             /// What is wrong with the text.
-            pub fn parse(text: &str) -> Result<Self, $crate::wire::Flaw> {
-                let parse: fn(&str) -> Result<String, $crate::wire::Flaw> = $parse;
+            pub fn parse(text: &str) -> Result<Self, $crate::model::wire::Flaw> {
+                let parse: fn(&str) -> Result<String, $crate::model::wire::Flaw> = $parse;
                 parse(text).map(Self)
             }
 
@@ -371,12 +371,12 @@ macro_rules! checked_text {
             }
         }
 
-        impl deserr::Deserr<$crate::wire::Faults> for $name {
+        impl deserr::Deserr<$crate::model::wire::Faults> for $name {
             fn deserialize_from_value<V: deserr::IntoValue>(
                 value: deserr::Value<V>,
                 location: deserr::ValuePointerRef,
-            ) -> Result<Self, $crate::wire::Faults> {
-                $crate::wire::parse_text(value, location, Self::parse)
+            ) -> Result<Self, $crate::model::wire::Faults> {
+                $crate::model::wire::parse_text(value, location, Self::parse)
             }
         }
     };
@@ -386,6 +386,30 @@ macro_rules! checked_text {
 impl From<Infallible> for Faults {
     fn from(never: Infallible) -> Self {
         match never {}
+    }
+}
+
+/// One thing that is wrong with a body or a query, and where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Fault {
+    /// JSON pointer (RFC 6901) into the body; for a query `/` and the parameter's name.
+    #[schema(examples("/user_ids/3"))]
+    pub pointer: String,
+    /// What is wrong, for programs.
+    #[schema(value_type = String, examples("unknown_id"))]
+    pub code: &'static str,
+    /// What is wrong and what to do, for people.
+    pub detail: String,
+}
+
+impl Fault {
+    /// A fault at `pointer`.
+    pub fn new(pointer: impl Into<String>, code: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            pointer: pointer.into(),
+            code,
+            detail: detail.into(),
+        }
     }
 }
 

@@ -17,18 +17,19 @@ use super::{
     worker::Worker,
 };
 use crate::{
-    devices::domain::Platform,
-    enrollments::payload::QrPayload,
-    invitations::{
-        domain::{Method, Ownership},
-        letter::{Addressee, Letter, Secrets, valid_until},
-    },
     mail::{
         catalogue::Lang,
+        letter::{Addressee, Letter, Secrets},
         message::Rendered,
         smtp::{Delivery, Failure, ServerState},
     },
     metrics::Handed,
+    model::{
+        device::Platform,
+        invitation::{Method, valid_until},
+        ownership::Ownership,
+        qr_payload::QrPayload,
+    },
     secrets::return_path,
 };
 

@@ -7,4 +7,5 @@ pub mod depth;
 pub mod listen;
 pub mod pace;
 pub mod queries;
+pub mod registrations;
 pub mod worker;

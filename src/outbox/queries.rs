@@ -13,9 +13,10 @@ use diesel::{
 };
 use uuid::Uuid;
 
+use super::registrations::Registrations;
 use crate::{
     db::{CUSTOM_PLAN, DbError},
-    settings::{Registration, cache::Registrations},
+    model::registration::Registration,
 };
 
 /// A message that this instance holds until `lease`, with all that it takes to send it.

@@ -9,8 +9,7 @@ use std::{
 use diesel::PgConnection;
 use uuid::Uuid;
 
-use super::{domain::Registration, queries};
-use crate::db::DbError;
+use crate::{db::DbError, model::registration::Registration};
 
 /// Versions that are kept; a service that has more in use forgets them all and begins anew.
 const MOST: usize = 1_000;
@@ -18,11 +17,27 @@ const MOST: usize = 1_000;
 /// What applied before there were settings.
 static FIRST: LazyLock<Arc<Registration>> = LazyLock::new(Arc::default);
 
+/// A version of the registration setting as it was read; `Err` where a newer service wrote it.
+pub type ReadVersion = (Uuid, Result<Registration, DbError>);
+/// Reads versions of the registration setting.
+pub type Read = fn(&mut PgConnection, &[Uuid]) -> Result<Vec<ReadVersion>, DbError>;
+
 /// Registration settings by version. Cheap to clone; the clones share what they know.
-#[derive(Clone, Default)]
-pub struct Registrations(Arc<Mutex<HashMap<Uuid, Arc<Registration>>>>);
+#[derive(Clone)]
+pub struct Registrations {
+    known: Arc<Mutex<HashMap<Uuid, Arc<Registration>>>>,
+    read: Read,
+}
 
 impl Registrations {
+    /// Knows none yet, and reads them with `read`: settings are a feature, of which the queue knows nothing.
+    pub fn new(read: Read) -> Self {
+        Self {
+            known: Arc::default(),
+            read,
+        }
+    }
+
     /// The settings that invitations were sent with, by version: at most one statement for all. What cannot be
     /// read, because a newer service wrote it, is left out.
     ///
@@ -36,7 +51,7 @@ impl Registrations {
         let mut found = HashMap::new();
         let mut missing = Vec::new();
         {
-            let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             for version in versions {
                 match known.get(&version) {
                     Some(registration) => {
@@ -51,7 +66,7 @@ impl Registrations {
         }
         missing.sort_unstable();
         missing.dedup();
-        for (version, read) in queries::registrations(connection, &missing)? {
+        for (version, read) in (self.read)(connection, &missing)? {
             match read {
                 Ok(registration) => {
                     found.insert(version, Arc::new(registration));
@@ -59,7 +74,7 @@ impl Registrations {
                 Err(error) => tracing::error!(%version, %error, "a setting cannot be read"),
             }
         }
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() + missing.len() > MOST {
             known.clear();
         }

@@ -23,15 +23,14 @@ use super::{
     attempt::Tried,
     pace::Pace,
     queries::{self, About, Claimed, Settled},
+    registrations::Registrations,
 };
 use crate::{
     clock::Clock,
     db::{Db, DbError},
-    invitations::letter::Writer,
-    mail::smtp::SmtpPool,
+    mail::{letter::Writer, smtp::SmtpPool},
     metrics::Metrics,
     secrets::keys::KeyRing,
-    settings::cache::Registrations,
 };
 
 /// How long a claimed message is ours; renewed while we live, so that a killed instance's messages

@@ -15,8 +15,8 @@ use super::due::{self, Past};
 use crate::{
     clock::Clock,
     db::{CUSTOM_PLAN, DbError, WAKE_WORKERS, stored},
-    enrollments::guessing,
-    invitations::{domain::Method, letter::pin_expires_at},
+    guessing::policy,
+    model::invitation::{Method, pin_expires_at},
     settings::reminders,
 };
 
@@ -94,7 +94,7 @@ impl Candidate {
     /// Whether a reminder would be of any use.
     fn is_worth_it(&self, method: Method, now: DateTime<Utc>) -> bool {
         // A PIN that was guessed at too often is over, and so would the next one be.
-        let is_used_up = method.has_pin() && guessing::is_used_up(self.pin_length, self.pin_tries);
+        let is_used_up = method.has_pin() && policy::is_used_up(self.pin_length, self.pin_tries);
         self.is_reachable && self.has_arrived && self.expires_at > now && !is_used_up
     }
 

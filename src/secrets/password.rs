@@ -9,8 +9,7 @@ use argon2::{
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 
-use super::domain::Password;
-use crate::{clock, error::ApiError};
+use crate::{clock, http::error::ApiError, model::secret_input::Password};
 
 /// OWASP's parameters (Password Storage Cheat Sheet): 19 MiB, two passes, one lane.
 const MEMORY_KIB: u32 = 19 * 1024;

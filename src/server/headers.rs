@@ -6,10 +6,7 @@ use actix_web::{
     dev::{ServiceRequest, ServiceResponse},
     http::header::{self, HeaderName, HeaderValue},
     middleware::Next,
-    web,
 };
-
-use super::State;
 
 /// For what is no page: JSON, CSV, a picture. Pages of people have their own.
 const INERT: &str =
@@ -17,18 +14,12 @@ const INERT: &str =
 /// For the bundled documentation: its own scripts, and requests to this service.
 const DOCS: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                     connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
-/// A year, as browsers want it before they believe that it is meant.
-const HTTPS_ONLY: &str = "max-age=31536000";
-
 /// Adds the headers that are not there yet.
 pub async fn protect<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {
     let is_docs = request.path().starts_with("/docs");
-    let is_https = request
-        .app_data::<web::Data<State>>()
-        .is_some_and(|state| state.is_https);
     let mut response = next.call(request).await?;
     let headers = response.headers_mut();
     let mut add = |name: HeaderName, value| {
@@ -42,8 +33,5 @@ pub async fn protect<B: MessageBody>(
         if is_docs { DOCS } else { INERT },
     );
     add(header::REFERRER_POLICY, "no-referrer");
-    if is_https {
-        add(header::STRICT_TRANSPORT_SECURITY, HTTPS_ONLY);
-    }
     Ok(response)
 }

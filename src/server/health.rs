@@ -1,26 +1,34 @@
 //! How the service is, and its documentation.
 
-use std::{sync::LazyLock, time::Duration};
+use std::{sync::OnceLock, time::Duration};
 
 use actix_web::{HttpResponse, get, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Register, State, openapi};
-use crate::{bounces, db::DbError, error::ApiError, metrics, outbox::depth};
+use crate::{
+    bounces,
+    db::DbError,
+    http::{
+        error::ApiError,
+        route::{Needs, Register},
+    },
+    metrics,
+    outbox::depth,
+    state::State,
+};
 
 /// Adds the handlers.
-pub fn routes(config: &mut impl Register) {
-    health_routes(config);
-    config.service(get_openapi_document);
+pub fn routes(api: &mut impl Register) {
+    health_routes(api);
+    api.add(Needs::Nothing, get_openapi_document);
 }
 
 /// What a mere worker answers, too.
-pub fn health_routes(config: &mut impl Register) {
-    config
-        .service(get_health)
-        .service(get_readiness)
-        .service(get_metrics);
+pub fn health_routes(api: &mut impl Register) {
+    api.add(Needs::Uncounted, get_health)
+        .add(Needs::Uncounted, get_readiness)
+        .add(Needs::AnyToken, get_metrics);
 }
 
 /// That all is well.
@@ -98,7 +106,25 @@ async fn get_metrics(state: web::Data<State>) -> Result<HttpResponse, ApiError> 
     Ok(HttpResponse::Ok().content_type(metrics::TEXT).body(text))
 }
 
-static DOCUMENT: LazyLock<String> = LazyLock::new(|| openapi::json().unwrap_or_default());
+/// The OpenAPI document, made when it is asked for first.
+pub struct Document {
+    make: fn() -> String,
+    text: OnceLock<String>,
+}
+
+impl Document {
+    /// The document that `make` gives.
+    pub const fn new(make: fn() -> String) -> Self {
+        Self {
+            make,
+            text: OnceLock::new(),
+        }
+    }
+
+    fn text(&self) -> &str {
+        self.text.get_or_init(self.make)
+    }
+}
 
 /// This document
 #[utoipa::path(
@@ -106,8 +132,8 @@ static DOCUMENT: LazyLock<String> = LazyLock::new(|| openapi::json().unwrap_or_d
     responses((status = 200, description = "OpenAPI 3.1", body = Object, content_type = "application/json"))
 )]
 #[get("/openapi.json")]
-async fn get_openapi_document() -> HttpResponse {
+async fn get_openapi_document(document: web::Data<Document>) -> HttpResponse {
     HttpResponse::Ok()
         .content_type("application/json")
-        .body(DOCUMENT.as_str())
+        .body(document.text().to_owned())
 }

@@ -12,8 +12,11 @@ use utoipa::{
 };
 use utoipa_actix_web::AppExt;
 
-use super::{api, problem::Problem};
-use crate::access::roles::{Needs, Permission, Role, rule_of};
+use super::api::{api, table};
+use crate::{
+    http::{problem::Problem, route::Needs},
+    model::caller::{Permission, Role},
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -56,6 +59,7 @@ pub fn document() -> Document {
         Vec::<String>::new(),
     )]);
     close_requests(&mut document);
+    let routes = table();
     for (path, item) in &mut document.paths.paths {
         for (name, method, operation) in [
             ("GET", HttpMethod::Get, &mut item.get),
@@ -64,9 +68,9 @@ pub fn document() -> Document {
             ("PATCH", HttpMethod::Patch, &mut item.patch),
             ("DELETE", HttpMethod::Delete, &mut item.delete),
         ] {
-            if let (Some(operation), Some(rule)) = (operation, rule_of(name, path)) {
-                secure(operation, rule.needs);
-                add_common_answers(operation, &method, rule.needs);
+            if let (Some(operation), Some(needs)) = (operation, routes.needs(name, path)) {
+                secure(operation, needs);
+                add_common_answers(operation, &method, needs);
             }
         }
     }

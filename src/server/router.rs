@@ -1,5 +1,5 @@
-//! Every route there is, read from what the handlers tell the OpenAPI document, with what the table of
-//! roles says of it: so the document, the 404s, the 405s and the gate cannot disagree.
+//! Every route there is, read from what the handlers tell the OpenAPI document and what they say that their callers need:
+//! so the document, the 404s, the 405s and the gate cannot disagree.
 
 use actix_web::{
     dev::{HttpServiceFactory, ResourceDef},
@@ -11,8 +11,7 @@ use utoipa::openapi::{
 };
 use utoipa_actix_web::OpenApiFactory;
 
-use super::{Register, api, system};
-use crate::access::roles::{Needs, rule_of};
+use crate::http::route::{Needs, Register};
 
 /// How a path and a method fit the routes.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,36 +46,26 @@ struct Known {
 #[derive(Default)]
 pub struct Routes {
     known: Vec<Route>,
-    /// Routes of which the table of roles says nothing.
-    unruled: Vec<String>,
 }
-
-/// Routes of which the table of roles says nothing: nobody could say who may call them.
-#[derive(Debug, thiserror::Error)]
-#[error("no rule says who may call {}", .0.join(", "))]
-pub struct Unruled(Vec<String>);
 
 impl Register for Routes {
     /// Reads a handler's routes.
-    fn service(
+    fn add(
         &mut self,
+        needs: Needs,
         handler: impl HttpServiceFactory + OpenApiFactory + 'static,
     ) -> &mut Self {
         for (path, item) in handler.paths().paths {
-            let mut methods = Vec::new();
-            for (method, operation) in operations(&item) {
-                match rule_of(method.as_str(), &path) {
-                    Some(rule) => methods.push(Known {
-                        needs: rule.needs,
-                        takes_query: takes_query(operation),
-                        method,
-                    }),
-                    None => self.unruled.push(format!("{method} {path}")),
-                }
-            }
+            let methods = operations(&item)
+                .map(|(method, operation)| Known {
+                    needs,
+                    takes_query: takes_query(operation),
+                    method,
+                })
+                .collect();
             let known = |route: &&mut Route| route.path.pattern() == Some(path.as_str());
             match self.known.iter_mut().find(known) {
-                Some(route) => route.methods.extend(methods),
+                Some(route) => route.methods.extend::<Vec<_>>(methods),
                 None => self.known.push(Route {
                     path: ResourceDef::new(path.as_str()),
                     parameters: path.matches('{').count(),
@@ -89,15 +78,9 @@ impl Register for Routes {
 }
 
 impl Routes {
-    /// All routes of the API and its documentation.
-    ///
-    /// # Errors
-    /// When the table of roles does not say who may call one of them.
-    pub fn all() -> Result<Self, Unruled> {
-        let mut routes = Self::default();
-        api(&mut routes);
-        // The bundled documentation is made of files, not operations.
-        routes.known.push(Route {
+    /// Adds the bundled documentation, which is made of files, not operations.
+    pub fn with_docs(mut self) -> Self {
+        self.known.push(Route {
             path: ResourceDef::prefix("/docs"),
             parameters: 1,
             methods: vec![Known {
@@ -106,26 +89,18 @@ impl Routes {
                 takes_query: true,
             }],
         });
-        routes.known.sort_by_key(|route| route.parameters);
-        routes.ruled()
+        self.known.sort_by_key(|route| route.parameters);
+        self
     }
 
-    /// Only those that say how the service is.
-    ///
-    /// # Errors
-    /// As [`Routes::all`].
-    pub fn of_health() -> Result<Self, Unruled> {
-        let mut routes = Self::default();
-        system::health_routes(&mut routes);
-        routes.ruled()
-    }
-
-    fn ruled(self) -> Result<Self, Unruled> {
-        if self.unruled.is_empty() {
-            Ok(self)
-        } else {
-            Err(Unruled(self.unruled))
-        }
+    /// What the callers of an operation need.
+    pub fn needs(&self, method: &str, pattern: &str) -> Option<Needs> {
+        self.known
+            .iter()
+            .filter(|route| route.path.pattern() == Some(pattern))
+            .flat_map(|route| &route.methods)
+            .find(|known| known.method.as_str() == method)
+            .map(|known| known.needs)
     }
 
     /// Adds a page for `enlist dev`, which looks after its own methods and callers.
@@ -188,24 +163,4 @@ fn operations(item: &PathItem) -> impl Iterator<Item = (Method, &Operation)> {
     ]
     .into_iter()
     .filter_map(|(method, operation)| operation.as_ref().map(|operation| (method, operation)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::access::roles::ROUTES;
-
-    #[test]
-    fn every_route_has_a_rule_and_every_rule_a_route() {
-        let routes = Routes::all().unwrap();
-        for rule in ROUTES {
-            let known = routes
-                .known
-                .iter()
-                .filter(|route| route.path.pattern() == Some(rule.path))
-                .flat_map(|route| &route.methods)
-                .any(|known| known.method == rule.method);
-            assert!(known, "there is no route {} {}", rule.method, rule.path);
-        }
-    }
 }

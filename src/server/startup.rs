@@ -7,42 +7,46 @@ use anyhow::{Context, bail};
 use lettre::transport::smtp::extension::ClientId;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::{
-    sync::{Notify, Semaphore, watch},
+    sync::{Notify, watch},
     task::JoinHandle,
 };
 
+use super::{
+    api::{self, Shared},
+    gate::Gate,
+    health::Document,
+    openapi,
+    router::Routes,
+};
 use crate::{
     access::Access,
     audit,
+    batches::progress::Progress,
     clock::Clock,
     config::{Config, InstanceRole},
     db::{self, Db, DbError},
     embedded::mailbox::Mailbox,
     enrollments::landing::render::Pages,
-    http::{
-        self, State,
-        routes::{Routes, Unruled},
+    http::limits::Limits,
+    invitations,
+    mail::{
+        letter::Writer,
+        smtp::{SmtpLimits, SmtpPool},
     },
-    invitations::{self, letter::Writer, progress::Progress},
-    limits::Limits,
-    mail::smtp::{SmtpLimits, SmtpPool},
     metrics::Metrics,
-    outbox::{listen::Listener, worker::Worker},
+    outbox::{listen::Listener, registrations::Registrations, worker::Worker},
     reminders,
     retention::{self, Keep},
-    secrets::keys::KeyRing,
-    settings::cache::Registrations,
-    users::password::Hasher,
+    secrets::{keys::KeyRing, password::Hasher},
+    settings,
+    state::State,
+    users::http::Uploads,
 };
 
 /// How long requests that are under way may still take after the service was told to stop, in seconds.
 const SHUTDOWN_TIMEOUT: u64 = 30;
 /// How long a client may take to send the head of a request.
 const HEAD_TIME: Duration = Duration::from_secs(5);
-/// Files to import that may be here at once, in part or in full.
-const UPLOADS: usize = 8;
-/// Imports that may be under way at once.
-const IMPORTS: usize = 2;
 /// The service, built and listening, not yet running.
 pub struct App {
     server: actix_web::dev::Server,
@@ -110,7 +114,8 @@ impl App {
             warn_of_local_names(&public_url, &hello);
         }
         let is_https = public_url.starts_with("https://");
-        let registrations = Registrations::default();
+        let registrations = Registrations::new(settings::queries::registrations);
+        let access = web::Data::new(Access::new(db.clone()));
         let pages = Pages::new(&config.branding)?;
         let writer = Arc::new(Writer::new(
             config.branding,
@@ -139,39 +144,44 @@ impl App {
             bell: Arc::clone(&bell),
             metrics: Arc::clone(&metrics),
         };
-        let state = web::Data::new(State {
-            access: Access::new(db.clone()),
-            progress: Progress::new(db.clone(), stop.subscribe()),
-            db,
-            clock,
-            keys,
-            hasher: Hasher::default(),
+        let gate = Gate {
+            routes: match mailbox {
+                Some(_) => routes(config.role).with_page("/dev/mailbox"),
+                None => routes(config.role),
+            },
+            access: access.clone(),
             limits: Limits::new(config.limits),
             proxies: config.proxies,
-            writer,
-            pages,
-            registrations,
-            routes: match mailbox {
-                Some(_) => routes(config.role)?.with_page("/dev/mailbox"),
-                None => routes(config.role)?,
-            },
-            bell,
-            metrics,
-            uploads: Arc::new(Semaphore::new(UPLOADS)),
-            imports: Semaphore::new(IMPORTS),
-            is_https,
             local_only: mailbox.is_some(),
-        });
-        let mailbox = mailbox.map(web::Data::new);
+        };
+        let shared = Shared {
+            gate: web::Data::new(gate),
+            access,
+            writer: web::Data::from(writer),
+            pages: web::Data::new(pages),
+            registrations: web::Data::new(registrations),
+            progress: web::Data::new(Progress::new(db.clone(), stop.subscribe())),
+            uploads: web::Data::new(Uploads::default()),
+            document: web::Data::new(Document::new(|| openapi::json().unwrap_or_default())),
+            mailbox: mailbox.map(web::Data::new),
+            is_https,
+            state: web::Data::new(State {
+                db,
+                clock,
+                keys,
+                hasher: Hasher::default(),
+                bell,
+                metrics,
+            }),
+        };
         let origins = config.cors_origins;
-        let server =
-            HttpServer::new(move || http::app(state.clone(), origins.clone(), mailbox.clone()))
-                .workers(cores)
-                .shutdown_timeout(SHUTDOWN_TIMEOUT)
-                .client_request_timeout(HEAD_TIME)
-                .disable_signals()
-                .listen(listener)?
-                .run();
+        let server = HttpServer::new(move || api::app(&shared, &origins))
+            .workers(cores)
+            .shutdown_timeout(SHUTDOWN_TIMEOUT)
+            .client_request_timeout(HEAD_TIME)
+            .disable_signals()
+            .listen(listener)?
+            .run();
         Ok(Self {
             server,
             port,
@@ -278,10 +288,10 @@ impl Stopper {
 }
 
 /// What this instance answers: a mere worker only says how it is.
-fn routes(role: InstanceRole) -> Result<Routes, Unruled> {
+fn routes(role: InstanceRole) -> Routes {
     match role {
-        InstanceRole::Worker => Routes::of_health(),
-        InstanceRole::Api | InstanceRole::All => Routes::all(),
+        InstanceRole::Worker => api::table_of_health(),
+        InstanceRole::Api | InstanceRole::All => api::table(),
     }
 }
 

@@ -3,21 +3,22 @@
 //! The body of a setting that is stored is read by the same parser that reads requests: so a field that is
 //! added later takes its default in what was stored before.
 
-use chrono::{DateTime, Duration, Utc};
+use chrono::{DateTime, Utc};
 use deserr::Deserr;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    fields::{Days, Distribution, MdmUrl, Priority, SettingName, Time, Whole},
+    fields::{Days, Distribution, MdmUrl, Priority, SettingName, Whole},
     resource::Common,
 };
 use crate::{
-    enrollments::payload::{QrPayload, TokenUrl},
-    invitations::domain::{Method, Ownership},
+    model::{
+        invitation::Method, ownership::Ownership, qr_payload::QrPayload,
+        registration::Registration, time::Time, wire::Faults,
+    },
     string_enum,
-    wire::Faults,
 };
 
 string_enum! {
@@ -147,54 +148,6 @@ setting_request!(
         pub qr_payload: QrPayload,
     }
 );
-
-/// The registration setting: how a user enrolls.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Registration {
-    /// What the user enrolls with.
-    pub method: Method,
-    /// Digits of a PIN, 4 to 12.
-    pub pin_length: u8,
-    /// Days that a PIN works, 1 to 30, inside the invitation's own life.
-    pub pin_lifetime_days: u8,
-    /// Days that an invitation works, 1 to 30.
-    pub invitation_lifetime_days: u8,
-    /// Whether the user may ask for the PIN again.
-    pub allow_pin_request: bool,
-    /// Who owns the devices, unless the administrator says otherwise.
-    pub device_ownership: Ownership,
-    /// How many devices the user may hold; `null`: any number.
-    #[schema(required)]
-    pub device_limit: Option<u32>,
-    /// Where the landing page leads to: an https address with `{token}` in it.
-    #[schema(value_type = Option<String>, required)]
-    pub mdm_url: Option<TokenUrl>,
-    /// What a QR code says.
-    pub qr_payload: QrPayload,
-}
-
-impl Default for Registration {
-    fn default() -> Self {
-        Self {
-            method: Method::Pin,
-            pin_length: 8,
-            pin_lifetime_days: 1,
-            invitation_lifetime_days: 7,
-            allow_pin_request: true,
-            device_ownership: Ownership::Undefined,
-            device_limit: None,
-            mdm_url: None,
-            qr_payload: QrPayload::default(),
-        }
-    }
-}
-
-impl Registration {
-    /// How long an invitation works.
-    pub fn invitation_lifetime(&self) -> Duration {
-        Duration::days(i64::from(self.invitation_lifetime_days))
-    }
-}
 
 impl Content for Registration {
     const KIND: Kind = Kind::Registration;
@@ -339,7 +292,7 @@ impl Content for Confirmation {
 /// # Errors
 /// When it is not what this version writes.
 pub fn read_stored<C: Content>(body: serde_json::Value) -> Result<C, String> {
-    crate::wire::parse::<C::Request>(body)
+    crate::model::wire::parse::<C::Request>(body)
         .map(|request| C::parts(request).1)
         .map_err(|faults| {
             let places = faults.into_iter().map(|fault| fault.pointer);

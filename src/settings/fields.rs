@@ -1,6 +1,5 @@
 //! The values that settings are made of, each checked when it is read. Pure.
 
-use chrono::{DateTime, SubsecRound, Utc};
 use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -8,8 +7,10 @@ use uuid::Uuid;
 
 use crate::{
     checked_text,
-    enrollments::payload::{TOKEN, TokenUrl},
-    wire::{Faults, Flaw, line, parse_text, whole_number},
+    model::{
+        qr_payload::{TOKEN, TokenUrl},
+        wire::{Faults, Flaw, line, parse_text, whole_number},
+    },
 };
 
 checked_text!(
@@ -52,28 +53,6 @@ impl<const LOW: u32, const HIGH: u32> Deserr<Faults> for Whole<LOW, HIGH> {
 pub type Days = Whole<1, 30>;
 /// The lower one applies first.
 pub type Priority = Whole<0, 1_000_000>;
-
-/// A point in time as a body has it: RFC 3339, with any offset.
-#[derive(Debug, Clone, Copy)]
-pub struct Time(pub DateTime<Utc>);
-
-impl Deserr<Faults> for Time {
-    fn deserialize_from_value<V: IntoValue>(
-        value: Value<V>,
-        location: ValuePointerRef,
-    ) -> Result<Self, Faults> {
-        parse_text(value, location, |text| {
-            DateTime::parse_from_rfc3339(text)
-                .map(|time| Self(time.to_utc().trunc_subsecs(6)))
-                .map_err(|_| {
-                    Flaw::new(
-                        "invalid_time",
-                        "must be a time of RFC 3339, such as 2026-12-01T09:00:00Z",
-                    )
-                })
-        })
-    }
-}
 
 /// The MDM's address for a user, which holds `{token}`.
 #[derive(Debug)]

@@ -8,8 +8,7 @@ use uuid::Uuid;
 
 use super::{
     domain::{
-        Confirmation, ConfirmationRequest, Content, Registration, RegistrationRequest, Reminder,
-        ReminderRequest,
+        Confirmation, ConfirmationRequest, Content, RegistrationRequest, Reminder, ReminderRequest,
     },
     fields::Distribution,
     queries,
@@ -17,22 +16,26 @@ use super::{
     store::{self, Held, New},
 };
 use crate::{
-    access::{Caller, Permission},
     audit::{
         Trail,
         domain::{Action, Event, SubjectKind},
     },
-    error::{ApiError, Fault},
-    etag,
-    groups::queries::hold_users,
     http::{
-        Register, State,
+        error::ApiError,
+        etag,
         extract::{Body, Id, Params, SELECTION, tags},
+        idempotent::{self, Answer, Scope},
+        paging::{self, Page, Position},
         respond,
+        route::Register,
     },
-    idempotency::{self, Answer, Scope},
-    paging::{self, Page, Position},
-    wire::Faults,
+    model::{
+        caller::{Caller, Permission},
+        registration::Registration,
+        wire::{Fault, Faults},
+    },
+    selection::queries::hold_users,
+    state::State,
 };
 
 /// More faults than anybody reads.
@@ -176,7 +179,7 @@ async fn create<C: Content>(
         .db
         .transaction(move |connection| {
             let now = shared.clock.now();
-            idempotency::once(
+            idempotent::once(
                 connection,
                 scope.as_ref(),
                 &bytes,
@@ -402,13 +405,12 @@ macro_rules! setting_routes {
             remove::<$Content>(&state, &request, id).await
         }
 
-        fn $routes(config: &mut impl Register) {
-            config
-                .service($list)
-                .service($create)
-                .service($get)
-                .service($replace)
-                .service($delete);
+        fn $routes(api: &mut impl Register) {
+            api.permit(Permission::Read, $list)
+                .permit(Permission::Configure, $create)
+                .permit(Permission::Read, $get)
+                .permit(Permission::Configure, $replace)
+                .permit(Permission::Configure, $delete);
         }
     };
 }
@@ -430,11 +432,11 @@ setting_routes!(
 );
 
 /// Adds the handlers.
-pub fn routes(config: &mut impl Register) {
-    registration_routes(config);
-    reminder_routes(config);
-    confirmation_routes(config);
-    config.service(get_user_settings);
+pub fn routes(api: &mut impl Register) {
+    registration_routes(api);
+    reminder_routes(api);
+    confirmation_routes(api);
+    api.permit(Permission::Read, get_user_settings);
 }
 
 /// Get the settings that apply to a user

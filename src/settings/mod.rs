@@ -1,6 +1,5 @@
 //! Settings: what applies to a user, and why (PRODUCT §5).
 
-pub mod cache;
 pub mod domain;
 pub mod fields;
 pub mod http;
@@ -10,4 +9,4 @@ pub mod resource;
 pub mod rules;
 pub mod store;
 
-pub use domain::{Applied, Registration};
+pub use domain::Applied;

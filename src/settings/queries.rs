@@ -9,15 +9,16 @@ use diesel::{
 use uuid::Uuid;
 
 use super::{
-    domain::{Applied, Confirmation, Content, Kind, Registration, Reminder, read_stored},
+    domain::{Applied, Confirmation, Content, Kind, Reminder, read_stored},
     resource::{SettingReason, Source, Sourced, UserSettings},
     rules::{Custom, Rules, Which},
     store::{shown_id, shown_priority},
 };
 use crate::{
     db::{DbError, stored},
+    model::identity::GroupRef,
+    outbox::registrations::ReadVersion,
     schema::{group_members, setting_groups, setting_users, setting_versions, settings},
-    users::domain::GroupRef,
 };
 
 pub(super) fn read<C: Content>(body: serde_json::Value) -> Result<C, DbError> {
@@ -61,9 +62,6 @@ pub fn applied(connection: &mut PgConnection, user: Uuid) -> Result<Applied, DbE
     }
     Ok(applied)
 }
-
-/// A version of the registration setting, which this service can read, or not.
-pub type ReadVersion = (Uuid, Result<Registration, DbError>);
 
 /// Registration settings by version.
 ///

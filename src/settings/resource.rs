@@ -7,14 +7,17 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{
-    domain::{Confirmation, Kind, Registration, Reminder},
+    domain::{Confirmation, Kind, Reminder},
     fields::{Distribution, Priority, SettingName},
 };
 use crate::{
-    paging::Limit,
+    http::paging::Limit,
+    model::{
+        identity::GroupRef,
+        registration::Registration,
+        wire::{Faults, QueryTypes},
+    },
     string_enum,
-    users::domain::GroupRef,
-    wire::{Faults, QueryTypes},
 };
 
 /// The priority of a custom setting whose request names none.

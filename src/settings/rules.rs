@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::domain::Registration;
+use crate::model::registration::Registration;
 
 /// Of the kinds that matter while inviting, every setting in the order of application; the default is the last.
 #[derive(Debug, Clone, PartialEq, Eq)]

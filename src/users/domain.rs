@@ -2,123 +2,26 @@
 
 use chrono::{DateTime, Utc};
 use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
-use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::Map;
-use unicode_normalization::UnicodeNormalization;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::{
-    checked_text,
-    paging::Limit,
+    http::paging::Limit,
+    model::{
+        identity::{
+            AppleAccount, DisplayName, Email, GroupRef, LocaleTag, PersonName, Source, TimeZone,
+            Username,
+        },
+        invitation::InviteStatus,
+        search::SearchText,
+        secret_input::Password,
+        wire::{Faults, Flaw, Patch, QueryTypes, check_length, line},
+    },
+    selection::domain::UserFilter,
     string_enum,
-    wire::{Faults, Flaw, Patch, QueryTypes, check_length, line, parse_text},
 };
-
-checked_text!(
-    /// What a user signs in with: one line of 1 to 254 characters.
-    Username,
-    |text| line(text, 254)
-);
-checked_text!(
-    /// A first or last name: one line of up to 200 characters.
-    PersonName,
-    |text| if text.trim().is_empty() { Ok(String::new()) } else { line(text, 200) }
-);
-checked_text!(
-    /// The name that lists and mails show: one line of 1 to 200 characters.
-    DisplayName,
-    |text| line(text, 200)
-);
-checked_text!(
-    /// A managed Apple account: one line of 1 to 254 characters.
-    AppleAccount,
-    |text| line(text, 254)
-);
-checked_text!(
-    /// One mailbox (RFC 5321): no display name, no address literal, at most 254 characters.
-    Email,
-    parse_email
-);
-checked_text!(
-    /// A language tag (BCP 47), in its usual case: `fr`, `fr-CA`, `zh-Hant-TW`.
-    LocaleTag,
-    |text| text
-        .parse::<unic_langid::LanguageIdentifier>()
-        .ok()
-        .filter(|_| (2..=35).contains(&text.len()))
-        .map(|tag| tag.to_string())
-        .ok_or_else(|| Flaw::new("invalid_locale", "must be a language tag, such as fr or fr-CA"))
-);
-checked_text!(
-    /// A time zone of the IANA database: `Europe/Paris`.
-    TimeZone,
-    |text| text
-        .parse::<chrono_tz::Tz>()
-        .map(|zone| zone.name().to_owned())
-        .map_err(|_| Flaw::new("invalid_time_zone", "must be an IANA time zone, such as Europe/Paris"))
-);
-
-fn parse_email(text: &str) -> Result<String, Flaw> {
-    let address = line(text, 254)?;
-    let options = email_address::Options::default()
-        .without_display_text()
-        .without_domain_literal();
-    email_address::EmailAddress::parse_with_options(&address, options).map_err(|_| {
-        Flaw::new(
-            "invalid_email",
-            "must be one e-mail address, such as ada@example.com",
-        )
-    })?;
-    // A quoted local part may hold spaces and more; no directory has one, many mail systems break on
-    // it. One beyond ASCII needs SMTPUTF8 all the way (RFC 6531), which few servers have.
-    let (local, domain) = address.rsplit_once('@').unwrap_or_default();
-    let is_plain = local.is_ascii() && !local.contains(['"', '<', '>', ' ', '\\', ',', ';']);
-    let is_domain = domain
-        .chars()
-        .all(|c| c.is_alphabetic() || c.is_ascii_digit() || c == '-' || c == '.')
-        && matches!(url::Host::parse(domain), Ok(url::Host::Domain(_)));
-    if !is_plain || !is_domain {
-        return Err(Flaw::new(
-            "invalid_email",
-            "must be one plain e-mail address, such as ada@example.com",
-        ));
-    }
-    Ok(address)
-}
-
-/// A password: 8 to 128 characters, any characters, no composition rules (NIST SP 800-63B §3.1.1).
-#[derive(Debug, Clone)]
-pub struct Password(SecretString);
-
-impl Password {
-    /// # Errors
-    /// When it is too short or too long.
-    pub fn parse(text: &str) -> Result<Self, Flaw> {
-        // Composed, as NIST SP 800-63B §3.1.1.2 advises: another keyboard may type the same in parts.
-        let composed: String = text.nfc().collect();
-        if composed.chars().count() < 8 {
-            return Err(Flaw::new("too_short", "must have at least 8 characters"));
-        }
-        check_length(&composed, 128)?;
-        Ok(Self(composed.into()))
-    }
-
-    /// The password, for the hasher.
-    pub fn expose(&self) -> &SecretString {
-        &self.0
-    }
-}
-
-impl Deserr<Faults> for Password {
-    fn deserialize_from_value<V: IntoValue>(
-        value: Value<V>,
-        location: ValuePointerRef,
-    ) -> Result<Self, Faults> {
-        parse_text(value, location, Self::parse)
-    }
-}
 
 /// Custom attributes, usable in templates: up to 50 names, each with a string, number or boolean.
 #[derive(Debug, Default, Clone, PartialEq)]
@@ -217,32 +120,6 @@ impl Deserr<Faults> for AttributesPatch {
 }
 
 string_enum! {
-    /// Where a user came from.
-    Source {
-        /// Made here, or imported.
-        Local = "local",
-        /// Kept in step with a directory.
-        Ldap = "ldap",
-        /// Provisioned through SCIM 2.0.
-        Scim = "scim",
-    }
-}
-
-string_enum! {
-    /// How far a user's newest invitation got (PRODUCT §6).
-    InviteStatus {
-        /// Never invited.
-        NotInvited = "not_invited",
-        /// Invited, and can still enroll.
-        Pending = "pending",
-        /// Enrolled with the invitation.
-        Completed = "completed",
-        /// Invited, but the invitation no longer works.
-        Expired = "expired",
-    }
-}
-
-string_enum! {
     /// Whether the PIN of a user's pending invitation works.
     PinStatus {
         /// It works.
@@ -290,71 +167,6 @@ string_enum! {
         EmailDescending = "-email",
         CreatedAtDescending = "-created_at",
         LastInvitedAtDescending = "-last_invited_at",
-    }
-}
-
-/// A part of a username, an address or a name: up to 200 characters.
-#[derive(Debug, Clone, Serialize)]
-pub struct SearchText(String);
-
-impl SearchText {
-    /// The text as it was typed.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Deserr<Faults> for SearchText {
-    fn deserialize_from_value<V: IntoValue>(
-        value: Value<V>,
-        location: ValuePointerRef,
-    ) -> Result<Self, Faults> {
-        parse_text(value, location, |text| {
-            if text.trim().is_empty() {
-                Ok(Self(String::new()))
-            } else {
-                line(text, 200).map(Self)
-            }
-        })
-    }
-}
-
-/// Which users: the filters of `GET /users`, and of `filter` in a selection. All must hold.
-#[derive(Debug, Clone, Default, Serialize, Deserr, ToSchema, IntoParams)]
-#[deserr(error = Faults, deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct UserFilter {
-    /// A part of the username, e-mail address or names, without regard to case and accents.
-    #[schema(value_type = Option<String>, max_length = 200)]
-    #[param(value_type = Option<String>, max_length = 200)]
-    #[deserr(default)]
-    pub q: Option<SearchText>,
-    /// Members of this group.
-    #[deserr(default)]
-    pub group: Option<Uuid>,
-    /// How far the newest invitation got.
-    #[param(inline)]
-    #[deserr(default)]
-    pub invite_status: Option<InviteStatus>,
-    /// Enabled users, or disabled ones.
-    #[deserr(default)]
-    pub enabled: Option<bool>,
-    /// Where the user came from.
-    #[param(inline)]
-    #[deserr(default)]
-    pub source: Option<Source>,
-    /// The user's own language tag, exactly.
-    #[schema(value_type = Option<String>)]
-    #[param(value_type = Option<String>)]
-    #[deserr(default)]
-    pub locale: Option<SearchText>,
-}
-
-impl UserFilter {
-    /// Whether the best way to find the users depends on the values: on how many hold a word, are in a
-    /// group or were invited. The other filters have no index, so every value is looked for alike.
-    pub fn is_selective(&self) -> bool {
-        self.q.is_some() || self.group.is_some() || self.invite_status.is_some()
     }
 }
 
@@ -509,15 +321,6 @@ pub struct PatchUser {
     #[deserr(default)]
     #[schema(value_type = Option<Object>)]
     pub attributes: Patch<AttributesPatch>,
-}
-
-/// The body of `PUT /users/{id}/password`.
-#[derive(Debug, Deserr, ToSchema)]
-#[deserr(error = Faults, deny_unknown_fields)]
-pub struct SetPassword {
-    /// 8 to 128 characters, no composition rules.
-    #[schema(value_type = String, format = "password", min_length = 8, max_length = 128, write_only)]
-    pub password: Password,
 }
 
 /// What is stored about a user, beside the password.
@@ -713,13 +516,6 @@ fn set_or<F, T>(field: &mut F, patch: Patch<T>, set: fn(T) -> F, cleared: fn() -
     }
 }
 
-/// A group, as a user shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct GroupRef {
-    pub id: Uuid,
-    pub name: String,
-}
-
 /// A user, as the API shows one.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct User {
@@ -817,14 +613,16 @@ mod tests {
     use serde_json::json;
 
     fn profile(body: serde_json::Value) -> Profile {
-        crate::wire::parse::<CreateUser>(body)
+        crate::model::wire::parse::<CreateUser>(body)
             .unwrap()
             .profile()
             .unwrap()
     }
 
     fn patched(mut profile: Profile, body: serde_json::Value) -> Profile {
-        profile.apply(crate::wire::parse(body).unwrap()).unwrap();
+        profile
+            .apply(crate::model::wire::parse(body).unwrap())
+            .unwrap();
         profile
     }
 
@@ -839,7 +637,7 @@ mod tests {
         );
         assert!(ada.enabled);
         assert_eq!(profile(json!({"username": "kiosk"})).display_name, "kiosk");
-        let mut nobody = crate::wire::parse::<CreateUser>(json!({})).unwrap();
+        let mut nobody = crate::model::wire::parse::<CreateUser>(json!({})).unwrap();
         assert_eq!(nobody.profile().unwrap_err().0[0].pointer, "/email");
     }
 
@@ -877,7 +675,7 @@ mod tests {
 
     #[test]
     fn bad_values_are_refused_where_they_are() {
-        let faults = crate::wire::parse::<CreateUser>(json!({
+        let faults = crate::model::wire::parse::<CreateUser>(json!({
             "email": "ada@example.com\r\nBcc: all@example.com", "username": "a\u{0}b", "first_name": "x".repeat(201),
             "locale": "français", "time_zone": "Mars/Olympus", "password": "s3cr3t!", "attributes": {"a": [1]},
             "enabled": "yes", "admin": true

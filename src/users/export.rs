@@ -7,12 +7,13 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::{
     csv::{cells, columns, records::MOST_FIELDS, table::rows},
-    domain::{Sort, User, UserFilter},
+    domain::{Sort, User},
     queries,
 };
 use crate::{
     db::{Db, DbError},
-    paging::Position,
+    http::paging::Position,
+    selection::domain::UserFilter,
 };
 
 /// Rows read at a time.

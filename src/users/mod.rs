@@ -5,7 +5,4 @@ pub mod domain;
 pub mod export;
 pub mod http;
 pub mod import;
-pub mod password;
 pub mod queries;
-pub mod transfer_http;
-mod upload_http;

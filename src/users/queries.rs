@@ -6,45 +6,32 @@ use chrono::{DateTime, Utc};
 use diesel::{
     pg::Pg,
     prelude::*,
-    sql_types::{Bool, Nullable, Text, Timestamptz},
+    sql_types::{Bool, Nullable, Text},
 };
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
-use super::domain::{GroupRef, InviteStatus, PinLife, Profile, Sort, Source, User, UserFilter};
+use super::domain::{PinLife, Profile, Sort, User};
 use crate::{
-    db::{DbError, stored},
-    enrollments::guessing,
-    invitations::{domain::Method, letter::pin_expires_at},
-    keyset::{Beyond, Limited},
-    paging::Position,
+    db::{
+        DbError,
+        keyset::{Beyond, Limited},
+        stored,
+    },
+    guessing::policy,
+    http::paging::Position,
+    model::{
+        identity::{GroupRef, Source},
+        invitation::{InviteStatus, Method, pin_expires_at},
+    },
     schema::{
         enrollments, group_members, groups, guesses, invitations, messages, user_activity, users,
     },
+    selection::{
+        domain::UserFilter,
+        queries::{filtered, joined},
+    },
 };
-
-define_sql_function! {
-    /// The pattern that a `search_text` is compared with.
-    fn enlist_part(value: Text) -> Text;
-}
-
-type Joined = diesel::dsl::LeftJoinOn<
-    diesel::dsl::InnerJoin<users::table, user_activity::table>,
-    invitations::table,
-    diesel::dsl::Eq<Nullable2<invitations::id>, user_activity::latest_invitation_id>,
->;
-type Nullable2<T> = diesel::dsl::Nullable<T>;
-
-/// A query over users and their newest invitation, of which conditions can be added one by one.
-pub type Query<'a, S> = diesel::helper_types::IntoBoxed<'a, diesel::dsl::Select<Joined, S>, Pg>;
-
-fn joined() -> Joined {
-    users::table.inner_join(user_activity::table).left_join(
-        invitations::table.on(invitations::id
-            .nullable()
-            .eq(user_activity::latest_invitation_id)),
-    )
-}
 
 type Row = (
     Uuid,
@@ -197,65 +184,8 @@ fn pin_life(newest: Newest) -> Result<Option<PinLife>, DbError> {
             issued_at,
             expires_at,
             locked_until,
-            is_used_up: guessing::is_used_up(digits, tries),
+            is_used_up: policy::is_used_up(digits, tries),
         }))
-}
-
-/// Letter by letter what the statistics `invitations_pending_end` are of.
-const PENDING_END: &str = "CASE WHEN invitations.state = 'pending' THEN invitations.expires_at END";
-
-/// Adds the filters to a query over [`joined`].
-macro_rules! filtered {
-    ($query:expr, $filter:expr, $now:expr) => {{
-        let (mut query, filter, now) = ($query, $filter, $now);
-        if let Some(q) = filter.q.as_ref().filter(|q| !q.as_str().is_empty()) {
-            query = query.filter(users::search_text.like(enlist_part(q.as_str().to_owned())));
-        }
-        if let Some(group) = filter.group {
-            query = query.filter(
-                users::id.eq_any(
-                    group_members::table
-                        .filter(group_members::group_id.eq(group))
-                        .select(group_members::user_id),
-                ),
-            );
-        }
-        if let Some(enabled) = filter.enabled {
-            query = query.filter(users::enabled.eq(enabled));
-        }
-        if let Some(source) = filter.source {
-            query = query.filter(users::source.eq(source.as_str()));
-        }
-        if let Some(locale) = &filter.locale {
-            query = query.filter(users::locale.eq(locale.as_str().to_owned()));
-        }
-        // A join says nothing to the planner about who was never invited: it has to be told.
-        let invited = user_activity::latest_invitation_id.is_not_null();
-        match filter.invite_status {
-            None => query,
-            Some(InviteStatus::NotInvited) => {
-                query.filter(user_activity::latest_invitation_id.is_null())
-            }
-            Some(InviteStatus::Pending) => query
-                .filter(invited)
-                .filter(invitations::state.eq("pending"))
-                .filter(invitations::expires_at.gt(now)),
-            Some(InviteStatus::Completed) => query
-                .filter(invited)
-                .filter(invitations::state.eq("completed")),
-            // Nobody's newest invitation is superseded: asking for those that are would only let the
-            // planner expect as many users as there ever were. Without the id it cannot tell that an
-            // invitation is needed, and joins all of them first.
-            Some(InviteStatus::Expired) => query
-                .filter(invited)
-                .filter(invitations::id.is_not_null())
-                .filter(
-                    invitations::state
-                        .eq_any(["expired", "revoked"])
-                        .or(diesel::dsl::sql::<Nullable<Timestamptz>>(PENDING_END).le(now)),
-                ),
-        }
-    }};
 }
 
 /// One page in the wanted order, and one row more.
@@ -346,11 +276,6 @@ pub fn count(
         .select(diesel::dsl::count_star())
         .into_boxed::<Pg>();
     Ok(filtered!(query, filter, now).get_result(connection)?)
-}
-
-/// The ids of all users that match, as a subquery of a selection.
-pub fn matching_ids(filter: &UserFilter, now: DateTime<Utc>) -> Query<'static, users::id> {
-    filtered!(joined().select(users::id).into_boxed::<Pg>(), filter, now)
 }
 
 /// The names of all attributes that matching users have, sorted.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use enlist::access::Role;
+use enlist::model::caller::Role;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 

@@ -5,11 +5,11 @@ use std::{process::Command, sync::Arc};
 use chrono::Duration;
 use diesel::{PgConnection, connection::SimpleConnection};
 use enlist::{
-    access::Role,
     audit::{
         chain::{self, Verified},
         forgetting,
     },
+    model::caller::Role,
     secrets::keys::KeyRing,
 };
 use reqwest::Method;

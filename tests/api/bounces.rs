@@ -3,7 +3,7 @@
 use std::{io::Write, process::Command, process::Stdio};
 
 use chrono::Duration;
-use enlist::access::Role;
+use enlist::model::caller::Role;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 

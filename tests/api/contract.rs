@@ -250,7 +250,7 @@ async fn only_configured_origins_may_call_from_a_browser() {
 #[tokio::test]
 async fn the_document_is_fresh_complete_and_served() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi/openapi.json");
-    let made = enlist::http::openapi::json().unwrap();
+    let made = enlist::server::openapi::json().unwrap();
     if std::env::var_os("BLESS").is_some() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, &made).unwrap();
@@ -406,7 +406,7 @@ async fn what_the_framework_refuses_is_a_problem_too() {
 /// A client that is made from the document would otherwise refuse to leave out what may be left out.
 #[test]
 fn what_has_a_default_is_not_required() {
-    let document: Value = serde_json::from_str(&enlist::http::openapi::json().unwrap()).unwrap();
+    let document: Value = serde_json::from_str(&enlist::server::openapi::json().unwrap()).unwrap();
     for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
         for field in schema["required"].as_array().into_iter().flatten() {
             let has_default =

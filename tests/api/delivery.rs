@@ -443,12 +443,12 @@ async fn what_is_completed_does_not_fail_later() {
 /// A worker that was away gives back what was canceled, and has expired, meanwhile.
 #[tokio::test]
 async fn what_is_given_back_late_has_expired() {
-    use enlist::{outbox::queries, settings::cache::Registrations};
+    use enlist::outbox::{queries, registrations::Registrations};
     let app = TestApp::start().await;
     let ids = app.users(1).await;
     let sent = app.invite(json!({"user_ids": ids})).await;
     let (mut connection, now) = (app.db.connect(), app.clock.now());
-    let known = Registrations::default();
+    let known = Registrations::new(enlist::settings::queries::registrations);
     let claimed = queries::claim(&mut connection, 10, now, now, &known).unwrap();
     let path = format!("/batches/{}/cancel", sent["batch_id"].as_str().unwrap());
     assert_eq!(app.post(&path, json!({})).await.status, 200);
@@ -727,7 +727,7 @@ async fn a_start_without_a_pending_invitations_key_is_refused_with_its_id() {
             ..Setup::default()
         };
         let config = crate::support::app::config(&app.db, &app.sink, &setup);
-        enlist::startup::App::build(config, app.clock.clone())
+        enlist::server::startup::App::build(config, app.clock.clone())
             .await
             .map(drop)
     };

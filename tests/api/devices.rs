@@ -1,6 +1,6 @@
 //! `/devices`, and what a device does between users, limits and repeats.
 
-use enlist::access::Role;
+use enlist::model::caller::Role;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 //! `POST /enrollments`: who enrolls what with which secret, and what is answered.
 
-use enlist::access::Role;
+use enlist::model::caller::Role;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 //! `/groups`.
 
-use enlist::access::Role;
+use enlist::model::caller::Role;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 

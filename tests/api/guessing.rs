@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::Duration;
-use enlist::access::Role;
+use enlist::model::caller::Role;
 use futures_util::future::join_all;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
@@ -340,7 +340,7 @@ async fn counts_nobody_adds_to_are_forgotten() {
     let app = TestApp::start().await;
     let now = app.clock.now();
     with_pin(&app, "nobody", "1234", "S").await;
-    let forget = |at| enlist::enrollments::tries::forget_old(&mut app.db.connect(), at).unwrap();
+    let forget = |at| enlist::guessing::counter::forget_old(&mut app.db.connect(), at).unwrap();
     assert_eq!(forget(now + Duration::hours(23)), 0);
     assert_eq!(forget(now + Duration::hours(24)), 1);
 }

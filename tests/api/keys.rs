@@ -1,7 +1,7 @@
 //! `/api-keys`: made once, shown once, ended for good.
 
 use chrono::Duration;
-use enlist::access::Role;
+use enlist::model::caller::Role;
 use reqwest::Method;
 use serde_json::json;
 

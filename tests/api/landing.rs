@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, io::Cursor, sync::Mutex};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::Duration;
 use enlist::{
-    mail::message::Branding,
+    mail::branding::Branding,
     secrets::{keys::KeyRing, token},
 };
 use mailparse::{MailHeaderMap, ParsedMail, parse_mail};

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use enlist::{access::Role, proxies::Proxies};
+use enlist::{http::proxies::Proxies, model::caller::Role};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 

@@ -18,9 +18,10 @@ use enlist::{
         receiver::Receiver,
     },
     mail::{
+        branding::Branding,
         catalogue::Lang,
         invitation::{Code, Credential, InvitationMail},
-        message::{Branding, Renderer},
+        message::Renderer,
         mime,
         smtp::{Delivery, SmtpLimits, SmtpPool},
     },

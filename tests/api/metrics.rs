@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use enlist::{access::Role, clock::Clock, config::InstanceRole};
+use enlist::{clock::Clock, config::InstanceRole, model::caller::Role};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use chrono::Duration as Span;
 use enlist::{
-    access::Role,
     enrollments::pin_requests::{Requested, request},
-    settings::cache::Registrations,
+    model::caller::Role,
+    outbox::registrations::Registrations,
 };
 use mailparse::{MailHeaderMap, parse_mail};
 use reqwest::{Method, StatusCode};
@@ -30,7 +30,12 @@ fn asked(app: &TestApp, name: &str) -> Requested {
     app.db
         .connect()
         .transaction::<_, enlist::db::DbError, _>(|connection| {
-            request(connection, &app.clock, &Registrations::default(), name)
+            request(
+                connection,
+                &app.clock,
+                &Registrations::new(enlist::settings::queries::registrations),
+                name,
+            )
         })
         .unwrap()
 }

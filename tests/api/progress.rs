@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use enlist::{access::Role, clock::Clock, config::InstanceRole};
+use enlist::{clock::Clock, config::InstanceRole, model::caller::Role};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -201,7 +201,7 @@ async fn a_reader_goes_on_at_another_instance() {
     drop(events);
 
     let config = crate::support::app::config(&one.db, &one.sink, &Setup::default());
-    let other = enlist::startup::App::build(config, one.clock.clone())
+    let other = enlist::server::startup::App::build(config, one.clock.clone())
         .await
         .unwrap();
     let base = format!("http://127.0.0.1:{}", other.port());

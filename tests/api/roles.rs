@@ -1,7 +1,7 @@
 //! Every route of the document, with every role and with none, against the contract (API.md, Access) in words
 //! of the test's own.
 
-use enlist::access::Role;
+use enlist::model::caller::Role;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
@@ -41,7 +41,7 @@ fn reaches(role: Role, method: &str, path: &str) -> bool {
 
 /// Every operation of the document: method and pattern.
 fn operations() -> Vec<(String, String)> {
-    let document: Value = serde_json::from_str(&enlist::http::openapi::json().unwrap()).unwrap();
+    let document: Value = serde_json::from_str(&enlist::server::openapi::json().unwrap()).unwrap();
     let paths = document["paths"].as_object().unwrap();
     paths
         .iter()

@@ -2,16 +2,19 @@
 
 use chrono::{DateTime, Utc};
 use enlist::{
-    access::{Role, keys},
+    access::keys,
     clock::Clock,
     config::{Config, InstanceRole},
-    limits::Rates,
-    mail::message::Branding,
+    http::{
+        limits::Rates,
+        proxies::{Proxies, ProxyHeader},
+    },
+    mail::branding::Branding,
+    model::caller::Role,
     outbox::worker::Worker,
-    proxies::{Proxies, ProxyHeader},
     retention::Keep,
     secrets::keys::KeyRing,
-    startup::{App, Stopper},
+    server::startup::{App, Stopper},
 };
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::ExposeSecret;

@@ -6,37 +6,39 @@ use secrecy::ExposeSecret;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{
-    Caller,
-    domain::{ApiKey, CreateApiKey, KeyName, NewApiKey, PageQuery, PatchApiKey},
-    keys,
-};
 use crate::{
+    access::{
+        domain::{ApiKey, CreateApiKey, KeyName, NewApiKey, PageQuery, PatchApiKey},
+        keys,
+    },
     audit::{
         Trail,
         domain::{Action, Event, SubjectKind},
     },
-    error::{ApiError, Fault, More},
-    etag,
     http::{
-        Register, State,
+        error::{ApiError, More},
+        etag,
         extract::{Body, Id, Params, tags},
+        idempotent::{self, Answer, Scope},
+        paging::{self, Page, Position},
         problem::Problem,
         respond,
+        route::Register,
     },
-    idempotency::{self, Answer, Scope},
-    paging::{self, Page, Position},
-    wire::Patch,
+    model::{
+        caller::{Caller, Permission},
+        wire::{Fault, Patch},
+    },
+    state::State,
 };
 
 /// Adds the handlers.
-pub fn routes(config: &mut impl Register) {
-    config
-        .service(list_api_keys)
-        .service(create_api_key)
-        .service(get_api_key)
-        .service(change_api_key)
-        .service(revoke_api_key);
+pub fn routes(api: &mut impl Register) {
+    api.permit(Permission::Administer, list_api_keys)
+        .permit(Permission::Administer, create_api_key)
+        .permit(Permission::Administer, get_api_key)
+        .permit(Permission::Administer, change_api_key)
+        .permit(Permission::Administer, revoke_api_key);
 }
 
 /// Where a page that ends with this id ended.
@@ -127,7 +129,7 @@ async fn create_api_key(
         .transaction(move |connection| {
             let now = shared.clock.now();
             let mut made = None;
-            let answer = idempotency::once(
+            let answer = idempotent::once(
                 connection,
                 scope.as_ref(),
                 &bytes,

@@ -5,45 +5,47 @@ use diesel::prelude::*;
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
-use super::{
-    Caller,
-    domain::{ChangePassword, CreateOperator, Operator, PageQuery, PatchOperator},
-    keys_http::position,
-    operators, sessions,
-    sessions_http::check,
-};
+use super::{keys::position, sessions::check};
 use crate::{
+    access::{
+        domain::{ChangePassword, CreateOperator, Operator, PageQuery, PatchOperator},
+        operators, sessions,
+    },
     audit::{
         Trail,
         domain::{Action, Event, SubjectKind},
     },
     db::DbError,
-    enrollments::{enroll::nobody, tries},
-    error::{ApiError, Fault},
-    etag,
+    guessing::counter::{self, Secret},
     http::{
-        Register, State,
+        error::ApiError,
+        etag,
         extract::{Body, Id, Params, tags},
+        idempotent::{self, Answer, Scope},
+        paging::{self, Page},
         problem::Problem,
         respond,
+        route::Register,
     },
-    idempotency::{self, Answer, Scope},
-    paging::{self, Page},
-    users::domain::SetPassword,
+    model::{
+        caller::{Caller, Permission},
+        secret_input::SetPassword,
+        wire::Fault,
+    },
+    state::State,
 };
 
 /// Adds the handlers.
-pub fn routes(config: &mut impl Register) {
-    config
-        .service(list_operators)
-        .service(create_operator)
+pub fn routes(api: &mut impl Register) {
+    api.permit(Permission::Administer, list_operators)
+        .permit(Permission::Administer, create_operator)
         // Before `/operators/{id}/password`: the first match decides.
-        .service(change_own_password)
-        .service(get_operator)
-        .service(change_operator)
-        .service(delete_operator)
-        .service(set_operator_password)
-        .service(end_operator_sessions);
+        .permit(Permission::OwnSession, change_own_password)
+        .permit(Permission::Administer, get_operator)
+        .permit(Permission::Administer, change_operator)
+        .permit(Permission::Administer, delete_operator)
+        .permit(Permission::Administer, set_operator_password)
+        .permit(Permission::Administer, end_operator_sessions);
 }
 
 /// A violated unique index is a 409; all else is as usual.
@@ -133,7 +135,7 @@ async fn create_operator(
         .db
         .transaction(move |connection| {
             let now = shared.clock.now();
-            idempotency::once(
+            idempotent::once(
                 connection,
                 scope.as_ref(),
                 &bytes,
@@ -330,8 +332,8 @@ async fn set_operator_password(
                 operators::lock(connection, id)?.ok_or_else(|| ApiError::not_found("operator"))?;
             operators::set_hash(connection, id, &hash)?;
             sessions::end_all(connection, id, None)?;
-            let subject = nobody(&shared.keys, b'o', &operator.email);
-            tries::forget_password_tries(connection, subject)?;
+            let subject = counter::subject(&shared.keys, Secret::OperatorPassword, &operator.email);
+            counter::forget(connection, subject)?;
             let event = Event::new(Action::OperatorPasswordSet, SubjectKind::Operator, id);
             trail.record(connection, &event)?;
             Ok::<_, ApiError>(())
@@ -380,7 +382,7 @@ async fn change_own_password(
         .await?
         .ok_or_else(wrong)?;
     let hash = state.hasher.hash(body.value.password).await?;
-    let subject = nobody(&state.keys, b'o', &operator.email);
+    let subject = counter::subject(&state.keys, Secret::OperatorPassword, &operator.email);
     let trail = Trail::current();
     state
         .db
@@ -391,7 +393,7 @@ async fn change_own_password(
             }
             operators::set_hash(connection, id, &hash)?;
             sessions::end_all(connection, id, session)?;
-            tries::forget_password_tries(connection, subject)?;
+            counter::forget(connection, subject)?;
             let event = Event::new(Action::OperatorPasswordSet, SubjectKind::Operator, id);
             trail.record(connection, &event)?;
             Ok::<_, ApiError>(())

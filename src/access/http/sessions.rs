@@ -4,29 +4,37 @@ use actix_web::{HttpRequest, HttpResponse, delete, get, http::header, post, web}
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
-use super::{
-    Caller,
-    domain::{Session, SignIn, SignedIn},
-    operators, sessions,
-};
 use crate::{
+    access::{
+        Access,
+        domain::{Session, SignIn, SignedIn},
+        operators, sessions,
+    },
     audit::{
         Trail,
         domain::{Action, Actor, ActorKind, Event, SubjectKind},
     },
-    enrollments::{enroll::nobody, tries},
-    error::ApiError,
-    http::{Register, State, extract::Body, middleware::bearer, problem::Problem},
-    users::{domain::Password, password::Hasher},
+    guessing::counter::{self, Secret, Try},
+    http::{
+        error::ApiError,
+        extract::{Body, bearer},
+        problem::Problem,
+        route::{Needs, Register},
+    },
+    model::{
+        caller::{Caller, Permission},
+        secret_input::Password,
+    },
+    secrets::password::Hasher,
+    state::State,
 };
 
 /// Adds the handlers.
-pub fn routes(config: &mut impl Register) {
-    config
-        .service(sign_in)
-        .service(get_session)
-        .service(sign_out)
-        .service(sign_out_everywhere);
+pub fn routes(api: &mut impl Register) {
+    api.add(Needs::Secret, sign_in)
+        .permit(Permission::OwnSession, get_session)
+        .permit(Permission::OwnSession, sign_out)
+        .permit(Permission::OwnSession, sign_out_everywhere);
 }
 
 /// What a wrong address, a wrong password and an operator who may not sign in have in common.
@@ -57,16 +65,19 @@ pub(super) async fn check(
     email: &str,
     given: &SecretString,
 ) -> Result<Option<Checked>, ApiError> {
-    let (now, subject) = (state.clock.now(), nobody(&state.keys, b'o', email));
+    let (now, subject) = (
+        state.clock.now(),
+        counter::subject(&state.keys, Secret::OperatorPassword, email),
+    );
     let email = email.to_owned();
-    let (may_look, found) = state
+    let (counted, found) = state
         .db
         .transaction(move |connection| {
-            let may_look = tries::count_try(connection, subject, now)?;
-            Ok::<_, crate::db::DbError>((may_look, operators::by_email(connection, &email)?))
+            let counted = counter::count_try(connection, subject, now)?;
+            Ok::<_, crate::db::DbError>((counted, operators::by_email(connection, &email)?))
         })
         .await?;
-    if let Err(wait) = may_look {
+    if let Try::Paused(wait) = counted {
         return Err(ApiError {
             retry_after: Some(wait),
             ..ApiError::new(
@@ -110,7 +121,7 @@ async fn sign_in(state: web::Data<State>, body: Body<SignIn>) -> Result<HttpResp
     let checked = check(&state, email.as_str(), password.0.expose())
         .await?
         .ok_or_else(refused)?;
-    let subject = nobody(&state.keys, b'o', email.as_str());
+    let subject = counter::subject(&state.keys, Secret::OperatorPassword, email.as_str());
     let (shared, trail) = (state.clone(), Trail::current());
     let signed_in = state
         .db
@@ -125,7 +136,7 @@ async fn sign_in(state: web::Data<State>, body: Body<SignIn>) -> Result<HttpResp
             if let Some(renewed) = &checked.renewed {
                 operators::set_hash(connection, operator.id, renewed)?;
             }
-            tries::forget_password_tries(connection, subject)?;
+            counter::forget(connection, subject)?;
             operators::note_sign_in(connection, operator.id, now)?;
             let id = shared.clock.new_id();
             let (token, expires_at) = sessions::create(connection, id, operator.id, now)?;
@@ -142,7 +153,7 @@ async fn sign_in(state: web::Data<State>, body: Body<SignIn>) -> Result<HttpResp
             Ok(SignedIn {
                 token: token.expose_secret().to_owned(),
                 expires_at,
-                operator: super::domain::Operator {
+                operator: crate::access::domain::Operator {
                     last_sign_in_at: Some(now),
                     ..operator
                 },
@@ -186,6 +197,7 @@ async fn get_session(state: web::Data<State>, caller: Caller) -> Result<HttpResp
 #[delete("/sessions/current")]
 async fn sign_out(
     state: web::Data<State>,
+    access: web::Data<Access>,
     caller: Caller,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
@@ -199,7 +211,7 @@ async fn sign_out(
             trail.record(connection, &event)
         })
         .await?;
-    forget(&state, &request).await;
+    forget(&access, &request).await;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -210,6 +222,7 @@ async fn sign_out(
 #[delete("/sessions")]
 async fn sign_out_everywhere(
     state: web::Data<State>,
+    access: web::Data<Access>,
     caller: Caller,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
@@ -222,12 +235,12 @@ async fn sign_out_everywhere(
             trail.record(connection, &event)
         })
         .await?;
-    forget(&state, &request).await;
+    forget(&access, &request).await;
     Ok(HttpResponse::NoContent().finish())
 }
 
-async fn forget(state: &State, request: &HttpRequest) {
+async fn forget(access: &Access, request: &HttpRequest) {
     if let Some(token) = bearer(request.headers()) {
-        state.access.forget(token).await;
+        access.forget(token).await;
     }
 }

@@ -10,24 +10,26 @@ use actix_web::{
 use futures_util::stream;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{
-    progress::{News, Reader, WatchError},
-    queries::Batch,
-};
 use crate::{
-    access::Permission,
-    error::ApiError,
-    http::{
-        Register, State,
-        extract::Id,
-        middleware::{HeadOnly, bearer},
-        problem::Problem,
+    access::Access,
+    batches::{
+        domain::Batch,
+        progress::{News, Progress, Reader, WatchError},
     },
+    clock::Clock,
+    http::{
+        error::ApiError,
+        extract::{HeadOnly, Id, bearer},
+        problem::Problem,
+        route::Register,
+    },
+    model::caller::Permission,
+    state::State,
 };
 
 /// Adds the handler.
-pub fn routes(config: &mut impl Register) {
-    config.service(watch_batch);
+pub fn routes(api: &mut impl Register) {
+    api.permit(Permission::Read, watch_batch);
 }
 
 impl From<WatchError> for ApiError {
@@ -68,6 +70,8 @@ impl From<WatchError> for ApiError {
 #[get("/batches/{id}/events")]
 async fn watch_batch(
     state: web::Data<State>,
+    progress: web::Data<Progress>,
+    access: web::Data<Access>,
     request: HttpRequest,
     Id(id): Id,
 ) -> Result<HttpResponse, ApiError> {
@@ -76,7 +80,7 @@ async fn watch_batch(
         .get("last-event-id")
         .and_then(|id| id.to_str().ok())
         .map(str::to_owned);
-    let reader = state.progress.watch(id, last).await?;
+    let reader = progress.watch(id, last).await?;
     let mut response = HttpResponse::Ok();
     response
         .insert_header((header::CONTENT_TYPE, "text/event-stream"))
@@ -88,7 +92,8 @@ async fn watch_batch(
     }
     let watcher = Watcher {
         token: bearer(request.headers()).map(SecretString::from),
-        state,
+        clock: state.clock.clone(),
+        access,
         reader,
     };
     Ok(response.streaming(stream::unfold(watcher, Watcher::next)))
@@ -96,7 +101,8 @@ async fn watch_batch(
 
 /// A reader with the key that it reads with.
 struct Watcher {
-    state: web::Data<State>,
+    clock: Clock,
+    access: web::Data<Access>,
     token: Option<SecretString>,
     reader: Reader,
 }
@@ -118,8 +124,8 @@ impl Watcher {
     /// Whether the key is still good: a stream may outlive it. Nothing is told to one that was revoked.
     async fn may_still_watch(&self) -> bool {
         let token = self.token.as_ref().map(|token| token.expose_secret());
-        let now = self.state.clock.now();
-        match self.state.access.authenticate(token, now).await {
+        let now = self.clock.now();
+        match self.access.authenticate(token, now).await {
             Ok(caller) => caller.may(Permission::Read),
             // Who cannot be asked about is not sent away.
             Err(error) => error.status >= 500,

@@ -13,23 +13,27 @@ use chrono_tz::Tz;
 use super::{
     page::{self, Device, Ended, Page, Ways},
     queries::{self, Found},
-    render::Person,
+    render::{Pages, Person},
 };
 use crate::{
     db::DbError,
-    enrollments::payload::TokenUrl,
-    error::ApiError,
-    http::{Register, State, problem::Problem},
-    mail::catalogue::Lang,
+    http::{
+        error::ApiError,
+        problem::Problem,
+        route::{Needs, Register},
+    },
+    mail::{catalogue::Lang, letter::Writer},
+    model::{qr_payload::TokenUrl, registration::Registration},
+    outbox::registrations::Registrations,
     secrets::token,
-    settings::{self, Registration},
+    settings,
+    state::State,
 };
 
 /// Adds the handlers.
-pub fn routes(config: &mut impl Register) {
-    config
-        .service(get_landing_page)
-        .service(get_invitation_page);
+pub fn routes(api: &mut impl Register) {
+    api.add(Needs::Nothing, get_landing_page)
+        .add(Needs::Nothing, get_invitation_page);
 }
 
 const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
@@ -45,9 +49,12 @@ const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
 #[get("/enroll")]
 async fn get_landing_page(
     state: web::Data<State>,
+    writer: web::Data<Writer>,
+    pages: web::Data<Pages>,
+    registrations: web::Data<Registrations>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let registrations = state.registrations.clone();
+    let registrations = registrations.get_ref().clone();
     let on_to = state
         .db
         .read(move |connection| {
@@ -64,9 +71,9 @@ async fn get_landing_page(
         tracing::warn!(%error, "the landing page is shown without its button");
         None
     });
-    let link = state.writer.enroll_url();
+    let link = writer.enroll_url();
     let page = page::general(device(&request), on_to, &link);
-    answer(&state, accepted(&request), StatusCode::OK, page, None).await
+    answer(&pages, accepted(&request), StatusCode::OK, page, None).await
 }
 
 /// Show an invitation's landing page
@@ -87,10 +94,13 @@ async fn get_landing_page(
 #[get("/enroll/{token}")]
 async fn get_invitation_page(
     state: web::Data<State>,
+    writer: web::Data<Writer>,
+    pages: web::Data<Pages>,
+    registrations: web::Data<Registrations>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let token = request.match_info().query("token");
-    let (now, registrations) = (state.clock.now(), state.registrations.clone());
+    let (now, registrations) = (state.clock.now(), registrations.get_ref().clone());
     let found = match token::verify(&state.keys, token) {
         Ok(claims) => {
             let read = state.db.read(move |connection| {
@@ -102,7 +112,7 @@ async fn get_invitation_page(
             });
             match read.await {
                 Ok(found) => found,
-                Err(error) => return later(&state, &request, error).await,
+                Err(error) => return later(&pages, &request, error).await,
             }
         }
         Err(token::Forged) => None,
@@ -113,7 +123,7 @@ async fn get_invitation_page(
         }
         let page = page::unknown();
         return answer(
-            &state,
+            &pages,
             accepted(&request),
             StatusCode::NOT_FOUND,
             page,
@@ -132,13 +142,13 @@ async fn get_invitation_page(
     let (status, page) = match ended {
         Some(why) => (StatusCode::GONE, page::ended(why, ways.allow_pin_request)),
         None => {
-            let link = state.writer.link(token);
+            let link = writer.link(token);
             let device = device(&request);
             let page = page::live(found.facts.method, &ways, device, token, &link);
             (StatusCode::OK, page)
         }
     };
-    answer(&state, found.lang, status, page, Some((found, ended))).await
+    answer(&pages, found.lang, status, page, Some((found, ended))).await
 }
 
 fn ways(registration: &Registration) -> Ways {
@@ -170,7 +180,7 @@ fn wants_json(request: &HttpRequest) -> bool {
 
 /// A page for people where the database is away.
 async fn later(
-    state: &web::Data<State>,
+    pages: &web::Data<Pages>,
     request: &HttpRequest,
     error: DbError,
 ) -> Result<HttpResponse, ApiError> {
@@ -181,24 +191,24 @@ async fn later(
     let cause = std::error::Error::source(&problem).map(ToString::to_string);
     tracing::warn!(cause, "the landing page cannot be shown");
     let status = StatusCode::SERVICE_UNAVAILABLE;
-    let mut page = answer(state, accepted(request), status, page::later(), None).await?;
+    let mut page = answer(pages, accepted(request), status, page::later(), None).await?;
     page.headers_mut()
         .insert(header::RETRY_AFTER, seconds.into());
     Ok(page)
 }
 
 async fn answer(
-    state: &web::Data<State>,
+    pages: &web::Data<Pages>,
     lang: Lang,
     status: StatusCode,
     page: Page,
     about: Option<(Found, Option<Ended>)>,
 ) -> Result<HttpResponse, ApiError> {
-    let pages = state.clone();
+    let shared = pages.clone();
     // A QR code takes milliseconds of a core: not on an async thread.
     let html = web::block(move || {
         let person = about.as_ref().map(|(found, ended)| person(found, *ended));
-        pages.pages.render(lang, &page, person.as_ref())
+        shared.render(lang, &page, person.as_ref())
     })
     .await
     .map_err(ApiError::internal)?
@@ -206,10 +216,7 @@ async fn answer(
     Ok(HttpResponse::build(status)
         .content_type("text/html; charset=utf-8")
         .insert_header((header::CONTENT_LANGUAGE, lang.as_str()))
-        .insert_header((
-            header::CONTENT_SECURITY_POLICY,
-            state.pages.security_policy(),
-        ))
+        .insert_header((header::CONTENT_SECURITY_POLICY, pages.security_policy()))
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header((header::REFERRER_POLICY, "no-referrer"))
         .insert_header((ROBOTS, "noindex, nofollow"))

@@ -3,8 +3,10 @@
 use chrono::{DateTime, Utc};
 
 use crate::{
-    enrollments::payload::{QrPayload, TokenUrl},
-    invitations::domain::{Method, State},
+    model::{
+        invitation::{Method, State},
+        qr_payload::{QrPayload, TokenUrl},
+    },
     string_enum,
 };
 
@@ -315,7 +317,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::wire;
+    use crate::model::wire;
 
     const TOKEN: &str = "AZLToBI0eryN7wEjRWeJqwAAAAFB1sMQLXIH2M3u8uDtYwHPazE";
     const LINK: &str = "https://enroll.example.com/enroll/AZLT";

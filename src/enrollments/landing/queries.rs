@@ -7,11 +7,8 @@ use uuid::Uuid;
 use super::page::Facts;
 use crate::{
     db::{DbError, stored},
-    invitations::{
-        domain::{Method, State},
-        letter,
-    },
     mail::catalogue::Lang,
+    model::invitation::{Method, State, pin_expires_at},
     schema::{invitations, users},
 };
 
@@ -76,7 +73,7 @@ pub fn find(
             state,
             method,
             counter: u32::try_from(counter).unwrap_or(0),
-            pin_expires_at: letter::pin_expires_at(method, issued, days, expires_at),
+            pin_expires_at: pin_expires_at(method, issued, days, expires_at),
         },
         lang: Lang::negotiate(Some(&locale)),
         expires_at,

@@ -9,9 +9,10 @@ use sha2::{Digest, Sha256};
 
 use super::page::Page;
 use crate::mail::{
+    branding::Branding,
     catalogue::{self, Lang},
     engine::{self, one_line},
-    message::{Branding, RenderError},
+    message::RenderError,
     qr,
 };
 
@@ -113,13 +114,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        enrollments::{
-            landing::page::{self, Device, Ended, Ways},
-            payload::TokenUrl,
-        },
-        invitations::domain::Method,
-        mail::message::Logo,
-        wire,
+        enrollments::landing::page::{self, Device, Ended, Ways},
+        mail::branding::Logo,
+        model::{invitation::Method, qr_payload::TokenUrl, wire},
     };
 
     const TOKEN: &str = "AZLToBI0eryN7wEjRWeJqwAAAAFB1sMQLXIH2M3u8uDtYwHPazE";

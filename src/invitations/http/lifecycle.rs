@@ -5,41 +5,39 @@ use diesel::PgConnection;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{
-    cancel::{self, Canceled},
-    domain::{Invitation, NoOptions, ResendManyRequest, ResendRequest, Selection},
-    http::{check, from_selection},
-    lifecycle::{self, Resent, Results, Revoked},
-    queries::Batch,
-};
+use super::{check, from_selection};
 use crate::{
-    access::Caller,
     audit::{
         Trail,
         domain::{Action, Event, SubjectKind},
     },
-    error::ApiError,
     http::{
-        Register, State,
+        error::ApiError,
         extract::{Body, Id, OptionalBody, SELECTION},
+        idempotent::{self, Answer, Scope},
         problem::Problem,
         respond,
+        route::Register,
     },
-    idempotency::{self, Answer, Scope},
+    invitations::{
+        domain::{Invitation, NoOptions, ResendManyRequest, ResendRequest},
+        lifecycle::{self, Resent, Results, Revoked},
+    },
+    model::caller::{Caller, Permission},
+    selection::domain::Selection,
+    state::State,
 };
 
 /// Adds the handlers.
-pub fn routes(config: &mut impl Register) {
-    config
-        .service(resend_invitations)
-        .service(revoke_invitations)
-        .service(resend_invitation)
-        .service(revoke_invitation)
-        .service(cancel_batch);
+pub fn routes(api: &mut impl Register) {
+    api.permit(Permission::Manage, resend_invitations)
+        .permit(Permission::Manage, revoke_invitations)
+        .permit(Permission::Manage, resend_invitation)
+        .permit(Permission::Manage, revoke_invitation);
 }
 
 /// Does `work` in a transaction, once for the request's idempotency key, and writes down what it says of it.
-async fn once<T: Serialize + 'static>(
+pub async fn once<T: Serialize + 'static>(
     state: &web::Data<State>,
     scope: Option<Scope>,
     bytes: web::Bytes,
@@ -53,7 +51,7 @@ async fn once<T: Serialize + 'static>(
         .db
         .transaction(move |connection| {
             let now = shared.clock.now();
-            idempotency::once(
+            idempotent::once(
                 connection,
                 scope.as_ref(),
                 &bytes,
@@ -254,56 +252,5 @@ async fn revoke_invitations(
         );
         Ok((done, Some(event)))
     })
-    .await
-}
-
-/// Cancel a batch
-///
-/// What no mail server has accepted yet is not sent, and its invitations are revoked. What is being sent at this
-/// moment may still be accepted; if it is not, it is not tried again. Who has the mail keeps the invitation.
-#[utoipa::path(
-    tag = "batches", request_body(content = Option<NoOptions>, content_type = "application/json"),
-    params(
-        ("id" = Uuid, Path, description = "The batch's id"),
-        ("Idempotency-Key" = Option<String>, Header, description = "A repeat with the same key and body gets the first answer"),
-    ),
-    responses(
-        (status = 200, description = "It is canceled", body = Batch),
-        (status = 409, description = "`already_done`: nothing is left to cancel", body = Problem),
-    )
-)]
-#[post("/batches/{id}/cancel")]
-async fn cancel_batch(
-    state: web::Data<State>,
-    caller: Caller,
-    request: HttpRequest,
-    Id(id): Id,
-    body: OptionalBody<NoOptions>,
-) -> Result<HttpResponse, ApiError> {
-    let route = format!("POST /batches/{id}/cancel");
-    let scope = Scope::of(&request, &caller, &route, &body.bytes, &state.keys)?;
-    once(
-        &state,
-        scope,
-        body.bytes,
-        200,
-        move |connection, state| match cancel::cancel(connection, id, state.clock.now())? {
-            Canceled::Now(batch) => {
-                tracing::info!(
-                    caller = caller.label(), batch_id = %id, suppressed = batch.counts.suppressed,
-                    on_the_wire = batch.counts.queued, "a batch is canceled"
-                );
-                let event = Event::new(Action::BatchCanceled, SubjectKind::Batch, id);
-                Ok((batch, Some(event)))
-            }
-            Canceled::Before(batch) => Ok((batch, None)),
-            Canceled::NotFound => Err(ApiError::not_found("batch")),
-            Canceled::NothingLeft => Err(ApiError::new(
-                409,
-                "already_done",
-                "Nothing of this batch is still to be sent; revoke its invitations instead.",
-            )),
-        },
-    )
     .await
 }

@@ -1,4 +1,6 @@
-//! `/invitations` and `/batches`.
+//! `/invitations`.
+
+pub mod lifecycle;
 
 use actix_web::{
     HttpRequest, HttpResponse, HttpResponseBuilder, get,
@@ -8,52 +10,48 @@ use actix_web::{
 use uuid::Uuid;
 
 use super::{
-    domain::{
-        Invitation, ListQuery, Method, PreviewRequest, ResultsQuery, Selection, SendRequest,
-        State as InvitationState,
-    },
-    lifecycle_http,
+    domain::{Invitation, ListQuery, PreviewRequest, SendRequest},
     pins::{self, LivePin, Pins, PinsError},
     preview::{self, Asked, Preview, PreviewError, Sample},
-    progress_http,
-    queries::{self, Batch, Derivation},
-    selection::SelectionError,
-    send::{self, BatchResult, Sent},
+    queries::{self, Derivation},
+    send::{self, Sent},
 };
 use crate::{
-    access::Caller,
     audit::{
         Trail,
         domain::{Action, Event, SubjectKind},
     },
-    error::{ApiError, Fault},
     http::{
-        Register, State,
+        error::ApiError,
         extract::{Body, Id, Params, SELECTION},
+        idempotent::{self, Answer, Scope},
+        paging::{self, Page, Position},
         respond,
+        route::Register,
     },
-    idempotency::{self, Answer, Scope},
-    mail::qr,
-    paging::{self, Page, Position},
+    mail::{letter::Writer, qr},
+    model::{
+        caller::{Caller, Permission},
+        invitation::{Method, State as InvitationState},
+        wire::Fault,
+    },
+    outbox::registrations::Registrations,
     secrets::token,
+    selection::{domain::Selection, queries::SelectionError},
+    state::State,
 };
 
 /// Adds the handlers.
-pub fn routes(config: &mut impl Register) {
-    config
-        .service(preview_invitations)
-        .service(send_invitations)
-        .service(show_pins);
-    lifecycle_http::routes(config);
-    progress_http::routes(config);
-    config
-        .service(list_invitations)
-        .service(get_invitation)
-        .service(get_invitation_pin)
-        .service(get_invitation_qr_png)
-        .service(get_invitation_qr_svg)
-        .service(get_batch)
-        .service(list_batch_results);
+pub fn routes(api: &mut impl Register) {
+    api.permit(Permission::Manage, preview_invitations)
+        .permit(Permission::Manage, send_invitations)
+        .permit(Permission::ReadSecrets, show_pins);
+    lifecycle::routes(api);
+    api.permit(Permission::Read, list_invitations)
+        .permit(Permission::Read, get_invitation)
+        .permit(Permission::ReadSecrets, get_invitation_pin)
+        .permit(Permission::ReadSecrets, get_invitation_qr_png)
+        .permit(Permission::ReadSecrets, get_invitation_qr_svg);
 }
 
 /// What a client is told of a selection that was not taken.
@@ -166,6 +164,7 @@ fn shape(request: &HttpRequest) -> Shape {
 #[post("/invitations/preview")]
 async fn preview_invitations(
     state: web::Data<State>,
+    writer: web::Data<Writer>,
     request: HttpRequest,
     body: Body<PreviewRequest, SELECTION>,
 ) -> Result<HttpResponse, ApiError> {
@@ -181,11 +180,11 @@ async fn preview_invitations(
         sample_user_id,
         limit,
     };
-    let (writer, now) = (state.writer.clone(), state.clock.now());
+    let (shared, now) = (writer.clone(), state.clock.now());
     let (preview, sample) = state
         .db
         .transaction(move |connection| {
-            preview::preview(connection, &writer, &asked, now).map_err(ApiError::from)
+            preview::preview(connection, &shared, &asked, now).map_err(ApiError::from)
         })
         .await?;
     match shape {
@@ -206,8 +205,7 @@ async fn preview_invitations(
                 to,
                 rendered,
             } = sample.ok_or_else(no_message)?;
-            let mail = state
-                .writer
+            let mail = writer
                 .seal(&to, user_id, None, now, &rendered)
                 .map_err(ApiError::internal)?;
             Ok(HttpResponse::Ok()
@@ -256,7 +254,7 @@ async fn send_invitations(
         .db
         .transaction(move |connection| {
             let now = shared.clock.now();
-            idempotency::once(connection, scope.as_ref(), &bytes, &shared.keys, now, |connection| {
+            idempotent::once(connection, scope.as_ref(), &bytes, &shared.keys, now, |connection| {
                 let sent = send::send(
                     connection,
                     &shared.clock,
@@ -435,10 +433,12 @@ async fn show_pins(
 #[get("/invitations/{id}/qr.png")]
 async fn get_invitation_qr_png(
     state: web::Data<State>,
+    writer: web::Data<Writer>,
+    registrations: web::Data<Registrations>,
     caller: Caller,
     Id(id): Id,
 ) -> Result<HttpResponse, ApiError> {
-    let says = live_payload(&state, id).await?;
+    let says = live_payload(&state, &writer, &registrations, id).await?;
     let picture = web::block(move || qr::png(&says))
         .await
         .map_err(ApiError::internal)?
@@ -461,10 +461,12 @@ async fn get_invitation_qr_png(
 #[get("/invitations/{id}/qr.svg")]
 async fn get_invitation_qr_svg(
     state: web::Data<State>,
+    writer: web::Data<Writer>,
+    registrations: web::Data<Registrations>,
     caller: Caller,
     Id(id): Id,
 ) -> Result<HttpResponse, ApiError> {
-    let says = live_payload(&state, id).await?;
+    let says = live_payload(&state, &writer, &registrations, id).await?;
     let picture = web::block(move || qr::svg(&says))
         .await
         .map_err(ApiError::internal)?
@@ -477,9 +479,14 @@ async fn get_invitation_qr_svg(
 }
 
 /// What an invitation's QR code says, as its message says it.
-async fn live_payload(state: &State, id: Uuid) -> Result<String, ApiError> {
+async fn live_payload(
+    state: &State,
+    writer: &Writer,
+    registrations: &web::Data<Registrations>,
+    id: Uuid,
+) -> Result<String, ApiError> {
     let live = live(state, id, |method| method == Method::Qr).await?;
-    let (registrations, version) = (state.registrations.clone(), live.registration_id);
+    let (registrations, version) = (registrations.get_ref().clone(), live.registration_id);
     let registration = state
         .db
         .read(move |connection| registrations.get(connection, version))
@@ -489,7 +496,7 @@ async fn live_payload(state: &State, id: Uuid) -> Result<String, ApiError> {
         .require(&live.key_id)
         .map_err(ApiError::internal)?;
     let token = token::mint(key, live.id, live.counter);
-    let link = state.writer.link(&token);
+    let link = writer.link(&token);
     Ok(registration.qr_payload.says(&token, &link))
 }
 
@@ -543,70 +550,4 @@ fn no_store() -> HttpResponseBuilder {
     let mut response = HttpResponse::Ok();
     response.insert_header((header::CACHE_CONTROL, "no-store"));
     response
-}
-
-/// Get a batch
-///
-/// With counts of where its messages are now.
-#[utoipa::path(
-    tag = "batches", params(("id" = Uuid, Path, description = "The batch's id")),
-    responses((status = 200, description = "The batch", body = Batch))
-)]
-#[get("/batches/{id}")]
-async fn get_batch(
-    state: web::Data<State>,
-    request: HttpRequest,
-    Id(id): Id,
-) -> Result<HttpResponse, ApiError> {
-    let batch = state
-        .db
-        .read(move |connection| queries::batch(connection, id))
-        .await?
-        .ok_or_else(|| ApiError::not_found("batch"))?;
-    Ok(respond::resource(&request, &batch))
-}
-
-/// List a batch's results
-///
-/// Every recipient: the invitations that were created, then who was skipped and why.
-#[utoipa::path(
-    tag = "batches", params(("id" = Uuid, Path, description = "The batch's id"), ResultsQuery),
-    responses((status = 200, description = "One page", body = Page<BatchResult>))
-)]
-#[get("/batches/{id}/results")]
-async fn list_batch_results(
-    state: web::Data<State>,
-    request: HttpRequest,
-    Id(id): Id,
-    Params(asked): Params<ResultsQuery>,
-) -> Result<HttpResponse, ApiError> {
-    let query = format!("batch results {id}");
-    let after = open(&state, &query, asked.cursor.as_deref())?
-        .map(|position| (position.key == "skipped", position.id));
-    let limit = asked.limit;
-    let (rows, recipients) = state
-        .db
-        .read(move |connection| {
-            let Some(batch) = queries::batch(connection, id)? else {
-                return Ok(None);
-            };
-            let rows = queries::results(connection, id, after, limit.probe())?;
-            Ok(Some((rows, batch.counts.recipients)))
-        })
-        .await?
-        .ok_or_else(|| ApiError::not_found("batch"))?;
-    let total = asked.count.then_some(recipients);
-    let page = Page::of(rows, limit, total, |(skipped, id, _)| {
-        let key = if *skipped { "skipped" } else { "created" };
-        paging::seal(
-            &state.keys,
-            &query,
-            &Position {
-                key: key.to_owned(),
-                id: *id,
-            },
-        )
-    });
-    let page = page.map(|(_, _, result)| result).write();
-    Ok(respond::page(&request, page.map_err(ApiError::internal)?))
 }

@@ -12,13 +12,15 @@ use tokio::time::{Instant, sleep};
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tracing::debug;
 
-use super::content::Content;
-use super::delivery::Delivery;
-use super::fault::{Fault, Stage};
-use super::relay::Relay;
-use super::session::Session;
-use super::url::SmtpUrl;
-use super::{SmtpLimits, SmtpSetupError};
+use super::{
+    SmtpLimits, SmtpSetupError,
+    content::Content,
+    delivery::Delivery,
+    fault::{Fault, Stage},
+    relay::Relay,
+    session::Session,
+    url::SmtpUrl,
+};
 
 /// A pool of connections to one relay. Clones share it.
 #[derive(Clone)]

@@ -22,12 +22,14 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use tracing::debug;
 
-use super::delivery::{Failure, ServerState};
-use super::fault::{Fault, Stage, expect, in_time, one_line, split_status};
-use super::session::{Session, offers};
-use super::url::{Login, SmtpUrl, TlsMode};
-use super::wire::Wire;
-use super::{SmtpLimits, SmtpSetupError};
+use super::{
+    SmtpLimits, SmtpSetupError,
+    delivery::{Failure, ServerState},
+    fault::{Fault, Stage, expect, in_time, one_line, split_status},
+    session::{Session, offers},
+    url::{Login, SmtpUrl, TlsMode},
+    wire::Wire,
+};
 
 enum Security {
     Plain,

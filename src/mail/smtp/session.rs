@@ -9,11 +9,13 @@ use lettre::transport::smtp::extension::{Extension, MailParameter};
 use lettre::transport::smtp::response::Response;
 use tokio::time::{sleep, timeout};
 
-use super::SmtpLimits;
-use super::content::Content;
-use super::delivery::Reply;
-use super::fault::{Fault, Stage, expect, in_time, join_lines, one_line, split_status};
-use super::wire::Wire;
+use super::{
+    SmtpLimits,
+    content::Content,
+    delivery::Reply,
+    fault::{Fault, Stage, expect, in_time, join_lines, one_line, split_status},
+    wire::Wire,
+};
 
 /// How long a polite `QUIT` may take. Its answer decides nothing.
 const QUIT_LIMIT: Duration = Duration::from_secs(2);

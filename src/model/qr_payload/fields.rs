@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::{
     checked_text,
-    wire::{Faults, Flaw, check_length, line, parse_text},
+    model::wire::{Faults, Flaw, check_length, line, parse_text},
 };
 
 /// What stands in a configured link or extra for the invitation's own token.

@@ -17,7 +17,7 @@ pub use fields::{
     TokenUrl, https_url, token_url,
 };
 
-use crate::{secrets::token, string_enum, wire::Faults};
+use crate::{model::wire::Faults, secrets::token, string_enum};
 
 /// Bytes that a QR code of version 40 holds at error correction M (ISO/IEC 18004, table 7).
 const MOST_BYTES: usize = 2_331;

@@ -4,8 +4,11 @@ use std::io::{self, BufRead};
 
 use super::{Line, LineFault, Row};
 use crate::{
-    users::domain::{CreateUser, DisplayName, Email},
-    wire::Flaw,
+    model::{
+        identity::{DisplayName, Email},
+        wire::Flaw,
+    },
+    users::domain::CreateUser,
 };
 
 /// More bytes than a name and an address have.

@@ -8,11 +8,12 @@ use super::{
 };
 use crate::{
     groups::domain::GroupName,
-    users::domain::{
-        AppleAccount, Attributes, CreateUser, DisplayName, Email, LocaleTag, MOST_ATTRIBUTES,
-        Password, PersonName, TimeZone, Username, attribute_name, check_attribute,
+    model::{
+        identity::{AppleAccount, DisplayName, Email, LocaleTag, PersonName, TimeZone, Username},
+        secret_input::Password,
+        wire::Flaw,
     },
-    wire::Flaw,
+    users::domain::{Attributes, CreateUser, MOST_ATTRIBUTES, attribute_name, check_attribute},
 };
 
 /// The columns of the template and the first ones of an export, in this order.

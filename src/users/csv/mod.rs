@@ -11,8 +11,13 @@ use std::fmt::{self, Write};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::domain::{CreateUser, Password};
-use crate::wire::{Flaw, breaks_a_line};
+use crate::{
+    model::{
+        secret_input::Password,
+        wire::{Flaw, breaks_a_line},
+    },
+    users::domain::CreateUser,
+};
 
 /// One thing that is wrong with a file, and where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]

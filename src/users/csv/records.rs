@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, Read};
 
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 
-use crate::wire::Flaw;
+use crate::model::wire::Flaw;
 
 /// More bytes than any record needs; a quote that is never closed would take the rest of the file.
 const LONGEST: usize = 1024 * 1024;

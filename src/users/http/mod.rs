@@ -1,5 +1,10 @@
 //! `/users`.
 
+mod transfer;
+mod upload;
+
+pub use transfer::Uploads;
+
 use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, delete, get, http::header, patch, post, put, web};
@@ -8,43 +13,46 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{
-    domain::{CreateUser, ListQuery, PatchUser, SetPassword, Sort, User},
-    queries::{self, Taken},
-};
 use crate::{
-    access::Caller,
     audit::{
         Trail,
         domain::{Action, Event, SubjectKind},
     },
     db::DbError,
-    error::{ApiError, Fault},
-    etag,
     http::{
-        Register, State,
+        error::ApiError,
+        etag,
         extract::{Body, Id, Params, tags},
+        idempotent::{self, Answer, Scope},
+        paging::{self, Page},
         respond,
+        route::Register,
     },
-    idempotency::{self, Answer, Scope},
-    invitations::{
-        domain::{Ids, Overrides, Selection, State as InvitationState},
-        ending,
-        http::from_selection,
-        send,
+    invitations::{domain::Overrides, ending, http::from_selection, send},
+    model::{
+        caller::{Caller, Permission},
+        invitation::State as InvitationState,
+        secret_input::SetPassword,
+        wire::Fault,
     },
-    paging::{self, Page},
+    selection::domain::{Ids, Selection},
+    state::State,
+    users::{
+        domain::{CreateUser, ListQuery, PatchUser, Sort, User},
+        queries::{self, Taken},
+    },
 };
 
 /// Adds the handlers.
-pub fn routes(config: &mut impl Register) {
-    config
-        .service(list_users)
-        .service(create_user)
-        .service(get_user)
-        .service(change_user)
-        .service(delete_user)
-        .service(set_user_password);
+pub fn routes(api: &mut impl Register) {
+    // Before `/users/{id}`: the first match decides.
+    transfer::routes(api);
+    api.permit(Permission::Read, list_users)
+        .permit(Permission::Manage, create_user)
+        .permit(Permission::Read, get_user)
+        .permit(Permission::Manage, change_user)
+        .permit(Permission::Manage, delete_user)
+        .permit(Permission::Manage, set_user_password);
 }
 
 fn taken(fields: &[Taken]) -> ApiError {
@@ -166,7 +174,7 @@ async fn create_user(
         .db
         .transaction(move |connection| {
             let now = shared.clock.now();
-            idempotency::once(
+            idempotent::once(
                 connection,
                 scope.as_ref(),
                 &bytes,

@@ -1,6 +1,7 @@
 //! `/users/import` and `/users/export`.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
 
 use actix_web::{
     HttpRequest, HttpResponse, get,
@@ -13,37 +14,70 @@ use futures_util::{StreamExt, stream};
 use tokio::time::timeout;
 use utoipa::IntoParams;
 
-use super::{
-    csv::LineFault,
-    domain::UserFilter,
-    export::{self, Export, ExportError, MOST_ATTRIBUTES},
-    import::{self, Format, ImportError, MOST_ROWS, OnConflict, Options, Report, Tools, Upload},
-    upload_http::{format, receive},
+use super::upload::{format, receive};
+use crate::{
+    model::caller::Permission,
+    selection::domain::UserFilter,
+    users::{
+        csv::LineFault,
+        export::{self, Export, ExportError, MOST_ATTRIBUTES},
+        import::{
+            self, Format, ImportError, MOST_ROWS, OnConflict, Options, Report, Tools, Upload,
+        },
+    },
 };
 use serde_json::json;
 
 use crate::{
-    access::Caller,
     audit::{
         Trail,
         domain::{Action, Event, SubjectKind},
     },
     db::DbError,
-    error::{ApiError, Fault},
-    http::{Register, State, extract::Params, respond},
-    idempotency::{self, Begun, Lease, RENEW_EVERY, Scope},
-    wire::{Faults, QueryTypes},
+    http::{
+        error::ApiError,
+        extract::Params,
+        idempotent::{self, Begun, Lease, RENEW_EVERY, Scope},
+        respond,
+        route::Register,
+    },
+    model::{
+        caller::Caller,
+        wire::{Fault, Faults, QueryTypes},
+    },
+    state::State,
 };
 
 /// How long an import that is here waits for others.
 const WAIT_FOR_PLACE: Duration = Duration::from_secs(10);
 
+/// Files to import that may be here at once, in part or in full.
+const UPLOADS: usize = 8;
+/// Imports that may be under way at once.
+const IMPORTS: usize = 2;
+
+/// How many imports there may be at once.
+pub struct Uploads {
+    /// Places for files that are uploaded or wait: each is on disk.
+    files: Arc<Semaphore>,
+    /// Places for imports: each keeps some of its file in memory.
+    imports: Semaphore,
+}
+
+impl Default for Uploads {
+    fn default() -> Self {
+        Self {
+            files: Arc::new(Semaphore::new(UPLOADS)),
+            imports: Semaphore::new(IMPORTS),
+        }
+    }
+}
+
 /// Adds the handlers.
-pub fn routes(config: &mut impl Register) {
-    config
-        .service(get_import_template)
-        .service(import_users)
-        .service(export_users);
+pub fn routes(api: &mut impl Register) {
+    api.permit(Permission::Read, get_import_template)
+        .permit(Permission::Manage, import_users)
+        .permit(Permission::Read, export_users);
 }
 
 /// The query of `POST /users/import`.
@@ -102,6 +136,7 @@ impl QueryTypes for UserFilter {
 #[post("/users/import")]
 async fn import_users(
     state: web::Data<State>,
+    places: web::Data<Uploads>,
     caller: Caller,
     request: HttpRequest,
     Params(asked): Params<ImportQuery>,
@@ -109,8 +144,8 @@ async fn import_users(
 ) -> Result<HttpResponse, ApiError> {
     let format = format(&request)?;
     // A bad key is refused before the upload, and where nothing is stored too.
-    let has_key = idempotency::key_of(&request)?.is_some() && !asked.dry_run;
-    let upload = Arc::clone(&state.uploads)
+    let has_key = idempotent::key_of(&request)?.is_some() && !asked.dry_run;
+    let upload = Arc::clone(&places.files)
         .try_acquire_owned()
         .map_err(|_| ApiError {
             detail:
@@ -142,7 +177,7 @@ async fn import_users(
     // By itself: the import goes on when its client is gone, who may come back for the answer.
     let report = tokio::spawn(async move {
         let _upload = upload;
-        import_leased(&state, file, options).await
+        import_leased(&state, &places, file, options).await
     })
     .await
     .map_err(ApiError::internal)??;
@@ -175,7 +210,7 @@ async fn begin(
     let (shared, holder) = (state.clone(), state.clock.new_id());
     let begun = state.db.transaction(move |connection| {
         let now = shared.clock.now();
-        idempotency::begin(connection, scope, &body, &shared.keys, holder, now)
+        idempotent::begin(connection, scope, &body, &shared.keys, holder, now)
     });
     begun.await.map(Some)
 }
@@ -183,6 +218,7 @@ async fn begin(
 /// Waits for a place and imports. The key is held all the while, and free again if it fails.
 async fn import_leased(
     state: &web::Data<State>,
+    places: &Uploads,
     file: Upload,
     options: Options,
 ) -> Result<Report, ApiError> {
@@ -190,7 +226,7 @@ async fn import_leased(
     let is_dry = options.dry_run;
     let work = async {
         // Whoever uploads slowly holds nobody up.
-        let _place = timeout(WAIT_FOR_PLACE, state.imports.acquire())
+        let _place = timeout(WAIT_FOR_PLACE, places.imports.acquire())
             .await
             .map_err(|_| ApiError {
                 detail: "Other imports are under way. Nothing was done; try again shortly.".into(),

@@ -11,8 +11,7 @@ use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::import::Format;
-use crate::error::ApiError;
+use crate::{http::error::ApiError, users::import::Format};
 
 /// The largest file, in bytes.
 const LARGEST: usize = 128 * 1024 * 1024;

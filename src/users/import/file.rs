@@ -10,12 +10,12 @@ use std::{
 
 use super::{ImportError, MOST_ROWS, Report};
 use crate::{
+    model::wire::Flaw,
     users::csv::{
         Line, LineFault, Row,
         addresses::Addresses,
         columns::{Names, UserRecords},
     },
-    wire::Flaw,
 };
 
 /// Users stored in one go: few enough to be held in memory and to commit in a blink, enough that the

@@ -26,19 +26,21 @@ use uuid::Uuid;
 
 pub use self::file::{Format, Shape, Upload};
 use self::store::Done;
-use super::{csv::LineFault, password::Hasher};
 use crate::{
     clock::Clock,
     db::{Db, DbError},
-    error::ApiError,
-    idempotency::{Answer, Lease},
-    invitations::{
-        domain::{Ids, Overrides, Selection},
-        selection::SelectionError,
-        send,
+    http::{
+        error::ApiError,
+        idempotent::{Answer, Lease},
     },
-    secrets::keys::KeyRing,
+    invitations::{domain::Overrides, send},
+    secrets::{keys::KeyRing, password::Hasher},
+    selection::{
+        domain::{Ids, Selection},
+        queries::SelectionError,
+    },
     string_enum,
+    users::csv::LineFault,
 };
 
 /// As many users as a file may hold.

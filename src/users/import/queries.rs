@@ -11,10 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
 use crate::{
-    clock::Clock,
-    db::DbError,
-    schema::users,
-    users::domain::{Profile, Source},
+    clock::Clock, db::DbError, model::identity::Source, schema::users, users::domain::Profile,
 };
 
 type SqlUuid = diesel::sql_types::Uuid;

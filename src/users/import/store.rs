@@ -16,12 +16,12 @@ use super::{
 use crate::{
     clock::Clock,
     db::DbError,
-    invitations::{domain::State, ending},
+    invitations::ending,
+    model::{invitation::State, wire::Flaw},
     users::{
         csv::{LineFault, Row, columns::Names},
         domain::{PatchUser, Profile},
     },
-    wire::Flaw,
 };
 
 /// A row whose password, if it has one, is hashed.

@@ -27,9 +27,10 @@ use diesel::{
     sql_types::{BigInt, Text, Uuid as SqlUuid},
 };
 use enlist::{
-    access::{Role, keys},
+    access::keys,
     clock::Clock,
     embedded::postgres::{Options, Postgres},
+    model::caller::Role,
 };
 use mailparse::{MailHeaderMap, parse_mail};
 use reqwest::StatusCode;

@@ -11,9 +11,9 @@ use diesel::{
     PgConnection, QueryableByName, RunQueryDsl,
     sql_types::{Array, Int4, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
-use enlist::{
-    outbox::queries::{self, Settled},
-    settings::cache::Registrations,
+use enlist::outbox::{
+    queries::{self, Settled},
+    registrations::Registrations,
 };
 use proptest::{prelude::*, test_runner::TestRunner};
 use reqwest::Method;
@@ -212,7 +212,7 @@ impl Player<'_> {
             Op::Claim => {
                 let now = self.app.clock.now();
                 let lease = now + chrono::Duration::seconds(45);
-                let known = Registrations::default();
+                let known = Registrations::new(enlist::settings::queries::registrations);
                 let claimed =
                     queries::claim(&mut self.connection, 100, now, lease, &known).unwrap();
                 let held = self.model.claim();

@@ -1,6 +1,6 @@
 //! Settings as a resource.
 
-use enlist::{access::Role, settings::domain};
+use enlist::{model::caller::Role, settings::domain};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -38,7 +38,10 @@ async fn each_kind_has_its_default() {
     );
     // What the migration wrote is what the code takes for the default.
     let stored = common(&app.get("/settings/registration/default").await);
-    assert_eq!(stored, json!(domain::Registration::default()));
+    assert_eq!(
+        stored,
+        json!(enlist::model::registration::Registration::default())
+    );
     let stored = common(&app.get("/settings/reminder/default").await);
     assert_eq!(stored, json!(domain::Reminder::default()));
     assert_eq!(

@@ -1,0 +1,8 @@
+//! How text is folded and searched, in functions of the database.
+
+use diesel::{define_sql_function, sql_types::Text};
+
+define_sql_function! {
+    /// The pattern that a `search_text` is compared with.
+    fn enlist_part(value: Text) -> Text;
+}

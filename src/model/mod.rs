@@ -1,0 +1,13 @@
+//! The words that everybody speaks, each checked where it comes in. Nothing here knows a database or a request.
+
+pub mod caller;
+pub mod device;
+pub mod identity;
+pub mod invitation;
+pub mod ownership;
+pub mod qr_payload;
+pub mod registration;
+pub mod search;
+pub mod secret_input;
+pub mod time;
+pub mod wire;

@@ -1,0 +1,125 @@
+//! Secrets as people type them: passwords that are set, and passwords, PINs and tokens that are tried. Pure.
+
+use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
+use secrecy::SecretString;
+use unicode_normalization::UnicodeNormalization;
+use utoipa::ToSchema;
+
+use super::wire::{Faults, Flaw, check_length, parse_text};
+
+/// A password: 8 to 128 characters, any characters, no composition rules (NIST SP 800-63B §3.1.1).
+#[derive(Debug, Clone)]
+pub struct Password(SecretString);
+
+impl Password {
+    /// # Errors
+    /// When it is too short or too long.
+    pub fn parse(text: &str) -> Result<Self, Flaw> {
+        // Composed, as NIST SP 800-63B §3.1.1.2 advises: another keyboard may type the same in parts.
+        let composed: String = text.nfc().collect();
+        if composed.chars().count() < 8 {
+            return Err(Flaw::new("too_short", "must have at least 8 characters"));
+        }
+        check_length(&composed, 128)?;
+        Ok(Self(composed.into()))
+    }
+
+    /// The password, for the hasher.
+    pub fn expose(&self) -> &SecretString {
+        &self.0
+    }
+}
+
+impl Deserr<Faults> for Password {
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        location: ValuePointerRef,
+    ) -> Result<Self, Faults> {
+        parse_text(value, location, Self::parse)
+    }
+}
+
+/// The body of `PUT /users/{id}/password`.
+#[derive(Debug, Deserr, ToSchema)]
+#[deserr(error = Faults, deny_unknown_fields)]
+pub struct SetPassword {
+    /// 8 to 128 characters, no composition rules.
+    #[schema(value_type = String, format = "password", min_length = 8, max_length = 128, write_only)]
+    pub password: Password,
+}
+
+/// A secret as somebody typed it: it may be anything, and is right or wrong.
+#[derive(Debug, Clone)]
+pub struct Given(SecretString);
+
+impl Given {
+    /// # Errors
+    /// When it is empty or longer than any secret.
+    fn parse(text: String) -> Result<Self, Flaw> {
+        if text.is_empty() {
+            return Err(Flaw::new("empty", "must not be empty"));
+        }
+        check_length(&text, 256)?;
+        Ok(Self(text.into()))
+    }
+
+    /// A PIN: digits of every script and width count, spaces and hyphens between them do not.
+    ///
+    /// # Errors
+    /// As [`Given::parse`].
+    fn pin(text: &str) -> Result<Self, Flaw> {
+        check_length(text, 256)?;
+        let digits = text.nfkc().filter(|c| !c.is_whitespace() && *c != '-');
+        Self::parse(digits.collect())
+    }
+
+    /// A password, composed as it was when it was set.
+    ///
+    /// # Errors
+    /// As [`Given::parse`].
+    fn password(text: &str) -> Result<Self, Flaw> {
+        check_length(text, 256)?;
+        Self::parse(text.nfc().collect())
+    }
+
+    /// What was typed, for the comparison.
+    pub fn expose(&self) -> &SecretString {
+        &self.0
+    }
+}
+
+/// Declares a field that holds a secret, read in its own way.
+macro_rules! given {
+    ($(#[$meta:meta])* $name:ident, $parse:expr) => {
+        $(#[$meta])*
+        #[derive(Debug)]
+        pub struct $name(pub Given);
+
+        impl Deserr<Faults> for $name {
+            fn deserialize_from_value<V: IntoValue>(
+                value: Value<V>,
+                location: ValuePointerRef,
+            ) -> Result<Self, Faults> {
+                parse_text(value, location, $parse).map(Self)
+            }
+        }
+    };
+}
+
+given!(
+    /// A PIN as it was typed.
+    GivenPin,
+    Given::pin
+);
+
+given!(
+    /// A password as it was typed.
+    GivenPassword,
+    Given::password
+);
+
+given!(
+    /// The token of a QR code, as it was read.
+    GivenToken,
+    |text: &str| Given::parse(text.trim().to_owned())
+);

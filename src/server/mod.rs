@@ -1,0 +1,10 @@
+//! From a configuration to a running service, and what happens around every request.
+
+pub mod api;
+pub mod gate;
+pub mod headers;
+pub mod health;
+pub mod observe;
+pub mod openapi;
+pub mod router;
+pub mod startup;
