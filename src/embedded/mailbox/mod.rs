@@ -828,7 +828,7 @@ async fn refuse_method(allow: &'static str) -> Result<HttpResponse, ApiError> {
     Err(ApiError::method_not_allowed(allow))
 }
 
-const PAGE: &str = include_str!("mailbox.html");
+const PAGE: &str = include_str!("page.html");
 
 /// The page's own script, and no other, may run: its hash, as the policy wants it.
 static SCRIPT: LazyLock<String> = LazyLock::new(|| {
