@@ -1,4 +1,4 @@
-//! What one machine alone needs: a Postgres of our own, and for `enlist dev` a mailbox page instead
+//! What one machine alone needs: a Postgres of its own, and for `enlist dev` a mailbox page instead
 //! of a mail server, sample users and a key.
 
 pub mod dev;
