@@ -1,7 +1,6 @@
 //! The command line.
 
 mod commands;
-mod import_command;
 
 use std::process::ExitCode;
 
@@ -56,7 +55,7 @@ enum Command {
 #[derive(Subcommand)]
 enum Users {
     /// Import users from a file, as POST /users/import does
-    Import(import_command::ImportArgs),
+    Import(commands::users::ImportArgs),
 }
 
 #[derive(Subcommand)]
@@ -110,7 +109,7 @@ fn main() -> ExitCode {
         Command::Openapi => commands::openapi(),
         Command::Users {
             command: Users::Import(args),
-        } => import_command::run(args),
+        } => commands::users::run(args),
         Command::ApiKeys {
             command:
                 ApiKeys::Create {

@@ -1,5 +1,7 @@
 //! What each command does.
 
+pub mod users;
+
 use std::io::{IsTerminal, Read, Write};
 
 use anyhow::Context;
