@@ -4,9 +4,10 @@ mod commands;
 
 use std::process::ExitCode;
 
+use crate::commands::{KeyedArgs, VerifyArgs};
 use clap::{Parser, Subcommand};
 use enlist::{
-    config::{DatabaseArgs, DevArgs, KeyedArgs, ServeArgs, VerifyArgs},
+    config::{DatabaseArgs, DevArgs, ServeArgs},
     model::caller::Role,
 };
 

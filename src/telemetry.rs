@@ -2,12 +2,20 @@
 
 use std::io::IsTerminal;
 
+use clap::ValueEnum;
 use tracing::Level;
 use tracing_subscriber::{
     EnvFilter, filter::filter_fn, fmt, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
-use crate::config::LogFormat;
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
 
 /// Starts logging. A second call in one process (tests) changes nothing.
 ///

@@ -5,16 +5,18 @@ pub mod users;
 use std::io::{IsTerminal, Read, Write};
 
 use anyhow::Context;
+use clap::Args;
 use diesel::{Connection, PgConnection};
 use enlist::{
     access::{domain::Operator, keys, operators},
     audit::{
-        Trail, chain,
+        Trail,
+        chain::{self, Head},
         domain::{Action, Event, SubjectKind},
     },
     bounces::{self, LARGEST},
     clock::Clock,
-    config::{Config, DatabaseArgs, DevArgs, KeyedArgs, LogArgs, ServeArgs, VerifyArgs},
+    config::{Config, DatabaseArgs, DevArgs, LogArgs, SECRET_KEYS, ServeArgs},
     db,
     embedded::{
         dev,
@@ -29,12 +31,32 @@ use enlist::{
     telemetry,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// More than any password, in bytes.
 const LONGEST_LINE: u64 = 4_096;
+
+/// A database, and the keys that belong to it.
+#[derive(Debug, Clone, Args)]
+pub struct KeyedArgs {
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    /// The service's keys, also those of before
+    #[arg(long, env = SECRET_KEYS, hide_env_values = true)]
+    pub secret_keys: Option<SecretString>,
+}
+
+/// What `audit verify` takes.
+#[derive(Debug, Clone, Args)]
+pub struct VerifyArgs {
+    #[command(flatten)]
+    pub keyed: KeyedArgs,
+    /// An end of the chain that an earlier check gave: whether it is still there is checked, too
+    #[arg(long, value_name = "POSITION:MAC")]
+    pub head: Option<Head>,
+}
 
 /// Everything on one machine, for trying it.
 pub fn dev(args: DevArgs) -> anyhow::Result<()> {
@@ -102,8 +124,8 @@ pub fn serve(mut args: ServeArgs) -> anyhow::Result<()> {
     let postgres = if args.database.is_embedded() {
         let postgres = embedded(&args.database)?;
         args.database.database_url = Some(postgres.url().into());
-        if args.secret_keys.is_none() {
-            args.secret_keys = Some(dev::secret_keys(&args.database.data_dir)?);
+        if args.keys.secret_keys.is_none() {
+            args.keys.secret_keys = Some(dev::secret_keys(&args.database.data_dir)?);
         }
         Some(postgres)
     } else {

@@ -103,14 +103,15 @@ impl App {
             );
         }
 
-        let listener = TcpListener::bind(config.listen)
-            .with_context(|| format!("ENLIST_LISTEN: cannot listen on {}", config.listen))?;
+        let listener = TcpListener::bind(config.http.listen)
+            .with_context(|| format!("ENLIST_LISTEN: cannot listen on {}", config.http.listen))?;
         let port = listener.local_addr()?.port();
         let public_url = config
+            .http
             .public_url
-            .unwrap_or_else(|| format!("http://{}:{port}", host(config.listen.ip())));
-        let hello = ClientId::Domain(config.from.email.domain().to_owned());
-        if !config.smtp.is_loopback() {
+            .unwrap_or_else(|| format!("http://{}:{port}", host(config.http.listen.ip())));
+        let hello = ClientId::Domain(config.mail.from.email.domain().to_owned());
+        if !config.mail.smtp.is_loopback() {
             warn_of_local_names(&public_url, &hello);
         }
         let is_https = public_url.starts_with("https://");
@@ -119,8 +120,8 @@ impl App {
         let pages = Pages::new(&config.branding)?;
         let writer = Arc::new(Writer::new(
             config.branding,
-            config.from,
-            config.reply_to,
+            config.mail.from,
+            config.mail.reply_to,
             public_url,
         )?);
         let bell = Arc::new(Notify::new());
@@ -132,14 +133,14 @@ impl App {
             keys: Arc::clone(&keys),
             writer: Arc::clone(&writer),
             smtp: Arc::new(SmtpPool::new(
-                config.smtp,
-                config.mail_connections,
+                config.mail.smtp,
+                config.delivery.connections,
                 hello,
                 SmtpLimits::default(),
             )?),
-            bounces: config.bounces,
-            connections: config.mail_connections,
-            rate: config.mail_rate,
+            bounces: config.mail.bounces,
+            connections: config.delivery.connections,
+            rate: config.delivery.rate,
             registrations: registrations.clone(),
             bell: Arc::clone(&bell),
             metrics: Arc::clone(&metrics),
@@ -150,8 +151,8 @@ impl App {
                 None => routes(config.role),
             },
             access: access.clone(),
-            limits: Limits::new(config.limits),
-            proxies: config.proxies,
+            limits: Limits::new(config.callers.limits),
+            proxies: config.callers.proxies,
             local_only: mailbox.is_some(),
         };
         let shared = Shared {
@@ -174,7 +175,7 @@ impl App {
                 metrics,
             }),
         };
-        let origins = config.cors_origins;
+        let origins = config.callers.cors_origins;
         let server = HttpServer::new(move || api::app(&shared, &origins))
             .workers(cores)
             .shutdown_timeout(SHUTDOWN_TIMEOUT)

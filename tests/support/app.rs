@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use enlist::{
     access::keys,
     clock::Clock,
-    config::{Config, InstanceRole},
+    config::{Callers, Config, Delivery, Http, InstanceRole, Mail},
     http::{
         limits::Rates,
         proxies::{Proxies, ProxyHeader},
@@ -99,24 +99,32 @@ pub fn config(db: &TestDb, sink: &SmtpSink, setup: &Setup) -> Config {
         database_url: db.url.clone().into(),
         role: setup.role,
         migrate: false,
-        listen: "127.0.0.1:0".parse().unwrap(),
-        public_url: Some("https://enroll.example.com".into()),
-        smtp: sink.url().parse().unwrap(),
-        from: "Example IT <it@example.com>".parse().unwrap(),
-        reply_to: None,
-        bounces: setup.bounces.clone(),
+        http: Http {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            public_url: Some("https://enroll.example.com".into()),
+        },
+        mail: Mail {
+            smtp: sink.url().parse().unwrap(),
+            from: "Example IT <it@example.com>".parse().unwrap(),
+            reply_to: None,
+            bounces: setup.bounces.clone(),
+        },
         keys: KeyRing::parse(&setup.keys).unwrap(),
         branding: setup.branding.clone(),
-        cors_origins: setup.cors_origins.clone(),
-        limits: setup.limits,
-        proxies: setup.proxies.clone(),
+        callers: Callers {
+            limits: setup.limits,
+            proxies: setup.proxies.clone(),
+            cors_origins: setup.cors_origins.clone(),
+        },
         keep: Keep {
             messages: None,
             invitations: None,
             audit: None,
         },
-        mail_connections: 4,
-        mail_rate: setup.mail_rate,
+        delivery: Delivery {
+            connections: 4,
+            rate: setup.mail_rate,
+        },
     }
 }
 

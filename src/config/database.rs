@@ -1,0 +1,83 @@
+//! Where the database is: a Postgres of the operator's, or the embedded one under the data directory.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::ConfigErrors;
+
+/// The variable with the database's URL.
+pub const DATABASE_URL: &str = "DATABASE_URL";
+/// The variable with the folder for the service's own files.
+pub const DATA_DIR: &str = "ENLIST_DATA_DIR";
+/// Where that folder is when nothing is set.
+pub const DEFAULT_DATA_DIR: &str = ".enlist";
+/// The variable with the folder of the embedded Postgres' binaries.
+pub const POSTGRES_BIN: &str = "ENLIST_POSTGRES_BIN";
+
+/// Where the database is.
+#[derive(Debug, Clone, Args)]
+pub struct DatabaseArgs {
+    /// Postgres, as a libpq URL (several hosts work): postgres://user:password@host/database
+    /// [default: the embedded one under the data dir]
+    #[arg(long, env = DATABASE_URL, hide_env_values = true)]
+    pub database_url: Option<SecretString>,
+    /// Where files of our own are kept
+    #[arg(long, env = DATA_DIR, default_value = DEFAULT_DATA_DIR)]
+    pub data_dir: PathBuf,
+    /// Where the binaries of the embedded Postgres are [default: looked for]
+    #[arg(long, env = POSTGRES_BIN)]
+    pub postgres_bin: Option<PathBuf>,
+}
+
+impl DatabaseArgs {
+    /// Whether the embedded database is to be used.
+    pub fn is_embedded(&self) -> bool {
+        self.database_url
+            .as_ref()
+            .is_none_or(|url| url.expose_secret().is_empty())
+    }
+
+    /// The URL, checked.
+    ///
+    /// # Errors
+    /// When it is missing or is none.
+    pub fn url(&self) -> Result<&str, ConfigErrors> {
+        self.usable_url()
+            .map_err(|problem| ConfigErrors::one(DATABASE_URL, problem))
+    }
+
+    pub(super) fn check(&self, wrong: &mut ConfigErrors) -> Option<SecretString> {
+        wrong
+            .take(DATABASE_URL, self.usable_url())
+            .map(SecretString::from)
+    }
+
+    fn usable_url(&self) -> Result<&str, &'static str> {
+        let url = self
+            .database_url
+            .as_ref()
+            .map(ExposeSecret::expose_secret)
+            .filter(|url| !url.is_empty())
+            .ok_or(
+                "is not set; give the Postgres to use, as postgres://user:password@host/database",
+            )?;
+        // Checked in words of our own: libpq's would quote the URL, and the password in it.
+        let is_url = url.starts_with("postgres://") || url.starts_with("postgresql://");
+        let is_list = !url.contains("://") && url.contains('=');
+        if !is_url && !is_list {
+            return Err(
+                "does not begin with postgres:// (nor is it a list such as host=… dbname=…)",
+            );
+        }
+        let is_encoded = url.split('%').skip(1).all(|rest| {
+            rest.get(..2)
+                .is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))
+        });
+        if is_url && !is_encoded {
+            return Err("has a `%` that is not part of a percent-encoding; write %25 for it");
+        }
+        Ok(url)
+    }
+}

@@ -1,0 +1,53 @@
+//! How fast mails go out.
+
+use std::num::NonZeroU32;
+
+use clap::Args;
+
+use super::{ConfigErrors, number};
+
+const MAIL_CONNECTIONS: &str = "ENLIST_MAIL_CONNECTIONS";
+const MAIL_RATE: &str = "ENLIST_MAIL_RATE";
+const DEFAULT_MAIL_CONNECTIONS: &str = "8";
+/// SMTP connections of one instance, however many are asked for.
+const MOST_CONNECTIONS: u32 = 256;
+
+/// How fast mails go out.
+#[derive(Debug, Clone, Args)]
+pub struct DeliveryArgs {
+    /// SMTP connections of this instance
+    #[arg(long, env = MAIL_CONNECTIONS, default_value = DEFAULT_MAIL_CONNECTIONS)]
+    pub mail_connections: String,
+    /// Mails a second over all instances [default: no limit]
+    #[arg(long, env = MAIL_RATE)]
+    pub mail_rate: Option<String>,
+}
+
+/// How fast mails go out, checked.
+pub struct Delivery {
+    /// SMTP connections of this instance.
+    pub connections: usize,
+    /// Messages a second over all instances. `None`: as many as there are.
+    pub rate: Option<NonZeroU32>,
+}
+
+impl Default for DeliveryArgs {
+    fn default() -> Self {
+        Self {
+            mail_connections: DEFAULT_MAIL_CONNECTIONS.to_owned(),
+            mail_rate: None,
+        }
+    }
+}
+
+impl DeliveryArgs {
+    pub(super) fn check(&self, wrong: &mut ConfigErrors) -> Option<Delivery> {
+        let connections = wrong.take(MAIL_CONNECTIONS, number(&self.mail_connections));
+        let rate = self.mail_rate.as_deref().map(number).transpose();
+        let rate = wrong.take(MAIL_RATE, rate);
+        Some(Delivery {
+            connections: connections?.get().min(MOST_CONNECTIONS) as usize,
+            rate: rate?,
+        })
+    }
+}

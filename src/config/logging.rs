@@ -1,0 +1,19 @@
+//! What is logged, and how it is written.
+
+use clap::Args;
+
+use crate::telemetry::LogFormat;
+
+/// The variable with the filter of log lines.
+pub const LOG: &str = "ENLIST_LOG";
+
+/// How to log.
+#[derive(Debug, Clone, Args)]
+pub struct LogArgs {
+    /// What to log, as a filter: info, or warn,enlist=debug
+    #[arg(long, env = LOG, default_value = "info")]
+    pub log: String,
+    /// How to write it
+    #[arg(long, env = "ENLIST_LOG_FORMAT", default_value = "human")]
+    pub log_format: LogFormat,
+}
