@@ -9,12 +9,14 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use clap::{Args, builder::PossibleValuesParser};
+use clap::{
+    Args, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use enlist::{
     clock::Clock,
-    config::DatabaseArgs,
-    db::{self, Db},
-    embedded::dev,
+    config::{DatabaseArgs, SECRET_KEYS},
+    db::Db,
     secrets::{keys::KeyRing, password::Hasher},
     server::startup,
     users::import::{
@@ -22,13 +24,19 @@ use enlist::{
     },
 };
 use indicatif::{ProgressBar, ProgressStyle};
-use secrecy::{ExposeSecret, SecretString};
-use tokio::signal::unix::{SignalKind, signal};
+use secrecy::SecretString;
 
-use crate::commands::{runtime, signaled, with_database};
+use super::{Signals, keys_of, migrate, runtime, with_database};
 
-/// What the command takes.
-#[derive(Debug, Clone, Args)]
+/// What can be done with users.
+#[derive(Subcommand)]
+pub enum Users {
+    /// Import users from a file, as POST /users/import does
+    Import(ImportArgs),
+}
+
+/// What `users import` takes.
+#[derive(Args)]
 pub struct ImportArgs {
     #[command(flatten)]
     database: DatabaseArgs,
@@ -38,8 +46,8 @@ pub struct ImportArgs {
     #[arg(long)]
     addresses: bool,
     /// What to do with records of users who are there already
-    #[arg(long, default_value = "fail", value_parser = PossibleValuesParser::new(OnConflict::NAMES))]
-    on_conflict: String,
+    #[arg(long, default_value = "fail", value_parser = on_conflict())]
+    on_conflict: OnConflict,
     /// Check everything, store nothing
     #[arg(long)]
     dry_run: bool,
@@ -50,24 +58,44 @@ pub struct ImportArgs {
     #[arg(long)]
     invite: bool,
     /// What PINs and QR codes derive from, for --invite: the keys of the service
-    #[arg(long, env = "ENLIST_SECRET_KEYS", hide_env_values = true)]
+    #[arg(long, env = SECRET_KEYS, hide_env_values = true)]
     secret_keys: Option<SecretString>,
 }
 
+impl Users {
+    /// Does what the command is for.
+    pub fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::Import(args) => run_import(&args),
+        }
+    }
+}
+
+/// Takes the name of what to do with users who are there already.
+fn on_conflict() -> impl TypedValueParser<Value = OnConflict> {
+    PossibleValuesParser::new(OnConflict::NAMES)
+        .try_map(|name| OnConflict::from_name(&name).ok_or("unknown --on-conflict"))
+}
+
 /// Imports, shows how far it is, and tells what came of it. Fails if a record did.
-pub fn run(args: ImportArgs) -> anyhow::Result<()> {
+fn run_import(args: &ImportArgs) -> anyhow::Result<()> {
     let file = open(&args.file).with_context(|| format!("{}", args.file.display()))?;
     let format = if args.addresses {
         Format::Addresses
     } else {
         Format::Csv
     };
-    let keys = args.invite.then(|| keys(&args)).transpose()?;
+    let keys = args.invite.then(|| {
+        keys_of(
+            &args.database,
+            args.secret_keys.as_ref(),
+            "--invite needs the keys of the service",
+        )
+    });
+    let keys = keys.transpose()?.map(Arc::new);
     let report = with_database(&args.database, |url| {
-        db::migrate(url).map_err(|error| {
-            anyhow::anyhow!("DATABASE_URL: cannot migrate the database: {error}")
-        })?;
-        runtime()?.block_on(import(url, Upload::new(file, format), &args, keys))
+        migrate::apply(url)?;
+        runtime()?.block_on(import(url, Upload::new(file, format), args, keys))
     })?;
     tell(&report, args.dry_run);
     if report.failed > 0 {
@@ -100,17 +128,6 @@ fn open(path: &Path) -> io::Result<File> {
     }
 }
 
-fn keys(args: &ImportArgs) -> anyhow::Result<Arc<KeyRing>> {
-    let keys = match &args.secret_keys {
-        Some(keys) => keys.clone(),
-        None if args.database.is_embedded() => dev::secret_keys(&args.database.data_dir)?,
-        None => bail!("ENLIST_SECRET_KEYS is not set; --invite needs the keys of the service"),
-    };
-    let ring = KeyRing::parse(keys.expose_secret())
-        .map_err(|problem| anyhow::anyhow!("ENLIST_SECRET_KEYS: {problem}"))?;
-    Ok(Arc::new(ring))
-}
-
 async fn import(
     url: &str,
     upload: Upload,
@@ -123,7 +140,7 @@ async fn import(
     }
     let rows = upload.look().map_err(explained)?.rows;
     let options = Options {
-        on_conflict: OnConflict::from_name(&args.on_conflict).context("unknown --on-conflict")?,
+        on_conflict: args.on_conflict,
         dry_run: args.dry_run,
         atomic: args.atomic,
         invite: keys,
@@ -149,11 +166,10 @@ async fn import(
 /// Ctrl-C and SIGTERM let it finish the users that it is storing, so that it can say what it did; a
 /// second one ends it at once, which harms nothing either.
 async fn until_interrupted(progress: Arc<Progress>) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    signaled(&mut terminate, &mut interrupt).await;
+    let mut signals = Signals::listen()?;
+    signals.next().await;
     progress.stop();
-    signaled(&mut terminate, &mut interrupt).await;
+    signals.next().await;
     std::process::exit(130);
 }
 

@@ -1,0 +1,36 @@
+//! `enlist bounce`: takes a mail that came back, from a mail server's pipe.
+
+use std::io::{self, Read};
+
+use anyhow::Context;
+use diesel::Connection;
+use enlist::{
+    audit::Trail,
+    bounces::{self, LARGEST},
+};
+
+use super::{KeyedArgs, with_connection};
+
+/// The exit code of a failure: the mail server keeps the report and tries again (EX_TEMPFAIL of sysexits.h).
+pub const TRY_AGAIN: u8 = 75;
+
+/// Takes the mail from standard input. Whatever it says is no error: the mail server has done its part.
+pub fn run(args: &KeyedArgs) -> anyhow::Result<()> {
+    let keys = args.keys()?;
+    let mut mail = Vec::new();
+    let mut input = io::stdin().lock();
+    (&mut input)
+        .take(LARGEST as u64)
+        .read_to_end(&mut mail)
+        .context("the mail cannot be read from standard input")?;
+    // The rest is what was sent; a mail server takes it amiss if nobody reads it.
+    io::copy(&mut input, &mut io::sink())?;
+    with_connection(&args.database, |connection, clock| {
+        let trail = Trail::shell(clock);
+        let taken = connection
+            .transaction(|connection| bounces::take(connection, &keys, &trail, &mail))
+            .context("the report cannot be stored; is the schema there (enlist migrate)?")?;
+        println!("{}", taken.outcome);
+        Ok(())
+    })
+}

@@ -1,0 +1,67 @@
+//! `enlist api-keys`: the first key has to come from the shell, since nobody can ask the API for it.
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use diesel::Connection;
+use enlist::{
+    access::keys,
+    audit::{
+        Trail,
+        domain::{Action, Event, SubjectKind},
+    },
+    config::DatabaseArgs,
+    model::{caller::Role, wire},
+};
+use secrecy::ExposeSecret;
+use serde_json::json;
+
+use super::{role, with_connection};
+
+/// What can be done with API keys.
+#[derive(Subcommand)]
+pub enum ApiKeys {
+    /// Make a key and print it: the only time that it is shown
+    Create(CreateArgs),
+}
+
+/// What `api-keys create` takes.
+#[derive(Args)]
+pub struct CreateArgs {
+    #[command(flatten)]
+    database: DatabaseArgs,
+    /// What the key is for
+    #[arg(long)]
+    name: String,
+    /// What it may do
+    #[arg(long, value_parser = role())]
+    role: Role,
+}
+
+impl ApiKeys {
+    /// Does what the command is for.
+    pub fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::Create(args) => create(&args),
+        }
+    }
+}
+
+/// Makes an API key and prints just the key.
+fn create(args: &CreateArgs) -> anyhow::Result<()> {
+    let role = args.role;
+    let name =
+        wire::line(&args.name, 200).map_err(|flaw| anyhow::anyhow!("--name {}", flaw.detail))?;
+    with_connection(&args.database, |connection, clock| {
+        let (id, trail) = (clock.new_id(), Trail::shell(clock.clone()));
+        let key = connection
+            .transaction(|connection| {
+                let event = Event::new(Action::ApiKeyCreated, SubjectKind::ApiKey, id)
+                    .after(&json!({"name": name, "role": role}));
+                trail.record(connection, &event)?;
+                keys::create(connection, id, &name, role, None, clock.now())
+            })
+            .context("the key cannot be stored; is the schema there (enlist migrate)?")?;
+        println!("{}", key.expose_secret());
+        Ok(())
+    })
+}

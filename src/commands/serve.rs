@@ -1,0 +1,48 @@
+//! `enlist serve`: the service, with its API and its delivery workers.
+
+use enlist::{clock::Clock, config::ServeArgs, embedded::dev, server::startup::App};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::{run::until_stopped, runtime, start_embedded, start_logging};
+
+/// Runs the service until it is told to stop, on the embedded database if no other one is configured.
+pub fn run(mut args: ServeArgs) -> anyhow::Result<()> {
+    start_logging(&args.logging)?;
+    let postgres = if args.database.is_embedded() {
+        let postgres = start_embedded(&args.database)?;
+        args.database.database_url = Some(postgres.url().into());
+        if args.keys.secret_keys.is_none() {
+            args.keys.secret_keys = Some(dev::secret_keys(&args.database.data_dir)?);
+        }
+        Some(postgres)
+    } else {
+        None
+    };
+    let config = args.check()?;
+    // After the database was started, which has limits of its own.
+    allow_many_connections();
+    runtime()?.block_on(async move {
+        let app = App::build(config, Clock::system()).await?;
+        tracing::info!(
+            port = app.port(),
+            version = env!("CARGO_PKG_VERSION"),
+            "listening"
+        );
+        let result = until_stopped(app, postgres, || ()).await;
+        tracing::info!("stopped");
+        result
+    })
+}
+
+/// Each connection is an open file, and what a shell or a supervisor allows by itself is often no more than 1,024: a few
+/// slow clients would be enough to keep everybody out.
+fn allow_many_connections() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let most = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, most) {
+        tracing::warn!(%error, "the limit of open files cannot be raised");
+    }
+}
