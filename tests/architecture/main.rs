@@ -1,0 +1,139 @@
+//! The rooms of `src/` have ranks, and imports only go down. The plan is here: the highest room first.
+//!
+//! `cargo test --test architecture -- --ignored --nocapture figures` shows the tree in figures.
+
+mod circles;
+mod figures;
+mod planted;
+mod reader;
+mod rules;
+mod tokens;
+mod tree;
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use rules::{Plan, Room, complaints};
+use tree::Tree;
+
+/// A file belongs to the longest path that it begins with, and imports from its own room and from lower ones.
+const ROOMS: &[Room] = &[
+    // The command line, and what each command does.
+    &["main.rs"],
+    &["commands/"],
+    // The service, put together.
+    &["server/"],
+    &["config/"],
+    // What one machine alone needs.
+    &["embedded/"],
+    // Goes through the tables of all features.
+    &["retention.rs"],
+    // The features. A higher one knows of the lower ones, which could do without it.
+    &["users/"],
+    &["enrollments/"],
+    &["reminders/"],
+    &["bounces/"],
+    &["batches/"],
+    &["invitations/"],
+    &["devices/"],
+    &["groups/"],
+    &["settings/"],
+    &["selection/"],
+    &["access/"],
+    &["audit/"],
+    // What features are made with.
+    &["outbox/"],
+    &["mail/"],
+    &["guessing/"],
+    &["http/"],
+    &["state.rs"],
+    &["db/", "schema.rs"],
+    &["secrets/"],
+    // The words that all share.
+    &["model/"],
+    &["metrics.rs"],
+    &["telemetry.rs"],
+    &["clock.rs"],
+];
+
+/// Files of one room that import each other in a circle, and why they may.
+const CIRCLES: &[(&[&str], &str)] = &[];
+
+/// What files that say `Pure.` do not name, and why. An address of `std::net` is a value like others.
+const IMPURE_WORDS: &[(&str, &str)] = &[
+    ("diesel*", "it asks the database"),
+    ("r2d2", "it holds connections"),
+    ("actix*", "it serves HTTP"),
+    ("reqwest", "it speaks HTTP"),
+    ("lettre", "it speaks SMTP"),
+    ("tokio*", "it waits"),
+    ("std::fs", "it touches files"),
+    ("std::process", "it starts and ends processes"),
+    ("std::net::TcpStream", "it opens connections"),
+    ("std::net::TcpListener", "it waits for connections"),
+    ("std::net::UdpSocket", "it sends packets"),
+    ("std::net::ToSocketAddrs", "it asks the name service"),
+];
+
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+fn files(folder: &Path, found: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let name = path.strip_prefix(source()).unwrap().to_str().unwrap();
+            found.push((name.to_owned(), fs::read_to_string(&path).unwrap()));
+        }
+    }
+}
+
+fn tree() -> Tree {
+    let mut all = Vec::new();
+    files(&source(), &mut all);
+    assert!(all.len() > 40);
+    all.sort();
+    Tree::read(&all)
+}
+
+#[test]
+fn imports_only_go_down() {
+    let plan = Plan {
+        rooms: ROOMS,
+        circles: CIRCLES,
+        impure: IMPURE_WORDS,
+    };
+    let all = complaints(&tree(), &plan);
+    assert!(
+        all.is_empty(),
+        "{} complaints:\n{}",
+        all.len(),
+        all.join("\n")
+    );
+}
+
+/// Two of one name would be one in the OpenAPI document, and whoever comes last has the word.
+#[test]
+fn the_document_has_a_name_for_each_set_of_words() {
+    let tree = tree();
+    let product = tree.of_the_product();
+    let names = product.iter().flat_map(|&file| &tree.sources[file].sets);
+    let mut seen: BTreeSet<&str> = BTreeSet::new();
+    // The order of a list is a parameter, and stands where it is used.
+    for name in names.filter(|name| *name != "Sort") {
+        assert!(seen.insert(name), "{name} is there twice");
+    }
+    assert!(seen.len() > 20, "{seen:?}");
+}
+
+#[test]
+#[ignore = "shows, and checks nothing"]
+fn figures() {
+    println!("{}", figures::figures(&tree()));
+}
