@@ -506,6 +506,14 @@ pub fn stored<T>(text: &str, read: impl FnOnce(&str) -> Option<T>) -> Result<T, 
     read(text).ok_or_else(|| DbError::Stored(text.to_owned()))
 }
 
+/// A stored number, where it has to fit. Never another one instead: secrets are derived from numbers.
+///
+/// # Errors
+/// [`DbError::Stored`] when it does not fit.
+pub fn fitting<N: Copy + std::fmt::Display, T: TryFrom<N>>(number: N) -> Result<T, DbError> {
+    T::try_from(number).map_err(|_| DbError::Stored(number.to_string()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::domain::{Invitation, ListQuery, Message};
 use crate::{
-    db::{DbError, stored},
+    db::{DbError, fitting, stored},
     guessing::policy,
     model::{
         invitation::{DeliveryState, MessageKind, MessageState, Method, State, pin_expires_at},
@@ -87,8 +87,8 @@ impl Row {
             method: self.method()?,
             state: self.state(now)?,
             valid_until: self.pin_expires_at()?,
-            counter: u32::try_from(self.counter).unwrap_or(0),
-            pin_length: u8::try_from(self.pin_length).unwrap_or(8),
+            counter: fitting(self.counter)?,
+            pin_length: fitting(self.pin_length)?,
             expires_at: self.expires_at,
             is_used_up: policy::is_used_up(self.pin_length, self.pin_tries),
             key_id: self.key_id,

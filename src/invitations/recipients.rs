@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::plan::{Plan, Recipient};
 use crate::{
-    db::DbError,
+    db::{DbError, fitting},
     schema::{suppressions, user_activity, users},
     selection::{
         domain::{MOST_RECIPIENTS, Selection},
@@ -117,7 +117,7 @@ fn apply(
         for count in counts {
             let (user, devices) = count?;
             if let Some(at) = place(user) {
-                recipients[at].devices = u32::try_from(devices).unwrap_or(0);
+                recipients[at].devices = fitting(devices)?;
             }
         }
     }

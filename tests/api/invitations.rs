@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use enlist::secrets::{keys::KeyRing, token};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::app::{Answer, TestApp};
+use crate::support::app::{Answer, KEYS, TestApp};
 
 /// One of each kind: who can be invited by everything, without a password, without an address, disabled.
 async fn four_kinds(app: &TestApp) -> [String; 4] {
@@ -194,6 +195,46 @@ async fn a_preview_shows_the_sample_that_was_asked_for() {
             .json["notices"][0]["code"],
         "nobody_matched"
     );
+}
+
+/// What no version of ours writes is told as an error: nobody is shown another PIN, or another code, for it.
+#[tokio::test]
+async fn a_stored_number_that_does_not_fit_is_not_taken_for_another_one() {
+    let app = TestApp::start().await;
+    let ids = app.users(3).await;
+    let mut shown = Vec::new();
+    for (user, method, part) in [(0, "pin", "pin"), (1, "pin", "pin"), (2, "qr", "qr.svg")] {
+        let body = json!({"user_ids": [ids[user]], "method": method, "delivery": "none"});
+        let sent = app.invite(body).await;
+        let id = sent["results"][0]["invitation_id"].as_str().unwrap();
+        let path = format!("/invitations/{id}/{part}");
+        assert_eq!(app.get(&path).await.status, StatusCode::OK);
+        shown.push((id.to_owned(), path));
+    }
+    let code = &shown[2].0;
+    let token = token::mint(
+        KeyRing::parse(KEYS).unwrap().signing(),
+        code.parse().unwrap(),
+        0,
+    );
+    app.db.execute(&format!(
+        "ALTER TABLE invitations DROP CONSTRAINT invitations_counter, DROP CONSTRAINT invitations_pin_length;
+         UPDATE invitations SET counter = -1 WHERE id IN ('{}', '{code}');
+         UPDATE invitations SET pin_length = 300 WHERE id = '{}'",
+        shown[0].0, shown[1].0
+    ));
+    for (_, path) in &shown {
+        app.get(path).await.is_problem(500, "internal");
+    }
+    for user in &ids[..2] {
+        let refused = app
+            .post("/invitations/pins", json!({"user_ids": [user]}))
+            .await;
+        refused.is_problem(500, "internal");
+    }
+    app.get(&format!("/enroll/{token}"))
+        .await
+        .is_problem(500, "internal");
 }
 
 #[tokio::test]

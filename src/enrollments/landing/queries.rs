@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::page::Facts;
 use crate::{
-    db::{DbError, stored},
+    db::{DbError, fitting, stored},
     mail::catalogue::Lang,
     model::invitation::{Method, State, pin_expires_at},
     schema::{invitations, users},
@@ -72,7 +72,7 @@ pub fn find(
         facts: Facts {
             state,
             method,
-            counter: u32::try_from(counter).unwrap_or(0),
+            counter: fitting(counter)?,
             pin_expires_at: pin_expires_at(method, issued, days, expires_at),
         },
         lang: Lang::negotiate(Some(&locale)),
