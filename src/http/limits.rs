@@ -4,20 +4,22 @@
 use std::{
     net::{IpAddr, Ipv6Addr},
     num::NonZeroU32,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
+use chrono::{DateTime, Utc};
 use governor::{
     Quota, RateLimiter,
-    clock::{Clock, DefaultClock},
     middleware::StateInformationMiddleware,
+    nanos::Nanos,
     state::{InMemoryState, NotKeyed},
 };
 use moka::future::Cache;
 use uuid::Uuid;
 
 use super::error::ApiError;
+use crate::clock::Clock;
 
 /// How many callers are remembered. Whoever has more addresses than this is not stopped by counting
 /// addresses: the locks of PINs and passwords do that.
@@ -46,13 +48,48 @@ enum Source {
     Key(Uuid),
 }
 
-type Limiter = RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformationMiddleware>;
+type Limiter = RateLimiter<NotKeyed, InMemoryState, Elapsed, StateInformationMiddleware>;
+
+/// The time that has passed, as far as allowances go. Never goes back: a clock that was set back goes on from where it
+/// is, and whoever waits for an allowance waits no longer for it.
+#[derive(Clone)]
+struct Elapsed {
+    clock: Clock,
+    /// When it was looked at last, and how much had passed by then.
+    last: Arc<Mutex<(DateTime<Utc>, Duration)>>,
+}
+
+impl Elapsed {
+    fn new(clock: Clock) -> Self {
+        Self {
+            last: Arc::new(Mutex::new((clock.now(), Duration::ZERO))),
+            clock,
+        }
+    }
+}
+
+impl governor::clock::Clock for Elapsed {
+    type Instant = Nanos;
+
+    fn now(&self) -> Nanos {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.now();
+        let (seen, passed) = *last;
+        // All allowances are full after that long: more makes no difference, however far a clock is set forward.
+        let since = (now - seen)
+            .to_std()
+            .unwrap_or_default()
+            .min(FORGOTTEN_AFTER);
+        *last = (now, passed.saturating_add(since));
+        last.1.into()
+    }
+}
 
 /// What is left of everybody's allowance. Kept by this instance alone.
 pub struct Limits {
     seen: Cache<Source, Arc<Limiter>>,
     rates: Rates,
-    clock: DefaultClock,
+    clock: Elapsed,
 }
 
 /// What is left to one caller after a request was counted.
@@ -100,14 +137,14 @@ impl Standing {
 
 impl Limits {
     /// Nobody has called yet.
-    pub fn new(rates: Rates) -> Self {
+    pub fn new(rates: Rates, clock: Clock) -> Self {
         Self {
             seen: Cache::builder()
                 .max_capacity(REMEMBERED)
                 .time_to_idle(FORGOTTEN_AFTER)
                 .build(),
             rates,
-            clock: DefaultClock::default(),
+            clock: Elapsed::new(clock),
         }
     }
 
@@ -143,15 +180,18 @@ impl Limits {
         let limiter = self
             .seen
             .get_with(source, async {
-                Arc::new(RateLimiter::direct(quota).with_middleware())
+                Arc::new(
+                    RateLimiter::direct_with_clock(quota, self.clock.clone()).with_middleware(),
+                )
             })
             .await;
         let (remaining, refused_for) = match limiter.check() {
             Ok(state) => (state.remaining_burst_capacity(), None),
             Err(not_until) => {
-                let wait = not_until.wait_time_from(self.clock.now()).as_secs();
-                let wait = u32::try_from(wait).unwrap_or(u32::MAX);
-                (0, Some(wait.saturating_add(1)))
+                let wait = not_until.wait_time_from(governor::clock::Clock::now(&self.clock));
+                let begun = u64::from(wait.subsec_nanos() > 0);
+                let seconds = u32::try_from(wait.as_secs() + begun).unwrap_or(u32::MAX);
+                (0, Some(seconds.max(1)))
             }
         };
         Standing {
@@ -179,20 +219,24 @@ fn network(address: Option<IpAddr>) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
+
     use super::*;
 
-    fn limits(client: u32, key: u32, secrets: u32) -> Limits {
+    fn limits(client: u32, key: u32, secrets: u32) -> (Limits, Clock) {
         let rate = |rate| NonZeroU32::new(rate).unwrap();
-        Limits::new(Rates {
+        let clock = Clock::fixed(DateTime::from_timestamp(1_800_000_000, 0).unwrap());
+        let rates = Rates {
             client: rate(client),
             key: rate(key),
             secrets: rate(secrets),
-        })
+        };
+        (Limits::new(rates, clock.clone()), clock)
     }
 
     #[tokio::test]
     async fn ten_guesses_come_at_once_and_the_next_is_told_when() {
-        let limits = limits(2, 1, 1);
+        let (limits, clock) = limits(2, 1, 1);
         let here = Some("192.0.2.1".parse().unwrap());
         let first = limits.count_guess(here).await;
         first.check().unwrap();
@@ -214,6 +258,38 @@ mod tests {
         assert!(limits.count_client(here).await.check().is_err());
         limits.count_key(Uuid::nil()).await.check().unwrap();
         assert!(limits.count_key(Uuid::nil()).await.check().is_err());
+        // As long as it was told, and no longer.
+        clock.advance(TimeDelta::milliseconds(999));
+        assert!(limits.count_guess(here).await.check().is_err());
+        clock.advance(TimeDelta::milliseconds(1));
+        limits.count_guess(here).await.check().unwrap();
+        assert!(limits.count_guess(here).await.check().is_err());
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_is_set_anew_locks_nobody_out_and_lets_nobody_in() {
+        let (limits, clock) = limits(1, 1, 1);
+        for set in [
+            TimeDelta::hours(-1),
+            TimeDelta::days(-365 * 700),
+            TimeDelta::days(365 * 1_400),
+            TimeDelta::zero(),
+        ] {
+            clock.advance(TimeDelta::seconds(10));
+            for _ in 0..10 {
+                limits.count_guess(None).await.check().unwrap();
+            }
+            clock.advance(set);
+            // Set forward, the clock gives what it gives to whoever waits: a full allowance, and no more.
+            let more = if set > TimeDelta::zero() { 10 } else { 0 };
+            for _ in 0..more {
+                limits.count_guess(None).await.check().unwrap();
+            }
+            let refused = limits.count_guess(None).await.check().unwrap_err();
+            assert_eq!(refused.retry_after, Some(1), "{set}");
+            clock.advance(TimeDelta::seconds(1));
+            limits.count_guess(None).await.check().unwrap();
+        }
     }
 
     #[test]

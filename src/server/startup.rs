@@ -151,7 +151,7 @@ impl App {
                 None => routes(config.role),
             },
             access: access.clone(),
-            limits: Limits::new(config.callers.limits),
+            limits: Limits::new(config.callers.limits, clock.clone()),
             proxies: config.callers.proxies,
             local_only: mailbox.is_some(),
         };

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chrono::TimeDelta;
 use enlist::{http::proxies::Proxies, model::caller::Role};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
@@ -53,7 +54,7 @@ async fn a_client_and_a_key_have_their_own_allowances_and_are_told() {
         assert_eq!(get(&app, "/healthz", anybody).await.status, StatusCode::OK);
         assert_eq!(get(&app, "/readyz", anybody).await.header("ratelimit"), "");
     }
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    app.clock.advance(TimeDelta::seconds(1));
     // A key is looked up once, and from then on counts by itself.
     let key = format!("Bearer {}", api_key(&app.db, Role::Reader));
     let mine = ("authorization", key.as_str());
