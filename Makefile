@@ -31,6 +31,7 @@ deny: setup
 check: setup
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
+	scripts/dockerfile-copies.sh
 
 setup:
 	@./setup.sh
