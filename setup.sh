@@ -9,6 +9,12 @@ command -v cc >/dev/null || missing+=(gcc libc6-dev)
 [ -n "${ENLIST_POSTGRES_BIN:-}" ] || [ -n "$(ls -d /usr/lib/postgresql/*/bin/postgres 2>/dev/null)" ] ||
     { command -v postgres >/dev/null && command -v initdb >/dev/null; } || missing+=(postgresql)
 
+# For two tests, which want a server that speaks German: nobody is asked for it, but where it can be had it is.
+if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ] &&
+    { ! command -v localedef >/dev/null || [ ! -e /usr/share/i18n/locales/de_DE ]; }; then
+    missing+=(locales)
+fi
+
 if [ ${#missing[@]} -gt 0 ]; then
     install="apt-get install -y --no-install-recommends ${missing[*]}"
     if ! command -v apt-get >/dev/null; then

@@ -42,5 +42,12 @@ chmod -R a+rX "$dir/locale"
         -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=400 \
         -c shared_buffers=256MB -c shared_preload_libraries=pg_stat_statements" >/dev/null || { cat data/log >&2; exit 1; }
 )
-export TEST_DATABASE_URL="postgres:///postgres?host=$dir&user=postgres"
-"$@"
+export TEST_DATABASE_URL="postgres:///postgres?host=$dir&user=postgres" ENLIST_TESTS_SKIPPED="$dir/skipped"
+code=0
+"$@" || code=$?
+if [ -s "$ENLIST_TESTS_SKIPPED" ]; then
+    # Said once more, where it is seen.
+    cat "$ENLIST_TESTS_SKIPPED" >&2
+    echo "SKIPPED: $(wc -l <"$ENLIST_TESTS_SKIPPED") tests showed nothing on this machine." >&2
+fi
+exit "$code"

@@ -5,24 +5,29 @@ use std::{thread, time::Duration};
 use diesel::{RunQueryDsl, connection::SimpleConnection, sql_query};
 use enlist::db::{Db, DbError};
 
-use crate::support::db::TestDb;
+use crate::support::{db::TestDb, skip};
 
 const GERMAN: &str = "de_DE.UTF-8";
 
-/// A database that speaks German, where this machine can make that locale.
+/// A database that speaks German, where this machine can make that locale and Postgres has the words.
 fn german() -> Option<TestDb> {
     let db = TestDb::migrated();
     let spoken = db.connect().batch_execute(&format!(
         "ALTER DATABASE {} SET lc_messages = '{GERMAN}'",
         db.name()
     ));
-    match spoken {
-        Ok(()) => Some(db),
-        Err(error) => {
-            eprintln!("nothing is shown here, for want of the locale: {error}");
-            None
-        }
+    if let Err(error) = spoken {
+        skip(&format!(
+            "the locale is missing (Debian: package locales): {error}"
+        ));
+        return None;
     }
+    let said = db.connect().batch_execute("SELECT nothing").unwrap_err();
+    if !said.to_string().contains("existiert nicht") {
+        skip(&format!("Postgres has no German messages here: {said}"));
+        return None;
+    }
+    Some(db)
 }
 
 async fn fails(db: &Db, sql: &'static str) -> DbError {

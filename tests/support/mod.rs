@@ -5,3 +5,25 @@ pub mod db;
 pub mod log;
 pub mod prometheus;
 pub mod smtp;
+
+use std::{env, fs::OpenOptions, io::Write, thread};
+
+/// Says that a test shows nothing on this machine, and why. In CI, where all that tests need is to be had, it fails
+/// instead. `tests/postgres.sh` counts.
+#[track_caller]
+pub fn skip(reason: &str) {
+    let is_ci = env::var_os("CI").is_some_and(|ci| !ci.is_empty());
+    assert!(!is_ci, "not to be skipped in CI: {reason}");
+    let test = thread::current().name().unwrap_or("a test").to_owned();
+    let line = format!("SKIPPED: {test}: {reason}\n");
+    // Not by `eprintln!`, which is shown of tests that fail only.
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
+    if let Some(list) = env::var_os("ENLIST_TESTS_SKIPPED") {
+        let mut list = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(list)
+            .unwrap();
+        list.write_all(line.as_bytes()).unwrap();
+    }
+}
