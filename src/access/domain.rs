@@ -3,18 +3,18 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use deserr::Deserr;
 use serde::Serialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
-    checked_text,
-    http::paging::Limit,
+    checked_text, list_query,
     model::{
         caller::Role,
         identity::{Email, Username},
+        named::Named,
         secret_input::{GivenPassword, Password},
         time::Time,
-        wire::{Faults, Patch, QueryTypes, line},
+        wire::{Faults, Patch, line},
     },
 };
 
@@ -29,27 +29,13 @@ checked_text!(
     |text| line(text, 200)
 );
 
-/// The query of the lists here.
-#[derive(Debug, Deserr, IntoParams)]
-#[deserr(error = Faults, deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct PageQuery {
-    /// How many rows a page holds.
-    #[deserr(default)]
-    #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
-    pub limit: Limit,
-    /// `next_cursor` of the page before.
-    #[deserr(default)]
-    pub cursor: Option<String>,
-    /// Also count all rows.
-    #[deserr(default)]
-    #[param(value_type = Option<bool>)]
-    pub count: bool,
-}
+list_query!(
+    /// The query of the lists here.
+    PageQuery() {}
+);
 
-impl QueryTypes for PageQuery {
-    const FLAGS: &'static [&'static str] = &["count"];
-    const NUMBERS: &'static [&'static str] = &["limit"];
+impl Named for ApiKey {
+    const NAME: &'static str = "API key";
 }
 
 /// An API key without the key.
@@ -98,6 +84,28 @@ pub struct PatchApiKey {
     #[schema(value_type = String, required = false, min_length = 1, max_length = 200)]
     #[deserr(default)]
     pub name: Patch<KeyName>,
+}
+
+impl PatchApiKey {
+    /// The new name, if there is to be one.
+    ///
+    /// # Errors
+    /// For `null`: a key has a name.
+    pub fn name(self) -> Result<Option<KeyName>, Faults> {
+        match self.name {
+            Patch::Keep => Ok(None),
+            Patch::Set(name) => Ok(Some(name)),
+            Patch::Clear => {
+                let mut faults = Faults::default();
+                faults.push("/name", "required", "a key needs a name");
+                Err(faults)
+            }
+        }
+    }
+}
+
+impl Named for Operator {
+    const NAME: &'static str = "operator";
 }
 
 /// Somebody who uses the frontend.

@@ -3,8 +3,11 @@
 pub mod domain;
 pub mod http;
 pub mod keys;
+pub mod manage_keys;
+pub mod manage_operators;
 pub mod operators;
 pub mod sessions;
+pub mod sign_in;
 pub mod tokens;
 
 use std::time::Duration;

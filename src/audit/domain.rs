@@ -1,18 +1,16 @@
 //! What is written down of a change or of a look at a secret. Pure.
 
 use chrono::{DateTime, Utc};
-use deserr::Deserr;
 use serde::Serialize;
 use serde_json::Value;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
-    http::paging::Limit,
+    list_query,
     model::{
         caller::{Caller, Who},
         time::Time,
-        wire::{Faults, QueryTypes},
     },
     string_enum,
 };
@@ -92,6 +90,17 @@ pub struct Actor {
     /// The key's name or the operator's address, as it was then.
     #[schema(required)]
     pub name: Option<String>,
+}
+
+impl Actor {
+    /// As it is kept with what the actor did: `api_key:<id>`, `operator:<id>`, `command_line`.
+    pub fn label(&self) -> String {
+        match (self.kind, self.id) {
+            (kind, Some(id)) => format!("{kind}:{id}"),
+            (ActorKind::Shell, None) => "command_line".to_owned(),
+            (kind, None) => kind.to_string(),
+        }
+    }
 }
 
 impl From<&Caller> for Actor {
@@ -182,43 +191,26 @@ pub struct AuditEvent {
     pub after: Option<Value>,
 }
 
-/// The query of `GET /audit-events`.
-#[derive(Debug, Clone, Deserr, IntoParams)]
-#[deserr(error = Faults, deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct ListQuery {
-    /// What was done.
-    #[deserr(default)]
-    #[param(inline)]
-    pub action: Option<Action>,
-    /// The id of the key or operator who did it.
-    #[deserr(default)]
-    pub actor_id: Option<Uuid>,
-    /// The id of what it was done to.
-    #[deserr(default)]
-    pub subject_id: Option<Uuid>,
-    /// From when on.
-    #[deserr(default)]
-    #[param(value_type = Option<DateTime<Utc>>)]
-    pub from: Option<Time>,
-    /// Until before when.
-    #[deserr(default)]
-    #[param(value_type = Option<DateTime<Utc>>)]
-    pub to: Option<Time>,
-    /// How many rows a page holds.
-    #[deserr(default)]
-    #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
-    pub limit: Limit,
-    /// `next_cursor` of the page before.
-    #[deserr(default)]
-    pub cursor: Option<String>,
-    /// Also count all rows that match.
-    #[deserr(default)]
-    #[param(value_type = Option<bool>)]
-    pub count: bool,
-}
-
-impl QueryTypes for ListQuery {
-    const FLAGS: &'static [&'static str] = &["count"];
-    const NUMBERS: &'static [&'static str] = &["limit"];
-}
+list_query!(
+    /// The query of `GET /audit-events`.
+    ListQuery() {
+        /// What was done.
+        #[deserr(default)]
+        #[param(inline)]
+        pub action: Option<Action>,
+        /// The id of the key or operator who did it.
+        #[deserr(default)]
+        pub actor_id: Option<Uuid>,
+        /// The id of what it was done to.
+        #[deserr(default)]
+        pub subject_id: Option<Uuid>,
+        /// From when on.
+        #[deserr(default)]
+        #[param(value_type = Option<DateTime<Utc>>)]
+        pub from: Option<Time>,
+        /// Until before when.
+        #[deserr(default)]
+        #[param(value_type = Option<DateTime<Utc>>)]
+        pub to: Option<Time>,
+    }
+);

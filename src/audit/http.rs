@@ -1,48 +1,112 @@
-//! `/audit-events`.
+//! `GET /audit-events`, and who does what a request asks for.
 
-use actix_web::{
-    HttpRequest, HttpResponse, get,
-    http::header::{self, Accept, Header},
-    web::{self, Bytes},
-};
-use futures_util::stream;
+use actix_web::{FromRequest, HttpRequest, HttpResponse, dev::Payload, get, web};
+use diesel::PgConnection;
+use serde::Serialize;
 
 use super::{
+    Trail,
     domain::{AuditEvent, ListQuery},
     queries,
 };
 use crate::{
-    db::{Db, DbError},
+    db::DbError,
     http::{
         error::ApiError,
         extract::Params,
-        paging::{self, Page, Position},
-        respond,
+        list::{self, List, Table},
+        paging::{Page, Position},
         route::Register,
     },
-    model::caller::Permission,
+    model::{caller::Permission, time::Time},
     state::State,
-    users::csv::table,
 };
-
-/// Rows of a CSV file that are read at a time.
-const CSV_PAGE: i64 = 500;
 
 /// Adds the handlers.
 pub fn routes(api: &mut impl Register) {
     api.permit(Permission::Administer, list_audit_events);
 }
 
-fn position(event: &AuditEvent) -> Position {
-    Position {
-        key: String::new(),
-        id: event.id,
+/// Taken before the work goes to another thread, where nobody would know any more who asked for it.
+impl FromRequest for Trail {
+    type Error = ApiError;
+    type Future = std::future::Ready<Result<Self, ApiError>>;
+
+    fn from_request(_request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
+        std::future::ready(Ok(Self::current()))
     }
 }
 
-/// Whether a table is wanted rather than JSON.
-fn wants_csv(request: &HttpRequest) -> bool {
-    Accept::parse(request).is_ok_and(|accept| accept.preference().essence_str() == "text/csv")
+impl List for ListQuery {
+    type Row = AuditEvent;
+
+    fn scope(&self) -> impl Serialize {
+        let time = |time: &Option<Time>| time.map(|time| time.0);
+        let filters = (
+            self.action,
+            self.actor_id,
+            self.subject_id,
+            time(&self.from),
+            time(&self.to),
+        );
+        ("audit-events", filters)
+    }
+
+    fn rows(
+        &self,
+        connection: &mut PgConnection,
+        after: Option<&Position>,
+        limit: i64,
+    ) -> Result<Vec<AuditEvent>, DbError> {
+        queries::list(connection, self, after, limit)
+    }
+
+    fn count(&self, connection: &mut PgConnection) -> Result<i64, DbError> {
+        queries::count(connection, self)
+    }
+
+    fn position(&self, last: &AuditEvent) -> Position {
+        Position::of(last.id)
+    }
+}
+
+impl Table for ListQuery {
+    const FILE: &'static str = "audit-events.csv";
+    const COLUMNS: &'static [&'static str] = &[
+        "at",
+        "action",
+        "actor_kind",
+        "actor_id",
+        "actor_name",
+        "subject_kind",
+        "subject_id",
+        "request_id",
+        "address",
+        "before",
+        "after",
+    ];
+
+    fn cells(event: AuditEvent) -> Vec<String> {
+        let id = |id: Option<uuid::Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
+        let json = |value: Option<serde_json::Value>| {
+            value.map(|value| value.to_string()).unwrap_or_default()
+        };
+        vec![
+            event
+                .at
+                .to_rfc3339_opts(chrono::SecondsFormat::Micros, true),
+            event.action,
+            event.actor.kind.to_string(),
+            id(event.actor.id),
+            event.actor.name.unwrap_or_default(),
+            event.subject.kind.to_string(),
+            id(event.subject.id),
+            event.request_id.unwrap_or_default(),
+            event.address.unwrap_or_default(),
+            json(event.before),
+            json(event.after),
+        ]
+    }
 }
 
 /// Look at the audit log
@@ -56,123 +120,7 @@ fn wants_csv(request: &HttpRequest) -> bool {
 async fn list_audit_events(
     state: web::Data<State>,
     request: HttpRequest,
-    Params(asked): Params<ListQuery>,
+    Params(mut asked): Params<ListQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    let filters = (
-        asked.action,
-        asked.actor_id,
-        asked.subject_id,
-        asked.from.map(|time| time.0),
-        asked.to.map(|time| time.0),
-    );
-    let query = serde_json::to_string(&("audit-events", filters)).map_err(ApiError::internal)?;
-    let after = asked
-        .cursor
-        .as_deref()
-        .map(|cursor| paging::open(&state.keys, &query, cursor))
-        .transpose()
-        .map_err(|fault| ApiError::invalid(vec![fault]))?;
-    if wants_csv(&request) {
-        return as_csv(state.db.clone(), asked, after).await;
-    }
-    let limit = asked.limit;
-    let (rows, total) = state
-        .db
-        .read(move |connection| {
-            let rows = queries::list(connection, &asked, after.as_ref(), limit.probe())?;
-            let total = asked
-                .count
-                .then(|| queries::count(connection, &asked))
-                .transpose()?;
-            Ok((rows, total))
-        })
-        .await?;
-    let page = Page::of(rows, limit, total, |last| {
-        paging::seal(&state.keys, &query, &position(last))
-    });
-    Ok(respond::page(
-        &request,
-        page.write().map_err(ApiError::internal)?,
-    ))
-}
-
-const COLUMNS: [&str; 11] = [
-    "at",
-    "action",
-    "actor_kind",
-    "actor_id",
-    "actor_name",
-    "subject_kind",
-    "subject_id",
-    "request_id",
-    "address",
-    "before",
-    "after",
-];
-
-fn cells(event: AuditEvent) -> Vec<String> {
-    let id = |id: Option<uuid::Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
-    let json =
-        |value: Option<serde_json::Value>| value.map(|value| value.to_string()).unwrap_or_default();
-    vec![
-        event
-            .at
-            .to_rfc3339_opts(chrono::SecondsFormat::Micros, true),
-        event.action,
-        event.actor.kind.to_string(),
-        id(event.actor.id),
-        event.actor.name.unwrap_or_default(),
-        event.subject.kind.to_string(),
-        id(event.subject.id),
-        event.request_id.unwrap_or_default(),
-        event.address.unwrap_or_default(),
-        json(event.before),
-        json(event.after),
-    ]
-}
-
-/// The next rows as text, and where they ended; `None` at the end.
-async fn chunk(
-    db: &Db,
-    asked: &ListQuery,
-    after: Option<Position>,
-) -> Result<Option<(Vec<u8>, Position)>, DbError> {
-    let asked = asked.clone();
-    let events = db
-        .read(move |connection| queries::list(connection, &asked, after.as_ref(), CSV_PAGE))
-        .await?;
-    let Some(last) = events.last().map(position) else {
-        return Ok(None);
-    };
-    let text = table::rows(|write| events.into_iter().for_each(|event| write(cells(event))));
-    Ok(Some((text, last)))
-}
-
-async fn as_csv(
-    db: Db,
-    asked: ListQuery,
-    after: Option<Position>,
-) -> Result<HttpResponse, ApiError> {
-    // The first rows before the answer begins: a database that is away is a 503 still.
-    let mut first = table::rows(|write| write(COLUMNS.map(str::to_owned).to_vec()));
-    let begun = chunk(&db, &asked, after).await?;
-    let last = begun.map(|(rows, last)| {
-        first.extend(rows);
-        last
-    });
-    let rest = stream::try_unfold((db, asked, last), |(db, asked, last)| async move {
-        let Some(last) = last else { return Ok(None) };
-        let next = chunk(&db, &asked, Some(last))
-            .await
-            .map_err(ApiError::from)?;
-        Ok::<_, ApiError>(next.map(|(rows, last)| (Bytes::from(rows), (db, asked, Some(last)))))
-    });
-    let all = futures_util::StreamExt::chain(stream::iter([Ok(Bytes::from(first))]), rest);
-    Ok(HttpResponse::Ok()
-        .content_type("text/csv; charset=utf-8; header=present")
-        .insert_header((
-            header::CONTENT_DISPOSITION,
-            "attachment; filename=\"audit-events.csv\"",
-        ))
-        .streaming(all))
+    list::page_or_csv(&state, &request, asked.paging(), asked).await
 }

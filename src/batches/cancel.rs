@@ -10,6 +10,10 @@ use uuid::Uuid;
 
 use super::{domain::Batch, queries};
 use crate::{
+    audit::{
+        Trail,
+        domain::{Action, Event, SubjectKind},
+    },
     db::{CUSTOM_PLAN, DbError},
     schema::batches,
 };
@@ -32,11 +36,7 @@ pub enum Canceled {
 ///
 /// # Errors
 /// When the database is away.
-pub fn cancel(
-    connection: &mut PgConnection,
-    id: Uuid,
-    now: DateTime<Utc>,
-) -> Result<Canceled, DbError> {
+pub fn cancel(connection: &mut PgConnection, trail: &Trail, id: Uuid) -> Result<Canceled, DbError> {
     let canceled_at: Option<Option<DateTime<Utc>>> = batches::table
         .find(id)
         .select(batches::canceled_at)
@@ -47,10 +47,14 @@ pub fn cancel(
         None => return Ok(Canceled::NotFound),
         Some(at) => at.is_some(),
     };
-    let canceled_now = !was_canceled && stop(connection, id, now)?;
+    let canceled_now = !was_canceled && stop(connection, id, trail.clock.now())?;
     let Some(batch) = queries::batch(connection, id)? else {
         return Ok(Canceled::NotFound);
     };
+    if canceled_now {
+        let event = Event::new(Action::BatchCanceled, SubjectKind::Batch, id);
+        trail.record(connection, &event)?;
+    }
     Ok(match (was_canceled, canceled_now) {
         (true, _) => Canceled::Before(batch),
         (false, true) => Canceled::Now(batch),

@@ -1,16 +1,11 @@
 //! What a batch is: how many of its recipients are where. Pure.
 
 use chrono::{DateTime, Utc};
-use deserr::Deserr;
 use serde::Serialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::{
-    http::paging::Limit,
-    model::wire::{Faults, QueryTypes},
-    string_enum,
-};
+use crate::{list_query, model::named::Named, string_enum};
 
 string_enum! {
     /// How far a batch got.
@@ -38,6 +33,10 @@ pub struct BatchCounts {
     pub suppressed: i64,
 }
 
+impl Named for Batch {
+    const NAME: &'static str = "batch";
+}
+
 /// A batch, as the API shows one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Batch {
@@ -58,25 +57,8 @@ impl Batch {
     }
 }
 
-/// The query of `GET /batches/{id}/results`.
-#[derive(Debug, Deserr, IntoParams)]
-#[deserr(error = Faults, deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct ResultsQuery {
-    /// How many rows a page holds.
-    #[deserr(default)]
-    #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
-    pub limit: Limit,
-    /// `next_cursor` of the page before.
-    #[deserr(default)]
-    pub cursor: Option<String>,
-    /// Also count all recipients.
-    #[deserr(default)]
-    #[param(value_type = Option<bool>)]
-    pub count: bool,
-}
-
-impl QueryTypes for ResultsQuery {
-    const FLAGS: &'static [&'static str] = &["count"];
-    const NUMBERS: &'static [&'static str] = &["limit"];
-}
+list_query!(
+    /// The query of `GET /batches/{id}/results`.
+    ResultsQuery() {
+    }
+);

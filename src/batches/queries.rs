@@ -5,6 +5,7 @@ use diesel::{
     prelude::*,
     sql_types::{BigInt, Nullable, Text},
 };
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::domain::{Batch, BatchCounts, BatchState};
@@ -76,7 +77,7 @@ pub fn batch(connection: &mut PgConnection, id: Uuid) -> Result<Option<Batch>, D
 }
 
 #[derive(QueryableByName)]
-struct ResultRow {
+struct Row {
     #[diesel(sql_type = diesel::sql_types::Uuid)]
     sort_id: Uuid,
     #[diesel(sql_type = Nullable<diesel::sql_types::Uuid>)]
@@ -87,7 +88,23 @@ struct ResultRow {
     reason: Option<String>,
 }
 
-/// One page of what happened to a batch's recipients, and one row more, each with its sort id:
+/// What happened to a recipient, and where it stands in the list.
+#[derive(Serialize)]
+pub struct ResultRow {
+    #[serde(skip)]
+    pub sort_id: Uuid,
+    #[serde(flatten)]
+    result: BatchResult,
+}
+
+impl ResultRow {
+    /// Whether the recipient was not invited.
+    pub fn is_skipped(&self) -> bool {
+        self.result.outcome == SendOutcome::Skipped
+    }
+}
+
+/// One page of what happened to a batch's recipients, and one row more:
 /// the invitations in the order in which they were made, then who was skipped.
 ///
 /// # Errors
@@ -97,9 +114,9 @@ pub fn results(
     batch: Uuid,
     after: Option<(bool, Uuid)>,
     limit: i64,
-) -> Result<Vec<(bool, Uuid, BatchResult)>, DbError> {
+) -> Result<Vec<ResultRow>, DbError> {
     let (in_skips, after) = after.unwrap_or((false, Uuid::nil()));
-    let rows: Vec<ResultRow> = diesel::sql_query(
+    let rows: Vec<Row> = diesel::sql_query(
         "SELECT * FROM (
          (SELECT id AS sort_id, user_id, id AS invitation_id, NULL::text AS reason FROM invitations
           WHERE batch_id = $1 AND NOT $2 AND id > $3 ORDER BY id LIMIT $4)
@@ -130,7 +147,10 @@ pub fn results(
                 invitation_id: row.invitation_id,
                 reason,
             };
-            Ok((outcome == SendOutcome::Skipped, row.sort_id, result))
+            Ok(ResultRow {
+                sort_id: row.sort_id,
+                result,
+            })
         })
         .collect()
 }

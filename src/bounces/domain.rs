@@ -1,17 +1,13 @@
 //! What comes of a report, and what a suppression is. Pure.
 
 use chrono::{DateTime, Utc};
-use deserr::Deserr;
 use serde::Serialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
-    http::paging::Limit,
-    model::{
-        identity::Email,
-        wire::{Faults, QueryTypes},
-    },
+    list_query,
+    model::{identity::Email, named::Named},
     string_enum,
 };
 
@@ -44,6 +40,10 @@ pub struct Taken {
     pub is_suppressed: bool,
 }
 
+impl Named for Suppression {
+    const NAME: &'static str = "suppression";
+}
+
 /// An address to which nothing is sent.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Suppression {
@@ -61,32 +61,15 @@ pub struct Suppression {
     pub created_at: DateTime<Utc>,
 }
 
-/// The query of `GET /suppressions`.
-#[derive(Debug, Clone, Deserr, IntoParams)]
-#[deserr(error = Faults, deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct ListQuery {
-    /// Only this address.
-    #[deserr(default)]
-    #[param(value_type = Option<String>)]
-    pub email: Option<Email>,
-    /// Only this user's.
-    #[deserr(default)]
-    pub user_id: Option<Uuid>,
-    /// How many rows a page holds.
-    #[deserr(default)]
-    #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
-    pub limit: Limit,
-    /// `next_cursor` of the page before.
-    #[deserr(default)]
-    pub cursor: Option<String>,
-    /// Also count all rows that match.
-    #[deserr(default)]
-    #[param(value_type = Option<bool>)]
-    pub count: bool,
-}
-
-impl QueryTypes for ListQuery {
-    const FLAGS: &'static [&'static str] = &["count"];
-    const NUMBERS: &'static [&'static str] = &["limit"];
-}
+list_query!(
+    /// The query of `GET /suppressions`.
+    ListQuery() {
+        /// Only this address.
+        #[deserr(default)]
+        #[param(value_type = Option<String>)]
+        pub email: Option<Email>,
+        /// Only this user's.
+        #[deserr(default)]
+        pub user_id: Option<Uuid>,
+    }
+);

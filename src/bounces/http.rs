@@ -1,6 +1,8 @@
 //! `/mail/bounces` and `/suppressions`.
 
 use actix_web::{HttpRequest, HttpResponse, delete, get, post, web};
+use diesel::PgConnection;
+use serde::Serialize;
 
 use super::{
     LARGEST,
@@ -9,14 +11,17 @@ use super::{
 };
 use crate::{
     audit::Trail,
+    db::DbError,
     http::{
         error::ApiError,
-        extract::{Id, Mail, Params},
-        paging::{self, Page, Position},
-        respond,
+        extract::{Mail, Params},
+        list::{self, List},
+        paging::{Page, Position},
+        problem::Problem,
+        resource::{self, Id},
         route::Register,
     },
-    model::caller::Permission,
+    model::{caller::Permission, identity::Email, named::Named},
     state::State,
 };
 
@@ -39,21 +44,49 @@ pub fn routes(api: &mut impl Register) {
     request_body(content = String, content_type = "message/rfc822"),
     responses(
         (status = 202, description = "Taken, whatever came of it", body = Taken),
-        (status = 413, description = "More than 1 MiB", body = crate::http::problem::Problem),
-        (status = 415, description = "Not `message/rfc822`", body = crate::http::problem::Problem),
+        (status = 413, description = "More than 1 MiB", body = Problem),
+        (status = 415, description = "Not `message/rfc822`", body = Problem),
     )
 )]
 #[post("/mail/bounces")]
 async fn take_bounce(
     state: web::Data<State>,
+    trail: Trail,
     mail: Mail<LARGEST>,
 ) -> Result<HttpResponse, ApiError> {
-    let (keys, trail) = (state.keys.clone(), Trail::current());
+    let keys = state.keys.clone();
     let taken = state
         .db
         .transaction(move |connection| take(connection, &keys, &trail, &mail.0))
         .await?;
+    taken.log();
     Ok(HttpResponse::Accepted().json(taken))
+}
+
+impl List for ListQuery {
+    type Row = Suppression;
+
+    fn scope(&self) -> impl Serialize {
+        let email = self.email.as_ref().map(Email::as_str);
+        ("suppressions", email, self.user_id)
+    }
+
+    fn rows(
+        &self,
+        connection: &mut PgConnection,
+        after: Option<&Position>,
+        limit: i64,
+    ) -> Result<Vec<Suppression>, DbError> {
+        queries::list(connection, self, after.map(|after| after.id), limit)
+    }
+
+    fn count(&self, connection: &mut PgConnection) -> Result<i64, DbError> {
+        queries::count(connection, self)
+    }
+
+    fn position(&self, last: &Suppression) -> Position {
+        Position::of(last.id)
+    }
 }
 
 /// List suppressed addresses
@@ -67,41 +100,9 @@ async fn take_bounce(
 async fn list_suppressions(
     state: web::Data<State>,
     request: HttpRequest,
-    Params(asked): Params<ListQuery>,
+    Params(mut asked): Params<ListQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    let email = asked.email.as_ref().map(|email| email.as_str().to_owned());
-    let query = serde_json::to_string(&("suppressions", email, asked.user_id))
-        .map_err(ApiError::internal)?;
-    let after = asked
-        .cursor
-        .as_deref()
-        .map(|cursor| paging::open(&state.keys, &query, cursor))
-        .transpose()
-        .map_err(|fault| ApiError::invalid(vec![fault]))?
-        .map(|position| position.id);
-    let limit = asked.limit;
-    let (rows, total) = state
-        .db
-        .read(move |connection| {
-            let rows = queries::list(connection, &asked, after)?;
-            let total = asked
-                .count
-                .then(|| queries::count(connection, &asked))
-                .transpose()?;
-            Ok((rows, total))
-        })
-        .await?;
-    let page = Page::of(rows, limit, total, |last| {
-        let position = Position {
-            key: String::new(),
-            id: last.id,
-        };
-        paging::seal(&state.keys, &query, &position)
-    });
-    Ok(respond::page(
-        &request,
-        page.write().map_err(ApiError::internal)?,
-    ))
+    list::page(&state, &request, asked.paging(), asked).await
 }
 
 /// Get a suppressed address
@@ -113,14 +114,12 @@ async fn list_suppressions(
 async fn get_suppression(
     state: web::Data<State>,
     request: HttpRequest,
-    Id(id): Id,
+    Id(id, ..): Id<Suppression>,
 ) -> Result<HttpResponse, ApiError> {
-    let found = state
-        .db
-        .read(move |connection| queries::get(connection, id))
-        .await?
-        .ok_or_else(|| ApiError::not_found("suppression"))?;
-    Ok(respond::resource(&request, &found))
+    resource::read(&state, &request, move |connection| {
+        queries::get(connection, id)
+    })
+    .await
 }
 
 /// Lift a suppression
@@ -131,12 +130,15 @@ async fn get_suppression(
     responses((status = 204, description = "Lifted"))
 )]
 #[delete("/suppressions/{id}")]
-async fn lift_suppression(state: web::Data<State>, Id(id): Id) -> Result<HttpResponse, ApiError> {
-    let trail = Trail::current();
+async fn lift_suppression(
+    state: web::Data<State>,
+    trail: Trail,
+    Id(id, ..): Id<Suppression>,
+) -> Result<HttpResponse, ApiError> {
     state
         .db
         .transaction(move |connection| queries::lift(connection, &trail, id))
         .await?
-        .ok_or_else(|| ApiError::not_found("suppression"))?;
+        .ok_or_else(|| ApiError::not_found(Suppression::NAME))?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -32,13 +32,18 @@ pub fn take(
 ) -> Result<Taken, DbError> {
     let returned = return_path::find(keys, mail);
     let verdict = returned.and_then(|_| report::read(mail));
-    let taken = queries::apply(connection, keys, trail, returned, verdict)?;
-    tracing::info!(
-        outcome = %taken.outcome,
-        message_id = taken.message_id.map(tracing::field::display),
-        invitation_id = taken.invitation_id.map(tracing::field::display),
-        suppressed = taken.is_suppressed,
-        "a delivery status report"
-    );
-    Ok(taken)
+    queries::apply(connection, keys, trail, returned, verdict)
+}
+
+impl Taken {
+    /// Writes the outcome into the log, once it is committed.
+    pub fn log(&self) {
+        tracing::info!(
+            outcome = %self.outcome,
+            message_id = self.message_id.map(tracing::field::display),
+            invitation_id = self.invitation_id.map(tracing::field::display),
+            suppressed = self.is_suppressed,
+            "a delivery status report"
+        );
+    }
 }

@@ -228,6 +228,7 @@ pub fn list(
     connection: &mut PgConnection,
     asked: &ListQuery,
     after: Option<Uuid>,
+    limit: i64,
 ) -> Result<Vec<Suppression>, DbError> {
     let query = suppressions::table
         .select(Row::as_select())
@@ -238,7 +239,7 @@ pub fn list(
     }
     let rows: Vec<Row> = query
         .order(suppressions::id.desc())
-        .limit(asked.limit.probe())
+        .limit(limit)
         .load(connection)?;
     Ok(rows.into_iter().map(Row::shown).collect())
 }

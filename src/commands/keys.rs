@@ -4,16 +4,11 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use diesel::Connection;
 use enlist::{
-    access::keys,
-    audit::{
-        Trail,
-        domain::{Action, Event, SubjectKind},
-    },
+    access::{domain::KeyName, manage_keys::make},
+    audit::Trail,
     config::DatabaseArgs,
-    model::{caller::Role, wire},
+    model::caller::Role,
 };
-use secrecy::ExposeSecret;
-use serde_json::json;
 
 use super::{role, with_connection};
 
@@ -48,20 +43,14 @@ impl ApiKeys {
 
 /// Makes an API key and prints just the key.
 fn create(args: &CreateArgs) -> anyhow::Result<()> {
-    let role = args.role;
     let name =
-        wire::line(&args.name, 200).map_err(|flaw| anyhow::anyhow!("--name {}", flaw.detail))?;
+        KeyName::parse(&args.name).map_err(|flaw| anyhow::anyhow!("--name {}", flaw.detail))?;
     with_connection(&args.database, |connection, clock| {
-        let (id, trail) = (clock.new_id(), Trail::shell(clock.clone()));
-        let key = connection
-            .transaction(|connection| {
-                let event = Event::new(Action::ApiKeyCreated, SubjectKind::ApiKey, id)
-                    .after(&json!({"name": name, "role": role}));
-                trail.record(connection, &event)?;
-                keys::create(connection, id, &name, role, None, clock.now())
-            })
+        let trail = Trail::shell(clock);
+        let made = connection
+            .transaction(|connection| make(connection, &trail, name, args.role, None))
             .context("the key cannot be stored; is the schema there (enlist migrate)?")?;
-        println!("{}", key.expose_secret());
+        println!("{}", made.key);
         Ok(())
     })
 }

@@ -6,11 +6,8 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use diesel::Connection;
 use enlist::{
-    access::{domain::Operator, operators},
-    audit::{
-        Trail,
-        domain::{Action, Event, SubjectKind},
-    },
+    access::manage_operators::add,
+    audit::Trail,
     config::DatabaseArgs,
     model::{caller::Role, identity::Email, secret_input::Password},
     secrets::password,
@@ -58,29 +55,16 @@ fn create(args: &CreateArgs) -> anyhow::Result<()> {
         .map_err(|flaw| anyhow::anyhow!("the password {}", flaw.detail))?;
     let hash = password::hash(&password).map_err(anyhow::Error::msg)?;
     with_connection(&args.database, |connection, clock| {
-        let now = clock.now();
-        let operator = Operator {
-            id: clock.new_id(),
-            email: email.as_str().to_owned(),
-            role: args.role,
-            enabled: true,
-            created_at: now,
-            updated_at: now,
-            last_sign_in_at: None,
-        };
         let trail = Trail::shell(clock);
-        let stored = connection.transaction(|connection| {
-            let event = Event::new(Action::OperatorCreated, SubjectKind::Operator, operator.id);
-            trail.record(connection, &event.after(&operator))?;
-            operators::insert(connection, &operator, &hash)
-        });
-        match stored {
-            Err(error) if operators::is_taken(&error) => {
-                bail!("another operator has the address {}", operator.email)
+        let added =
+            connection.transaction(|connection| add(connection, &trail, email, args.role, &hash));
+        let operator = match added {
+            Err(error) if error.code == "already_exists" => {
+                bail!("another operator has the address {}", args.email)
             }
-            stored => stored
+            added => added
                 .context("the operator cannot be stored; is the schema there (enlist migrate)?")?,
-        }
+        };
         println!("{}", operator.id);
         Ok(())
     })

@@ -14,6 +14,7 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use enlist::{
+    audit::Trail,
     clock::Clock,
     config::{DatabaseArgs, SECRET_KEYS},
     db::Db,
@@ -144,7 +145,7 @@ async fn import(
         dry_run: args.dry_run,
         atomic: args.atomic,
         invite: keys,
-        created_by: "command_line".into(),
+        trail: Trail::shell(clock.clone()),
         lease: None,
     };
     let tools = Tools {

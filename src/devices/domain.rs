@@ -1,20 +1,18 @@
 //! What a device is. Pure.
 
 use chrono::{DateTime, Utc};
-use deserr::Deserr;
 use serde::Serialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
-    http::paging::Limit,
-    model::{
-        device::Platform,
-        ownership::Decided,
-        search::SearchText,
-        wire::{Faults, QueryTypes},
-    },
+    list_query,
+    model::{device::Platform, named::Named, ownership::Decided, search::SearchText},
 };
+
+impl Named for Device {
+    const NAME: &'static str = "device";
+}
 
 /// A device, as the API shows one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -44,40 +42,23 @@ pub struct Device {
     pub retired_at: Option<DateTime<Utc>>,
 }
 
-/// The query of `GET /devices`.
-#[derive(Debug, Deserr, IntoParams)]
-#[deserr(error = Faults, deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct ListQuery {
-    /// A part of the serial number, the device id or the model, without regard to case.
-    #[param(value_type = Option<String>, max_length = 200)]
-    #[deserr(default)]
-    pub q: Option<SearchText>,
-    /// Of this user.
-    #[deserr(default)]
-    pub user_id: Option<Uuid>,
-    /// Of this platform.
-    #[param(inline)]
-    #[deserr(default)]
-    pub platform: Option<Platform>,
-    /// `true`: those that were retired, instead of those that are held.
-    #[deserr(default)]
-    #[param(value_type = Option<bool>)]
-    pub retired: bool,
-    /// How many rows a page holds.
-    #[deserr(default)]
-    #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
-    pub limit: Limit,
-    /// `next_cursor` of the page before.
-    #[deserr(default)]
-    pub cursor: Option<String>,
-    /// Also count all rows that match.
-    #[deserr(default)]
-    #[param(value_type = Option<bool>)]
-    pub count: bool,
-}
-
-impl QueryTypes for ListQuery {
-    const FLAGS: &'static [&'static str] = &["retired", "count"];
-    const NUMBERS: &'static [&'static str] = &["limit"];
-}
+list_query!(
+    /// The query of `GET /devices`.
+    ListQuery("retired") {
+        /// A part of the serial number, the device id or the model, without regard to case.
+        #[param(value_type = Option<String>, max_length = 200)]
+        #[deserr(default)]
+        pub q: Option<SearchText>,
+        /// Of this user.
+        #[deserr(default)]
+        pub user_id: Option<Uuid>,
+        /// Of this platform.
+        #[param(inline)]
+        #[deserr(default)]
+        pub platform: Option<Platform>,
+        /// `true`: those that were retired, instead of those that are held.
+        #[deserr(default)]
+        #[param(value_type = Option<bool>)]
+        pub retired: bool,
+    }
+);

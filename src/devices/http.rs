@@ -1,22 +1,24 @@
 //! `/devices`.
 
-use actix_web::{HttpRequest, HttpResponse, delete, get, http::header, web};
+use actix_web::{HttpRequest, HttpResponse, delete, get, web};
+use diesel::PgConnection;
+use serde::Serialize;
 
 use super::{
     domain::{Device, ListQuery},
     queries,
+    retire::retire,
 };
 use crate::{
-    audit::{
-        Trail,
-        domain::{Action, Event, SubjectKind},
-    },
+    audit::Trail,
+    db::DbError,
     http::{
         error::ApiError,
-        etag,
-        extract::{Id, Params, tags},
-        paging::{self, Page, Position},
-        respond,
+        extract::Params,
+        list::{self, List},
+        paging::{Page, Position},
+        problem::Problem,
+        resource::{self, Expected, Id},
         route::Register,
     },
     model::caller::Permission,
@@ -30,6 +32,41 @@ pub fn routes(api: &mut impl Register) {
         .permit(Permission::Manage, retire_device);
 }
 
+impl List for ListQuery {
+    type Row = Device;
+
+    fn scope(&self) -> impl Serialize {
+        (
+            "devices",
+            &self.q,
+            self.user_id,
+            self.platform,
+            self.retired,
+        )
+    }
+
+    fn rows(
+        &self,
+        connection: &mut PgConnection,
+        after: Option<&Position>,
+        limit: i64,
+    ) -> Result<Vec<Device>, DbError> {
+        queries::list(connection, self, after.map(|after| after.id), limit)
+    }
+
+    fn count(&self, connection: &mut PgConnection) -> Result<i64, DbError> {
+        queries::count(connection, self)
+    }
+
+    fn position(&self, last: &Device) -> Position {
+        Position::of(last.id)
+    }
+
+    fn is_selective(&self) -> bool {
+        true
+    }
+}
+
 /// List devices
 ///
 /// The newest first. Those that are held, unless `retired=true` asks for the others.
@@ -41,46 +78,9 @@ pub fn routes(api: &mut impl Register) {
 async fn list_devices(
     state: web::Data<State>,
     request: HttpRequest,
-    Params(asked): Params<ListQuery>,
+    Params(mut asked): Params<ListQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    let query = serde_json::to_string(&(
-        "devices",
-        &asked.q,
-        asked.user_id,
-        asked.platform,
-        asked.retired,
-    ))
-    .map_err(ApiError::internal)?;
-    let after = asked
-        .cursor
-        .as_deref()
-        .map(|cursor| paging::open(&state.keys, &query, cursor))
-        .transpose()
-        .map_err(|fault| ApiError::invalid(vec![fault]))?
-        .map(|position| position.id);
-    let limit = asked.limit;
-    let (rows, total) = state
-        .db
-        .search(move |connection| {
-            let rows = queries::list(connection, &asked, after)?;
-            let total = asked
-                .count
-                .then(|| queries::count(connection, &asked))
-                .transpose()?;
-            Ok((rows, total))
-        })
-        .await?;
-    let page = Page::of(rows, limit, total, |last| {
-        let position = Position {
-            key: String::new(),
-            id: last.id,
-        };
-        paging::seal(&state.keys, &query, &position)
-    });
-    Ok(respond::page(
-        &request,
-        page.write().map_err(ApiError::internal)?,
-    ))
+    list::page(&state, &request, asked.paging(), asked).await
 }
 
 /// Get a device
@@ -94,14 +94,12 @@ async fn list_devices(
 async fn get_device(
     state: web::Data<State>,
     request: HttpRequest,
-    Id(id): Id,
+    Id(id, ..): Id<Device>,
 ) -> Result<HttpResponse, ApiError> {
-    let device = state
-        .db
-        .read(move |connection| queries::get(connection, id))
-        .await?
-        .ok_or_else(|| ApiError::not_found("device"))?;
-    Ok(respond::resource(&request, &device))
+    resource::read(&state, &request, move |connection| {
+        queries::get(connection, id)
+    })
+    .await
 }
 
 /// Retire a device
@@ -116,30 +114,19 @@ async fn get_device(
     ),
     responses(
         (status = 204, description = "Retired"),
-        (status = 412, description = "The device has changed since", body = crate::http::problem::Problem),
+        (status = 412, description = "The device has changed since", body = Problem),
     )
 )]
 #[delete("/devices/{id}")]
 async fn retire_device(
     state: web::Data<State>,
-    request: HttpRequest,
-    Id(id): Id,
+    trail: Trail,
+    Id(id, ..): Id<Device>,
+    expected: Expected,
 ) -> Result<HttpResponse, ApiError> {
-    let wanted = tags(&request, header::IF_MATCH);
-    let (now, trail) = (state.clock.now(), Trail::current());
     state
         .db
-        .transaction(move |connection| {
-            let device =
-                queries::lock(connection, id)?.ok_or_else(|| ApiError::not_found("device"))?;
-            if wanted.is_some_and(|tags| !tags.match_strongly(&etag::of(&device))) {
-                return Err(ApiError::precondition_failed());
-            }
-            queries::retire(connection, id, now)?;
-            let event = Event::new(Action::DeviceRetired, SubjectKind::Device, id);
-            trail.record(connection, &event)?;
-            Ok::<_, ApiError>(())
-        })
+        .transaction(move |connection| retire(connection, &trail, id, &expected))
         .await?;
     Ok(HttpResponse::NoContent().finish())
 }

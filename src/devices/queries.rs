@@ -102,6 +102,7 @@ pub fn list(
     connection: &mut PgConnection,
     asked: &ListQuery,
     after: Option<Uuid>,
+    limit: i64,
 ) -> Result<Vec<Device>, DbError> {
     let mut query = filtered!(
         devices::table.select(Row::as_select()).into_boxed::<Pg>(),
@@ -112,7 +113,7 @@ pub fn list(
     }
     let rows = query
         .order(devices::id.desc())
-        .limit(asked.limit.probe())
+        .limit(limit)
         .load(connection)?;
     rows.into_iter().map(Row::shown).collect()
 }

@@ -9,9 +9,9 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::{
-    checked_text,
-    http::paging::Limit,
+    checked_text, list_query,
     model::{
+        named::Named,
         search::SearchText,
         wire::{Fault, Faults, Patch, QueryTypes, line},
     },
@@ -39,36 +39,19 @@ string_enum! {
     }
 }
 
-/// The query of `GET /groups`.
-#[derive(Debug, Deserr, IntoParams)]
-#[deserr(error = Faults, deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct ListQuery {
-    /// A part of the name, without regard to case and accents.
-    #[param(value_type = Option<String>, max_length = 200)]
-    #[deserr(default)]
-    pub q: Option<SearchText>,
-    /// The order.
-    #[param(inline)]
-    #[deserr(default)]
-    pub sort: Option<Sort>,
-    /// How many rows a page holds.
-    #[deserr(default)]
-    #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
-    pub limit: Limit,
-    /// `next_cursor` of the page before.
-    #[deserr(default)]
-    pub cursor: Option<String>,
-    /// Also count all rows that match.
-    #[deserr(default)]
-    #[param(value_type = Option<bool>)]
-    pub count: bool,
-}
-
-impl QueryTypes for ListQuery {
-    const FLAGS: &'static [&'static str] = &["count"];
-    const NUMBERS: &'static [&'static str] = &["limit"];
-}
+list_query!(
+    /// The query of `GET /groups`.
+    ListQuery() {
+        /// A part of the name, without regard to case and accents.
+        #[param(value_type = Option<String>, max_length = 200)]
+        #[deserr(default)]
+        pub q: Option<SearchText>,
+        /// The order.
+        #[param(inline)]
+        #[deserr(default)]
+        pub sort: Option<Sort>,
+    }
+);
 
 /// The query of `DELETE /groups/{id}`.
 #[derive(Debug, Clone, Copy, Deserr, IntoParams)]
@@ -217,6 +200,10 @@ pub struct MembersChanged {
     pub removed: usize,
     /// How many members there are now.
     pub member_count: i64,
+}
+
+impl Named for Group {
+    const NAME: &'static str = "group";
 }
 
 /// A group, as the API shows one.

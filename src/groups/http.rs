@@ -1,38 +1,32 @@
 //! `/groups`.
 
-use actix_web::{HttpRequest, HttpResponse, delete, get, http::header, patch, post, web};
-use diesel::prelude::*;
-use serde_json::json;
-use uuid::Uuid;
+use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post, web};
+use diesel::PgConnection;
+use serde::Serialize;
 
 use super::{
+    change, create,
     domain::{
-        ChangeMembers, CreateGroup, DeleteQuery, Group, GroupDeleted, GroupName, ListQuery,
-        MembersChanged, PatchGroup, Sort,
+        ChangeMembers, CreateGroup, DeleteQuery, Group, GroupDeleted, ListQuery, MembersChanged,
+        PatchGroup, Sort,
     },
     queries,
 };
 use crate::{
-    audit::{
-        Trail,
-        domain::{Action, Event, SubjectKind},
-    },
+    audit::Trail,
     db::DbError,
     http::{
         error::ApiError,
-        etag,
-        extract::{Body, Id, Params, SELECTION, tags},
-        idempotent::{self, Answer, Scope},
-        paging::{self, Page},
+        extract::{Body, Params, SELECTION},
+        list::{self, List},
+        once::{Done, Once},
+        paging::{Page, Position},
+        problem::Problem,
+        resource::{self, Expected, Id},
         respond,
         route::Register,
     },
-    model::{
-        caller::{Caller, Permission},
-        wire::Fault,
-    },
-    selection::queries::hold_users,
-    settings::store,
+    model::{caller::Permission, search::SearchText},
     state::State,
 };
 
@@ -46,16 +40,38 @@ pub fn routes(api: &mut impl Register) {
         .permit(Permission::Manage, change_group_members);
 }
 
-/// A violated unique index is a 409; all else is as usual.
-fn stored_or_taken(error: DbError) -> ApiError {
-    if queries::is_taken(&error) {
-        ApiError::conflict(
-            "already_exists",
-            "Another group has this name (upper and lower case are the same).",
-            vec![Fault::new("/name", "taken", "another group has this name")],
-        )
-    } else {
-        error.into()
+/// Groups by name.
+struct Groups {
+    q: Option<SearchText>,
+    sort: Sort,
+}
+
+impl List for Groups {
+    type Row = Group;
+
+    fn scope(&self) -> impl Serialize {
+        ("groups", &self.q, self.sort)
+    }
+
+    fn rows(
+        &self,
+        connection: &mut PgConnection,
+        after: Option<&Position>,
+        limit: i64,
+    ) -> Result<Vec<Group>, DbError> {
+        queries::list(connection, self.q.as_ref(), self.sort, after, limit)
+    }
+
+    fn count(&self, connection: &mut PgConnection) -> Result<i64, DbError> {
+        queries::count(connection, self.q.as_ref())
+    }
+
+    fn position(&self, last: &Group) -> Position {
+        queries::position(last)
+    }
+
+    fn is_selective(&self) -> bool {
+        self.q.is_some()
     }
 }
 
@@ -71,38 +87,13 @@ fn stored_or_taken(error: DbError) -> ApiError {
 async fn list_groups(
     state: web::Data<State>,
     request: HttpRequest,
-    Params(asked): Params<ListQuery>,
+    Params(mut asked): Params<ListQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    let sort = asked.sort.unwrap_or(Sort::Name);
-    let query = serde_json::to_string(&("groups", &asked.q, sort)).map_err(ApiError::internal)?;
-    let after = asked
-        .cursor
-        .as_deref()
-        .map(|cursor| paging::open(&state.keys, &query, cursor))
-        .transpose()
-        .map_err(|fault| ApiError::invalid(vec![fault]))?;
-    let (limit, is_filtered) = (asked.limit, asked.q.is_some());
-    let work = move |connection: &mut PgConnection| {
-        let q = asked.q.as_ref();
-        let rows = queries::list(connection, q, sort, after.as_ref(), limit.probe())?;
-        let total = asked
-            .count
-            .then(|| queries::count(connection, q))
-            .transpose()?;
-        Ok((rows, total))
+    let groups = Groups {
+        sort: asked.sort.unwrap_or(Sort::Name),
+        q: asked.q.take(),
     };
-    let (rows, total) = if is_filtered {
-        state.db.search(work).await?
-    } else {
-        state.db.read(work).await?
-    };
-    let page = Page::of(rows, limit, total, |last| {
-        paging::seal(&state.keys, &query, &queries::position(last))
-    });
-    Ok(respond::page(
-        &request,
-        page.write().map_err(ApiError::internal)?,
-    ))
+    list::page(&state, &request, asked.paging(), groups).await
 }
 
 /// Create a group
@@ -113,52 +104,21 @@ async fn list_groups(
     params(("Idempotency-Key" = Option<String>, Header, description = "A repeat with the same key and body gets the first answer")),
     responses(
         (status = 201, description = "Created", body = Group, headers(("Location" = String, description = "The group"))),
-        (status = 409, description = "Another group has this name", body = crate::http::problem::Problem),
+        (status = 409, description = "Another group has this name", body = Problem),
     )
 )]
 #[post("/groups")]
 async fn create_group(
     state: web::Data<State>,
-    caller: Caller,
-    request: HttpRequest,
-    body: Body<CreateGroup>,
+    trail: Trail,
+    once: Once<Body<CreateGroup>>,
 ) -> Result<HttpResponse, ApiError> {
-    let scope = Scope::of(&request, &caller, "POST /groups", &body.bytes, &state.keys)?;
-    let (name, bytes) = (body.value.name, body.bytes);
-    let (shared, trail) = (state.clone(), Trail::current());
-    let answer = state
-        .db
-        .transaction(move |connection| {
-            let now = shared.clock.now();
-            idempotent::once(
-                connection,
-                scope.as_ref(),
-                &bytes,
-                &shared.keys,
-                now,
-                |connection| {
-                    let id = shared.clock.new_id();
-                    queries::insert(connection, id, &name, now).map_err(stored_or_taken)?;
-                    let group = Group {
-                        id,
-                        name: name.into_string(),
-                        member_count: 0,
-                        created_at: now,
-                        updated_at: now,
-                    };
-                    let event = Event::new(Action::GroupCreated, SubjectKind::Group, id);
-                    trail.record(connection, &event.after(&json!({"name": group.name})))?;
-                    Ok::<_, ApiError>(Answer {
-                        status: 201,
-                        location: Some(format!("/groups/{id}")),
-                        body: serde_json::to_string(&group).map_err(ApiError::internal)?,
-                        replayed: false,
-                    })
-                },
-            )
-        })
-        .await?;
-    Ok(respond::answer(&answer))
+    let name = once.value.name;
+    let work = move |connection: &mut PgConnection| {
+        let group = create::create(connection, &trail, name)?;
+        Ok(Done::created(format!("/groups/{}", group.id), group))
+    };
+    Ok(once.key.run(&state, work).await?.0)
 }
 
 /// Get a group
@@ -170,32 +130,12 @@ async fn create_group(
 async fn get_group(
     state: web::Data<State>,
     request: HttpRequest,
-    Id(id): Id,
+    Id(id, ..): Id<Group>,
 ) -> Result<HttpResponse, ApiError> {
-    let group = state
-        .db
-        .read(move |connection| queries::get(connection, id))
-        .await?
-        .ok_or_else(|| ApiError::not_found("group"))?;
-    Ok(respond::resource(&request, &group))
-}
-
-/// The group as it is now, held until the end of the transaction.
-fn lock(
-    connection: &mut PgConnection,
-    id: Uuid,
-    wanted: Option<&etag::Tags>,
-) -> Result<Group, ApiError> {
-    if !queries::lock(connection, id)? {
-        return Err(ApiError::not_found("group"));
-    }
-    let group = queries::get(connection, id)?.ok_or_else(|| ApiError::not_found("group"))?;
-    match wanted {
-        Some(tags) if !tags.match_strongly(&etag::of(&group)) => {
-            Err(ApiError::precondition_failed())
-        }
-        _ => Ok(group),
-    }
+    resource::read(&state, &request, move |connection| {
+        queries::get(connection, id)
+    })
+    .await
 }
 
 /// Rename a group
@@ -209,43 +149,23 @@ fn lock(
     ),
     responses(
         (status = 200, description = "The group as changed", body = Group),
-        (status = 409, description = "Another group has this name", body = crate::http::problem::Problem),
-        (status = 412, description = "The group has changed since", body = crate::http::problem::Problem),
+        (status = 409, description = "Another group has this name", body = Problem),
+        (status = 412, description = "The group has changed since", body = Problem),
     )
 )]
 #[patch("/groups/{id}")]
 async fn change_group(
     state: web::Data<State>,
+    trail: Trail,
     request: HttpRequest,
-    Id(id): Id,
+    Id(id, ..): Id<Group>,
+    expected: Expected,
     body: Body<PatchGroup>,
 ) -> Result<HttpResponse, ApiError> {
-    let wanted = tags(&request, header::IF_MATCH);
-    let (clock, trail) = (state.clock.clone(), Trail::current());
-    let name = body
-        .value
-        .name()
-        .map_err(|faults| ApiError::invalid(faults.0))?;
+    let name = body.value.name()?;
     let group = state
         .db
-        .transaction(move |connection| {
-            let group = lock(connection, id, wanted.as_ref())?;
-            let is_new = |name: &GroupName| name.as_str() != group.name;
-            let Some(name) = name.filter(is_new) else {
-                return Ok(group);
-            };
-            let now = clock.now();
-            queries::rename(connection, id, &name, now).map_err(stored_or_taken)?;
-            let event = Event::new(Action::GroupChanged, SubjectKind::Group, id)
-                .before(&json!({"name": group.name}))
-                .after(&json!({"name": name.as_str()}));
-            trail.record(connection, &event)?;
-            Ok::<_, ApiError>(Group {
-                name: name.into_string(),
-                updated_at: now,
-                ..group
-            })
-        })
+        .transaction(move |connection| change::rename(connection, &trail, id, &expected, name))
         .await?;
     Ok(respond::resource(&request, &group))
 }
@@ -266,34 +186,22 @@ async fn change_group(
     responses(
         (status = 200, description = "Deleted, and what that changed; or with `dry_run` what it would change", body = GroupDeleted),
         (status = 204, description = "Deleted; no setting was distributed to it"),
-        (status = 412, description = "The group has changed since", body = crate::http::problem::Problem),
+        (status = 412, description = "The group has changed since", body = Problem),
     )
 )]
 #[delete("/groups/{id}")]
 async fn delete_group(
     state: web::Data<State>,
-    request: HttpRequest,
-    Id(id): Id,
-    Params(asked): Params<DeleteQuery>,
+    trail: Trail,
+    Id(id, ..): Id<Group>,
+    expected: Expected,
+    Params(DeleteQuery { dry_run }): Params<DeleteQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    let (wanted, trail) = (tags(&request, header::IF_MATCH), Trail::current());
     let deleted = state
         .db
-        .transaction(move |connection| {
-            // No setting may be distributed to it any more before it is gone: a weaker lock would let one.
-            queries::lock_for_deletion(connection, id)?;
-            let group = lock(connection, id, wanted.as_ref())?;
-            let settings = store::distributed_to(connection, id)?;
-            if !asked.dry_run {
-                queries::delete(connection, id)?;
-                let event = Event::new(Action::GroupDeleted, SubjectKind::Group, id)
-                    .before(&json!({"name": group.name, "member_count": group.member_count}));
-                trail.record(connection, &event)?;
-            }
-            Ok::<_, ApiError>(GroupDeleted { settings })
-        })
+        .transaction(move |connection| change::delete(connection, &trail, id, &expected, dry_run))
         .await?;
-    if deleted.settings.is_empty() && !asked.dry_run {
+    if deleted.settings.is_empty() && !dry_run {
         return Ok(HttpResponse::NoContent().finish());
     }
     Ok(HttpResponse::Ok().json(deleted))
@@ -312,73 +220,21 @@ async fn delete_group(
     ),
     responses(
         (status = 200, description = "What has changed", body = MembersChanged),
-        (status = 412, description = "The group has changed since", body = crate::http::problem::Problem),
+        (status = 412, description = "The group has changed since", body = Problem),
     )
 )]
 #[post("/groups/{id}/members")]
 async fn change_group_members(
     state: web::Data<State>,
-    caller: Caller,
-    request: HttpRequest,
-    Id(id): Id,
-    body: Body<ChangeMembers, SELECTION>,
+    trail: Trail,
+    Id(id, ..): Id<Group>,
+    expected: Expected,
+    once: Once<Body<ChangeMembers, SELECTION>>,
 ) -> Result<HttpResponse, ApiError> {
-    // The path is part of the scope: the same key and body for another group is another request.
-    let route = format!("POST /groups/{id}/members");
-    let scope = Scope::of(&request, &caller, &route, &body.bytes, &state.keys)?;
-    let wanted = tags(&request, header::IF_MATCH);
-    let (change, bytes) = (body.value, body.bytes);
-    change
-        .check()
-        .map_err(|faults| ApiError::invalid(faults.0))?;
-    let (shared, trail) = (state.clone(), Trail::current());
-    let answer = state
-        .db
-        .transaction(move |connection| {
-            let now = shared.clock.now();
-            idempotent::once(
-                connection,
-                scope.as_ref(),
-                &bytes,
-                &shared.keys,
-                now,
-                |connection| {
-                    let changed = change_members(connection, id, wanted.as_ref(), &change)?;
-                    let event = Event::new(Action::GroupMembersChanged, SubjectKind::Group, id);
-                    trail.record(
-                        connection,
-                        &event.after(&json!({"added": changed.added, "removed": changed.removed})),
-                    )?;
-                    Ok::<_, ApiError>(Answer {
-                        status: 200,
-                        location: None,
-                        body: serde_json::to_string(&changed).map_err(ApiError::internal)?,
-                        replayed: false,
-                    })
-                },
-            )
-        })
-        .await?;
-    Ok(respond::answer(&answer))
-}
-
-fn change_members(
-    connection: &mut PgConnection,
-    id: Uuid,
-    wanted: Option<&etag::Tags>,
-    change: &ChangeMembers,
-) -> Result<MembersChanged, ApiError> {
-    lock(connection, id, wanted)?;
-    let unknown = change.unknown(&hold_users(connection, change.users())?);
-    if !unknown.is_empty() {
-        return Err(unknown.into());
-    }
-    let removed = queries::remove(connection, id, &change.remove)?;
-    let added = queries::add(connection, id, &change.add)?;
-    let group = queries::get(connection, id)?.ok_or_else(|| ApiError::internal("gone"))?;
-    Ok(MembersChanged {
-        added,
-        removed,
-        member_count: group.member_count,
-    })
+    let change = once.value;
+    change.check()?;
+    let work = move |connection: &mut PgConnection| {
+        change::members(connection, &trail, id, &expected, &change).map(Done::ok)
+    };
+    Ok(once.key.run(&state, work).await?.0)
 }

@@ -7,8 +7,8 @@ use uuid::Uuid;
 use super::domain::{Group, GroupName, Sort};
 use crate::{
     db::{DbError, keyset::Beyond, text::enlist_part},
-    http::paging::Position,
-    model::search::SearchText,
+    http::{error::ApiError, paging::Position},
+    model::{search::SearchText, wire::Fault},
     schema::{group_members, groups},
 };
 
@@ -151,7 +151,7 @@ pub fn lock_for_deletion(connection: &mut PgConnection, id: Uuid) -> Result<(), 
 }
 
 /// Whether the unique index on the name refused a row: only it can tell, whoever else is at it.
-pub fn is_taken(error: &DbError) -> bool {
+fn is_taken(error: &DbError) -> bool {
     error.constraint() == Some("groups_name_key")
 }
 
@@ -226,4 +226,17 @@ pub fn remove(connection: &mut PgConnection, group: Uuid, ids: &[Uuid]) -> Resul
         .filter(group_members::group_id.eq(group))
         .filter(group_members::user_id.eq_any(ids));
     Ok(diesel::delete(members).execute(connection)?)
+}
+
+/// A violated unique index is a 409; all else is as usual.
+pub fn stored_or_taken(error: DbError) -> ApiError {
+    if is_taken(&error) {
+        ApiError::conflict(
+            "already_exists",
+            "Another group has this name (upper and lower case are the same).",
+            vec![Fault::new("/name", "taken", "another group has this name")],
+        )
+    } else {
+        error.into()
+    }
 }

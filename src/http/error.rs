@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt};
 
-use crate::model::wire::Fault;
+use crate::model::wire::{Fault, Faults};
 use uuid::Uuid;
 
 /// A failed request: what to answer, and for the log what was behind it.
@@ -150,5 +150,11 @@ impl Error for ApiError {
 impl From<Vec<Fault>> for ApiError {
     fn from(faults: Vec<Fault>) -> Self {
         Self::invalid(faults)
+    }
+}
+
+impl From<Faults> for ApiError {
+    fn from(faults: Faults) -> Self {
+        Self::invalid(faults.0)
     }
 }

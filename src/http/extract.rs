@@ -11,9 +11,8 @@ use actix_web::{
 use deserr::Deserr;
 use futures_util::{StreamExt, future::LocalBoxFuture};
 use serde_json::{Map, Value};
-use uuid::Uuid;
 
-use super::{error::ApiError, etag::Tags};
+use super::error::ApiError;
 use crate::model::{
     caller::Caller,
     wire::{self, Fault, Faults, QueryTypes},
@@ -305,43 +304,6 @@ fn decode(text: &str) -> Option<String> {
         .decode_utf8()
         .ok()
         .map(std::borrow::Cow::into_owned)
-}
-
-/// The id in the path. What is not a UUID is a 404: no such thing can be there.
-pub struct Id(pub Uuid);
-
-impl FromRequest for Id {
-    type Error = ApiError;
-    type Future = std::future::Ready<Result<Self, ApiError>>;
-
-    fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
-        let id = request
-            .match_info()
-            .get("id")
-            .and_then(|id| Uuid::try_parse(id).ok());
-        let what = match request.path().split('/').nth(1) {
-            Some("users") => "user",
-            Some("groups") => "group",
-            Some("invitations") => "invitation",
-            Some("batches") => "batch",
-            Some("devices") => "device",
-            Some("operators") => "operator",
-            Some("api-keys") => "API key",
-            _ => "thing",
-        };
-        std::future::ready(id.map(Self).ok_or_else(|| ApiError::not_found(what)))
-    }
-}
-
-/// The tags in `If-Match` or `If-None-Match`, of all its lines, if the header is there. What cannot be
-/// read stays as a tag that matches nothing: a condition must not vanish.
-pub fn tags(request: &HttpRequest, name: header::HeaderName) -> Option<Tags> {
-    let lines: Vec<_> = request
-        .headers()
-        .get_all(name)
-        .map(|value| String::from_utf8_lossy(value.as_bytes()))
-        .collect();
-    (!lines.is_empty()).then(|| Tags::parse(&lines.join(",")))
 }
 
 #[cfg(test)]

@@ -55,6 +55,16 @@ pub struct Position {
     pub id: Uuid,
 }
 
+impl Position {
+    /// In a list that is sorted by its ids.
+    pub fn of(id: Uuid) -> Self {
+        Self {
+            key: String::new(),
+            id,
+        }
+    }
+}
+
 /// Seals a position for the query that `query` describes (its filters and sort, not its limit).
 pub fn seal(keys: &KeyRing, query: &str, position: &Position) -> String {
     let payload = serde_json::to_vec(position).unwrap_or_default();

@@ -4,18 +4,17 @@ use chrono::{DateTime, Utc};
 use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
 use serde::Serialize;
 use unicode_normalization::UnicodeNormalization;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
-    http::paging::Limit,
+    list_query,
     model::{
         identity::LocaleTag,
         invitation::{Delivery, DeliveryState, MessageKind, MessageState, Method, State},
+        named::Named,
         ownership::Ownership,
-        wire::{
-            Faults, Flaw, QueryTypes, check_length, is_direction_override, parse_text, whole_number,
-        },
+        wire::{Faults, Flaw, check_length, is_direction_override, parse_text, whole_number},
     },
     selection::domain::{Ids, Selection, UserFilter},
 };
@@ -227,46 +226,29 @@ impl Default for Overrides {
     }
 }
 
-/// The query of `GET /invitations`.
-#[derive(Debug, Deserr, IntoParams)]
-#[deserr(error = Faults, deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct ListQuery {
-    /// Of this user.
-    #[deserr(default)]
-    pub user_id: Option<Uuid>,
-    /// Of this batch.
-    #[deserr(default)]
-    pub batch_id: Option<Uuid>,
-    /// In this state.
-    #[param(inline)]
-    #[deserr(default)]
-    pub state: Option<State>,
-    /// Whose newest message is in this state.
-    #[param(inline)]
-    #[deserr(default)]
-    pub delivery: Option<DeliveryState>,
-    /// Of this method.
-    #[param(inline)]
-    #[deserr(default)]
-    pub method: Option<Method>,
-    /// How many rows a page holds.
-    #[deserr(default)]
-    #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
-    pub limit: Limit,
-    /// `next_cursor` of the page before.
-    #[deserr(default)]
-    pub cursor: Option<String>,
-    /// Also count all rows that match.
-    #[deserr(default)]
-    #[param(value_type = Option<bool>)]
-    pub count: bool,
-}
-
-impl QueryTypes for ListQuery {
-    const FLAGS: &'static [&'static str] = &["count"];
-    const NUMBERS: &'static [&'static str] = &["limit"];
-}
+list_query!(
+    /// The query of `GET /invitations`.
+    ListQuery() {
+        /// Of this user.
+        #[deserr(default)]
+        pub user_id: Option<Uuid>,
+        /// Of this batch.
+        #[deserr(default)]
+        pub batch_id: Option<Uuid>,
+        /// In this state.
+        #[param(inline)]
+        #[deserr(default)]
+        pub state: Option<State>,
+        /// Whose newest message is in this state.
+        #[param(inline)]
+        #[deserr(default)]
+        pub delivery: Option<DeliveryState>,
+        /// Of this method.
+        #[param(inline)]
+        #[deserr(default)]
+        pub method: Option<Method>,
+    }
+);
 
 /// A message, as an invitation shows it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -287,6 +269,10 @@ pub struct Message {
     /// Why it is in this state, in the server's words or ours.
     #[schema(required)]
     pub reason: Option<String>,
+}
+
+impl Named for Invitation {
+    const NAME: &'static str = "invitation";
 }
 
 /// An invitation, as the API shows one.

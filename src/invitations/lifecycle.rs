@@ -11,11 +11,16 @@ use diesel::{
     sql_types::{Array, Bool, Int4, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use serde::Serialize;
+use serde_json::json;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{domain::Invitation, ending, queries};
 use crate::{
+    audit::{
+        Trail,
+        domain::{Action, Event, SubjectKind},
+    },
     clock::Clock,
     db::{CUSTOM_PLAN, DbError, WAKE_WORKERS, stored},
     guessing::policy,
@@ -208,11 +213,11 @@ fn lock_pending(connection: &mut PgConnection, users: &[Uuid]) -> Result<Vec<Can
 /// When the database is away.
 pub fn resend(
     connection: &mut PgConnection,
-    clock: &Clock,
+    trail: &Trail,
     id: Uuid,
     new_pin: bool,
 ) -> Result<Resent, DbError> {
-    let now = clock.now();
+    let now = trail.clock.now();
     let Some(found) = lock(connection, id)? else {
         return Ok(Resent::NotFound);
     };
@@ -223,7 +228,9 @@ pub fn resend(
         Some(Refusal::EmailSuppressed) => return Ok(Resent::EmailSuppressed),
         None => {}
     }
-    queue_again(connection, clock, &[id], new_pin, now)?;
+    queue_again(connection, &trail.clock, &[id], new_pin, now)?;
+    let event = Event::new(Action::InvitationsResent, SubjectKind::Invitation, id);
+    trail.record(connection, &event.after(&json!({"new_pin": new_pin})))?;
     Ok(
         queries::get(connection, id, now)?.map_or(Resent::NotFound, |invitation| {
             Resent::Queued(Box::new(invitation))
@@ -237,12 +244,12 @@ pub fn resend(
 /// [`SelectionError`]; then nothing may be kept.
 pub fn resend_many(
     connection: &mut PgConnection,
-    clock: &Clock,
+    trail: &Trail,
     selection: &Selection,
     new_pin: bool,
 ) -> Result<Results, SelectionError> {
     connection.batch_execute(CUSTOM_PLAN)?;
-    let now = clock.now();
+    let now = trail.clock.now();
     let users = user_ids(connection, selection, now)?;
     let pending = lock_pending(connection, &users)?;
     let mut again = Vec::new();
@@ -254,8 +261,8 @@ pub fn resend_many(
         }
         refused.push(refusal);
     }
-    queue_again(connection, clock, &again, new_pin, now)?;
-    Ok(tell(&users, again.len(), |user| {
+    queue_again(connection, &trail.clock, &again, new_pin, now)?;
+    let done = tell(&users, again.len(), |user| {
         let at = pending.binary_search_by_key(&Some(user), |candidate| candidate.user_id);
         match at.map(|at| (&pending[at], refused[at])) {
             Ok((candidate, None)) => (LifecycleOutcome::Resent, Some(candidate.id), None),
@@ -272,7 +279,12 @@ pub fn resend_many(
                 skipped(LifecycleSkip::EmailSuppressed, Some(candidate.id))
             }
         }
-    }))
+    });
+    let event = Event::new(Action::InvitationsResent, SubjectKind::Invitation, None).after(
+        &json!({"new_pin": new_pin, "accepted_count": done.accepted_count, "skipped_count": done.skipped_count}),
+    );
+    trail.record(connection, &event)?;
+    Ok(done)
 }
 
 type Told = (LifecycleOutcome, Option<Uuid>, Option<LifecycleSkip>);
@@ -368,11 +380,8 @@ fn queue_again(
 ///
 /// # Errors
 /// When the database is away.
-pub fn revoke(
-    connection: &mut PgConnection,
-    id: Uuid,
-    now: DateTime<Utc>,
-) -> Result<Revoked, DbError> {
+pub fn revoke(connection: &mut PgConnection, trail: &Trail, id: Uuid) -> Result<Revoked, DbError> {
+    let now = trail.clock.now();
     let Some(found) = lock(connection, id)? else {
         return Ok(Revoked::NotFound);
     };
@@ -380,6 +389,8 @@ pub fn revoke(
         return Ok(Revoked::Completed);
     }
     ending::revoke(connection, &[id], now)?;
+    let event = Event::new(Action::InvitationsRevoked, SubjectKind::Invitation, id);
+    trail.record(connection, &event)?;
     Ok(
         queries::get(connection, id, now)?.map_or(Revoked::NotFound, |invitation| {
             Revoked::Ended(Box::new(invitation))
@@ -393,21 +404,27 @@ pub fn revoke(
 /// [`SelectionError`]; then nothing may be kept.
 pub fn revoke_many(
     connection: &mut PgConnection,
+    trail: &Trail,
     selection: &Selection,
-    now: DateTime<Utc>,
 ) -> Result<Results, SelectionError> {
     connection.batch_execute(CUSTOM_PLAN)?;
+    let now = trail.clock.now();
     let users = user_ids(connection, selection, now)?;
     let mut ended = ending::revoke_of(connection, &users, now)?;
     // What had expired by itself was not pending any more.
     ended.retain(|ended| ended.state == State::Revoked);
     ended.sort_unstable_by_key(|ended| ended.user_id);
-    Ok(tell(&users, ended.len(), |user| {
+    let done = tell(&users, ended.len(), |user| {
         match ended.binary_search_by_key(&Some(user), |ended| ended.user_id) {
             Ok(at) => (LifecycleOutcome::Revoked, Some(ended[at].id), None),
             Err(_) => skipped(LifecycleSkip::NoPendingInvitation, None),
         }
-    }))
+    });
+    let event = Event::new(Action::InvitationsRevoked, SubjectKind::Invitation, None).after(
+        &json!({"accepted_count": done.accepted_count, "skipped_count": done.skipped_count}),
+    );
+    trail.record(connection, &event)?;
+    Ok(done)
 }
 
 #[cfg(test)]

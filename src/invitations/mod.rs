@@ -4,6 +4,7 @@ pub mod domain;
 pub mod ending;
 pub mod http;
 pub mod lifecycle;
+pub mod live;
 pub mod pins;
 pub mod plan;
 pub mod preview;

@@ -228,6 +228,7 @@ pub fn list(
     connection: &mut PgConnection,
     asked: &ListQuery,
     after: Option<Uuid>,
+    limit: i64,
     now: DateTime<Utc>,
 ) -> Result<Vec<Invitation>, DbError> {
     let mut query = filtered!(
@@ -242,7 +243,7 @@ pub fn list(
     }
     let rows = query
         .order(invitations::id.desc())
-        .limit(asked.limit.probe())
+        .limit(limit)
         .load(connection)?;
     with_messages(connection, rows, now)
 }

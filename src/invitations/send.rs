@@ -15,7 +15,10 @@ use super::{
     recipients,
 };
 use crate::{
-    audit::domain::{Action, Event, SubjectKind},
+    audit::{
+        Trail,
+        domain::{Action, Event, SubjectKind},
+    },
     clock::Clock,
     db::{CUSTOM_PLAN, WAKE_WORKERS},
     mail::catalogue::Lang,
@@ -73,7 +76,7 @@ pub struct Sent {
 
 impl Sent {
     /// What the audit log says of it: one event, however many are invited.
-    pub fn event(&self) -> Event {
+    fn event(&self) -> Event {
         Event::new(Action::InvitationsSent, SubjectKind::Batch, self.batch_id).after(
             &serde_json::json!({
                 "recipient_count": self.recipient_count,
@@ -99,9 +102,8 @@ struct Invited {
 /// [`SelectionError`]; then nothing may be kept.
 pub fn send(
     connection: &mut PgConnection,
-    clock: &Clock,
+    trail: &Trail,
     key: &Key,
-    created_by: &str,
     selection: &Selection,
     overrides: &Overrides,
 ) -> Result<Sent, SelectionError> {
@@ -110,7 +112,7 @@ pub fn send(
     connection.batch_execute(&format!(
         "{CUSTOM_PLAN}; SELECT pg_advisory_xact_lock({SEND_LOCK})"
     ))?;
-    let now = clock.now();
+    let (clock, now) = (&trail.clock, trail.clock.now());
     let rules = settings::queries::rules(connection)?;
     let plan = Plan::of(&rules, overrides);
     let batch_id = clock.new_id();
@@ -160,7 +162,7 @@ pub fn send(
         .values((
             batches::id.eq(batch_id),
             batches::created_at.eq(now),
-            batches::created_by.eq(created_by),
+            batches::created_by.eq(trail.actor.label()),
             batches::note.eq(overrides.note.as_ref().map(super::domain::Note::as_str)),
             batches::recipient_count.eq(count(recipient_count)),
             batches::skipped_count.eq(count(skipped.len())),
@@ -181,14 +183,16 @@ pub fn send(
         connection.batch_execute("ANALYZE (SKIP_LOCKED) user_activity, invitations")?;
     }
 
-    Ok(Sent {
+    let sent = Sent {
         batch_id,
         recipient_count,
         accepted_count: invited.len(),
         skipped_count: skipped.len(),
         results,
         notices: plan.notices(recipient_count, &tally),
-    })
+    };
+    trail.record(connection, &sent.event())?;
+    Ok(sent)
 }
 
 /// At most 100,000, so it always fits.

@@ -4,6 +4,7 @@ pub mod caller;
 pub mod device;
 pub mod identity;
 pub mod invitation;
+pub mod named;
 pub mod ownership;
 pub mod qr_payload;
 pub mod registration;

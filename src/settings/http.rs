@@ -1,45 +1,43 @@
 //! `/settings/…` and `GET /users/{id}/settings`.
 
+use std::marker::PhantomData;
+
 use actix_web::{
-    FromRequest, HttpRequest, HttpResponse, delete, dev::Payload, get, http::header, post, put, web,
+    FromRequest, HttpRequest, HttpResponse, delete, dev::Payload, get, post, put, web,
 };
-use diesel::prelude::*;
+use diesel::PgConnection;
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::{
+    change::{self, no_setting},
     domain::{
         Confirmation, ConfirmationRequest, Content, RegistrationRequest, Reminder, ReminderRequest,
     },
-    fields::Distribution,
     queries,
-    resource::{Custom, ListQuery, Setting, SettingId, UserSettings},
-    store::{self, Held, New},
+    resource::{ListQuery, Setting, SettingId, UserSettings},
+    store,
 };
 use crate::{
-    audit::{
-        Trail,
-        domain::{Action, Event, SubjectKind},
-    },
+    audit::Trail,
+    db::DbError,
     http::{
         error::ApiError,
-        etag,
-        extract::{Body, Id, Params, SELECTION, tags},
-        idempotent::{self, Answer, Scope},
-        paging::{self, Page, Position},
+        extract::{Body, Params, SELECTION},
+        list::{self, List},
+        once::{Done, Once},
+        paging::{Page, Position},
+        problem::Problem,
+        resource::{self, Expected, Id},
         respond,
         route::Register,
     },
     model::{
         caller::{Caller, Permission},
         registration::Registration,
-        wire::{Fault, Faults},
     },
-    selection::queries::hold_users,
     state::State,
 };
-
-/// More faults than anybody reads.
-const MOST_FAULTS: usize = 100;
 
 /// The setting in the path: a UUID or `default`. What is neither is a 404.
 struct Which(SettingId);
@@ -54,10 +52,6 @@ impl FromRequest for Which {
     }
 }
 
-fn no_setting() -> ApiError {
-    ApiError::not_found("setting")
-}
-
 /// What this caller may see of a setting.
 fn seen<C: Content>(mut setting: Setting<C>, caller: &Caller) -> Setting<C> {
     if !caller.may(Permission::ReadSecrets) {
@@ -66,217 +60,98 @@ fn seen<C: Content>(mut setting: Setting<C>, caller: &Caller) -> Setting<C> {
     setting
 }
 
-/// As the audit log has it: without what is secret.
-fn written<C: Content>(setting: &Setting<C>) -> serde_json::Value {
-    let mut setting = setting.clone();
-    setting.content.hide_secrets();
-    serde_json::to_value(&setting).unwrap_or_default()
+/// The settings of a kind in the order of application, as a caller may see them.
+struct Settings<C> {
+    caller: Caller,
+    kind: PhantomData<fn() -> C>,
 }
 
-async fn list<C: Content>(
-    state: &State,
-    caller: &Caller,
-    request: &HttpRequest,
-    asked: ListQuery,
-) -> Result<HttpResponse, ApiError> {
-    let query = serde_json::to_string(&("settings", C::KIND)).map_err(ApiError::internal)?;
-    let after = asked
-        .cursor
-        .as_deref()
-        .map(|cursor| paging::open(&state.keys, &query, cursor))
-        .transpose()
-        .map_err(|fault| ApiError::invalid(vec![fault]))?
-        .and_then(|position| Some((position.key.parse().ok()?, position.id)));
-    let (limit, count) = (asked.limit, asked.count);
-    let (rows, total) = state
-        .db
-        .read(move |connection| {
-            let rows = store::list::<C>(connection, after, limit.probe())?;
-            let total = count
-                .then(|| store::count(connection, C::KIND))
-                .transpose()?;
-            Ok((rows, total))
-        })
-        .await?;
-    // The default is the last one: no page begins behind it.
-    let page = Page::of(rows, limit, total, |last| {
-        let position = Position {
+impl<C: Content> List for Settings<C> {
+    type Row = Setting<C>;
+
+    fn scope(&self) -> impl Serialize {
+        ("settings", C::KIND)
+    }
+
+    fn rows(
+        &self,
+        connection: &mut PgConnection,
+        after: Option<&Position>,
+        limit: i64,
+    ) -> Result<Vec<Setting<C>>, DbError> {
+        let after = after.and_then(|after| Some((after.key.parse().ok()?, after.id)));
+        let rows = store::list::<C>(connection, after, limit)?;
+        Ok(rows
+            .into_iter()
+            .map(|setting| seen(setting, &self.caller))
+            .collect())
+    }
+
+    fn count(&self, connection: &mut PgConnection) -> Result<i64, DbError> {
+        store::count(connection, C::KIND)
+    }
+
+    /// The default is the last one: no page begins behind it.
+    fn position(&self, last: &Setting<C>) -> Position {
+        Position {
             key: last.priority.unwrap_or_default().to_string(),
             id: match last.id {
                 SettingId::Custom(id) => id,
                 SettingId::Default => Uuid::max(),
             },
-        };
-        paging::seal(&state.keys, &query, &position)
-    });
-    let page = page.map(|setting| seen(setting, caller));
-    Ok(respond::page(
-        request,
-        page.write().map_err(ApiError::internal)?,
-    ))
-}
-
-/// A fault for every id of the distribution that is not there; those that are there are held until the end
-/// of the transaction.
-fn unknown_ids(
-    connection: &mut PgConnection,
-    given: &Distribution,
-    custom: &Custom,
-) -> Result<Vec<Fault>, ApiError> {
-    let to = &custom.distribution;
-    let groups = store::hold_groups(connection, &to.group_ids)?;
-    let users = hold_users(connection, to.user_ids.iter().copied())?;
-    let faults = [
-        ("group_ids", "group", &given.group_ids, groups),
-        ("user_ids", "user", &given.user_ids, users),
-    ]
-    .into_iter()
-    .flat_map(|(field, what, ids, known)| {
-        ids.iter()
-            .enumerate()
-            .filter(move |(_, id)| !known.contains(id))
-            .map(move |(index, _)| {
-                Fault::new(
-                    format!("/distribution/{field}/{index}"),
-                    "unknown_id",
-                    format!("there is no {what} with this id"),
-                )
-            })
-    });
-    Ok(faults.take(MOST_FAULTS).collect())
-}
-
-/// Refuses what is wrong with a setting, everything at once.
-fn check<C: Content>(
-    connection: &mut PgConnection,
-    given: &Distribution,
-    custom: Option<&Custom>,
-    content: &C,
-    mut faults: Faults,
-) -> Result<(), ApiError> {
-    content.check(&mut faults);
-    if let Some(custom) = custom {
-        faults.0.extend(unknown_ids(connection, given, custom)?);
+        }
     }
-    faults.into_result().map_err(ApiError::invalid)
+}
+
+async fn list<C: Content>(
+    state: &State,
+    caller: Caller,
+    request: &HttpRequest,
+    mut asked: ListQuery,
+) -> Result<HttpResponse, ApiError> {
+    let kind = PhantomData::<fn() -> C>;
+    list::page(state, request, asked.paging(), Settings { caller, kind }).await
 }
 
 async fn create<C: Content>(
-    state: web::Data<State>,
-    caller: Caller,
-    request: &HttpRequest,
-    body: Body<C::Request, SELECTION>,
+    state: &State,
+    trail: Trail,
+    once: Once<Body<C::Request, SELECTION>>,
 ) -> Result<HttpResponse, ApiError> {
-    let route = format!("POST /settings/{}", C::KIND);
-    let scope = Scope::of(request, &caller, &route, &body.bytes, &state.keys)?;
-    let bytes = body.bytes;
-    let (common, content) = C::parts(body.value);
-    let given = common.distribution.clone().unwrap_or_default();
-    let mut faults = Faults::default();
-    let custom = common.created(&mut faults);
-    let (shared, trail) = (state.clone(), Trail::current());
-    let answer = state
-        .db
-        .transaction(move |connection| {
-            let now = shared.clock.now();
-            idempotent::once(
-                connection,
-                scope.as_ref(),
-                &bytes,
-                &shared.keys,
-                now,
-                |connection| {
-                    check(connection, &given, custom.as_ref(), &content, faults)?;
-                    let custom =
-                        custom.ok_or_else(|| ApiError::internal("a setting without a name"))?;
-                    let new = New {
-                        id: shared.clock.new_id(),
-                        version: shared.clock.new_id(),
-                        custom: &custom,
-                        content: &content,
-                    };
-                    store::insert(connection, &new, now)?;
-                    let id = SettingId::Custom(new.id);
-                    let setting = store::get::<C>(connection, id)?.ok_or_else(no_setting)?;
-                    let event = Event::new(Action::SettingCreated, SubjectKind::Setting, new.id);
-                    trail.record(connection, &event.after(&written(&setting)))?;
-                    Ok::<_, ApiError>(Answer {
-                        status: 201,
-                        location: Some(format!("/settings/{}/{id}", C::KIND)),
-                        body: serde_json::to_string(&setting).map_err(ApiError::internal)?,
-                        replayed: false,
-                    })
-                },
-            )
-        })
-        .await?;
-    Ok(respond::answer(&answer))
+    let (common, content) = C::parts(once.value);
+    let work = move |connection: &mut PgConnection| {
+        let setting = change::create(connection, &trail, common, &content)?;
+        let location = format!("/settings/{}/{}", C::KIND, setting.id);
+        Ok(Done::created(location, setting))
+    };
+    Ok(once.key.run(state, work).await?.0)
 }
 
 async fn show<C: Content>(
     state: &State,
-    caller: &Caller,
+    caller: Caller,
     request: &HttpRequest,
     id: SettingId,
 ) -> Result<HttpResponse, ApiError> {
-    let setting = state
-        .db
-        .read(move |connection| store::get::<C>(connection, id))
-        .await?
-        .ok_or_else(no_setting)?;
-    Ok(respond::resource(request, &seen(setting, caller)))
-}
-
-/// The setting as it is now, held until the end of the transaction.
-fn lock<C: Content>(
-    connection: &mut PgConnection,
-    id: SettingId,
-    wanted: Option<&etag::Tags>,
-) -> Result<Held<C>, ApiError> {
-    let held = store::lock::<C>(connection, id)?.ok_or_else(no_setting)?;
-    match wanted {
-        Some(tags) if !tags.match_strongly(&etag::of(&held.setting)) => {
-            Err(ApiError::precondition_failed())
-        }
-        _ => Ok(held),
-    }
+    let get = move |connection: &mut PgConnection| {
+        let setting = store::get::<C>(connection, id)?;
+        Ok(setting.map(|setting| seen(setting, &caller)))
+    };
+    resource::read(state, request, get).await
 }
 
 async fn replace<C: Content>(
-    state: web::Data<State>,
+    state: &State,
+    trail: Trail,
     request: &HttpRequest,
-    id: SettingId,
-    body: Body<C::Request, SELECTION>,
+    (id, expected): (SettingId, Expected),
+    body: C::Request,
 ) -> Result<HttpResponse, ApiError> {
-    let wanted = tags(request, header::IF_MATCH);
-    let (common, content) = C::parts(body.value);
-    let given = common.distribution.clone().unwrap_or_default();
-    let mut faults = Faults::default();
-    let custom = common.changed(id, &mut faults);
-    let (clock, trail) = (state.clock.clone(), Trail::current());
+    let (common, content) = C::parts(body);
     let setting = state
         .db
         .transaction(move |connection| {
-            let held = lock::<C>(connection, id, wanted.as_ref())?;
-            check(connection, &given, custom.as_ref(), &content, faults)?;
-            let before = &held.setting;
-            let is_same = content == before.content
-                && custom.as_ref().is_none_or(|custom| {
-                    custom.name.as_str() == before.name
-                        && Some(custom.priority) == before.priority
-                        && Some(&custom.distribution) == before.distribution.as_ref()
-                });
-            if is_same {
-                return Ok(held.setting);
-            }
-            let (version, now) = (clock.new_id(), clock.now());
-            store::update(connection, &held, custom.as_ref(), &content, version, now)?;
-            let setting = store::get::<C>(connection, id)?.ok_or_else(no_setting)?;
-            let event = Event::new(Action::SettingChanged, SubjectKind::Setting, id.custom())
-                .before(&written(&held.setting))
-                .after(&written(&setting));
-            trail.record(connection, &event)?;
-            Ok::<_, ApiError>(setting)
+            change::replace(connection, &trail, id, &expected, common, &content)
         })
         .await?;
     Ok(respond::resource(request, &setting))
@@ -284,26 +159,13 @@ async fn replace<C: Content>(
 
 async fn remove<C: Content>(
     state: &State,
-    request: &HttpRequest,
+    trail: Trail,
     id: SettingId,
+    expected: Expected,
 ) -> Result<HttpResponse, ApiError> {
-    let (wanted, trail) = (tags(request, header::IF_MATCH), Trail::current());
-    if id == SettingId::Default {
-        return Err(ApiError::new(
-            409,
-            "default_setting",
-            "The default cannot be deleted: it applies to everybody to whom no custom setting does. Change it instead.",
-        ));
-    }
     state
         .db
-        .transaction(move |connection| {
-            let held = lock::<C>(connection, id, wanted.as_ref())?;
-            store::delete(connection, &held)?;
-            let event = Event::new(Action::SettingDeleted, SubjectKind::Setting, id.custom());
-            trail.record(connection, &event.before(&written(&held.setting)))?;
-            Ok::<_, ApiError>(())
-        })
+        .transaction(move |connection| change::delete::<C>(connection, &trail, id, &expected))
         .await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -325,7 +187,7 @@ macro_rules! setting_routes {
             request: HttpRequest,
             Params(asked): Params<ListQuery>,
         ) -> Result<HttpResponse, ApiError> {
-            list::<$Content>(&state, &caller, &request, asked).await
+            list::<$Content>(&state, caller, &request, asked).await
         }
 
         #[utoipa::path(
@@ -338,11 +200,10 @@ macro_rules! setting_routes {
         #[post($path)]
         async fn $create(
             state: web::Data<State>,
-            caller: Caller,
-            request: HttpRequest,
-            body: Body<$Request, SELECTION>,
+            trail: Trail,
+            once: Once<Body<$Request, SELECTION>>,
         ) -> Result<HttpResponse, ApiError> {
-            create::<$Content>(state, caller, &request, body).await
+            create::<$Content>(&state, trail, once).await
         }
 
         #[utoipa::path(
@@ -357,7 +218,7 @@ macro_rules! setting_routes {
             request: HttpRequest,
             Which(id): Which,
         ) -> Result<HttpResponse, ApiError> {
-            show::<$Content>(&state, &caller, &request, id).await
+            show::<$Content>(&state, caller, &request, id).await
         }
 
         #[utoipa::path(
@@ -370,17 +231,19 @@ macro_rules! setting_routes {
             ),
             responses(
                 (status = 200, description = "The setting as changed", body = Setting<$Content>),
-                (status = 412, description = "The setting has changed since", body = crate::http::problem::Problem),
+                (status = 412, description = "The setting has changed since", body = Problem),
             )
         )]
         #[put($one)]
         async fn $replace(
             state: web::Data<State>,
+            trail: Trail,
             request: HttpRequest,
             Which(id): Which,
+            expected: Expected,
             body: Body<$Request, SELECTION>,
         ) -> Result<HttpResponse, ApiError> {
-            replace::<$Content>(state, &request, id, body).await
+            replace::<$Content>(&state, trail, &request, (id, expected), body.value).await
         }
 
         #[utoipa::path(
@@ -392,17 +255,18 @@ macro_rules! setting_routes {
             ),
             responses(
                 (status = 204, description = "Deleted"),
-                (status = 409, description = "`default_setting`: the default cannot be deleted", body = crate::http::problem::Problem),
-                (status = 412, description = "The setting has changed since", body = crate::http::problem::Problem),
+                (status = 409, description = "`default_setting`: the default cannot be deleted", body = Problem),
+                (status = 412, description = "The setting has changed since", body = Problem),
             )
         )]
         #[delete($one)]
         async fn $delete(
             state: web::Data<State>,
-            request: HttpRequest,
+            trail: Trail,
             Which(id): Which,
+            expected: Expected,
         ) -> Result<HttpResponse, ApiError> {
-            remove::<$Content>(&state, &request, id).await
+            remove::<$Content>(&state, trail, id, expected).await
         }
 
         fn $routes(api: &mut impl Register) {
@@ -452,15 +316,17 @@ async fn get_user_settings(
     state: web::Data<State>,
     caller: Caller,
     request: HttpRequest,
-    Id(id): Id,
+    Id(id, ..): Id<UserSettings>,
 ) -> Result<HttpResponse, ApiError> {
-    let mut settings = state
-        .db
-        .read(move |connection| queries::with_sources(connection, id))
-        .await?
-        .ok_or_else(|| ApiError::not_found("user"))?;
-    if !caller.may(Permission::ReadSecrets) {
-        settings.registration.content.hide_secrets();
-    }
-    Ok(respond::resource(&request, &settings))
+    let get = move |connection: &mut PgConnection| {
+        let mut settings = queries::with_sources(connection, id)?;
+        if let Some(settings) = settings
+            .as_mut()
+            .filter(|_| !caller.may(Permission::ReadSecrets))
+        {
+            settings.registration.content.hide_secrets();
+        }
+        Ok(settings)
+    };
+    resource::read(&state, &request, get).await
 }

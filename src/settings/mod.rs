@@ -1,5 +1,6 @@
 //! Settings: what applies to a user, and why (PRODUCT §5).
 
+pub mod change;
 pub mod domain;
 pub mod fields;
 pub mod http;

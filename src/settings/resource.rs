@@ -1,9 +1,8 @@
 //! A setting as a resource: what requests say of one, and what answers show. Pure.
 
 use chrono::{DateTime, Utc};
-use deserr::Deserr;
 use serde::Serialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
@@ -11,12 +10,8 @@ use super::{
     fields::{Distribution, Priority, SettingName},
 };
 use crate::{
-    http::paging::Limit,
-    model::{
-        identity::GroupRef,
-        registration::Registration,
-        wire::{Faults, QueryTypes},
-    },
+    list_query,
+    model::{identity::GroupRef, named::Named, registration::Registration, wire::Faults},
     string_enum,
 };
 
@@ -32,28 +27,11 @@ pub const MOST_GROUPS: usize = 1_000;
 /// What every default is called.
 pub const DEFAULT_NAME: &str = "Default";
 
-/// The query of `GET /settings/{kind}`.
-#[derive(Debug, Deserr, IntoParams)]
-#[deserr(error = Faults, deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct ListQuery {
-    /// How many rows a page holds.
-    #[deserr(default)]
-    #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
-    pub limit: Limit,
-    /// `next_cursor` of the page before.
-    #[deserr(default)]
-    pub cursor: Option<String>,
-    /// Also count all rows.
-    #[deserr(default)]
-    #[param(value_type = Option<bool>)]
-    pub count: bool,
-}
-
-impl QueryTypes for ListQuery {
-    const FLAGS: &'static [&'static str] = &["count"];
-    const NUMBERS: &'static [&'static str] = &["limit"];
-}
+list_query!(
+    /// The query of `GET /settings/{kind}`.
+    ListQuery() {
+    }
+);
 
 /// What every kind of setting has, as a body says it.
 #[derive(Debug, Default)]
@@ -216,6 +194,10 @@ impl Serialize for SettingId {
     }
 }
 
+impl<C> Named for Setting<C> {
+    const NAME: &'static str = "setting";
+}
+
 /// A setting, as the API shows one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Setting<C> {
@@ -269,6 +251,11 @@ pub struct Sourced<C> {
     #[serde(flatten)]
     pub content: C,
     pub source: Source,
+}
+
+/// They are those of a user, who is what may be missing.
+impl Named for UserSettings {
+    const NAME: &'static str = "user";
 }
 
 /// The answer of `GET /users/{id}/settings`.

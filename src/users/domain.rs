@@ -4,20 +4,21 @@ use chrono::{DateTime, Utc};
 use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
 use serde::Serialize;
 use serde_json::Map;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
-    http::paging::Limit,
+    list_query,
     model::{
         identity::{
             AppleAccount, DisplayName, Email, GroupRef, LocaleTag, PersonName, Source, TimeZone,
             Username,
         },
         invitation::InviteStatus,
+        named::Named,
         search::SearchText,
         secret_input::Password,
-        wire::{Faults, Flaw, Patch, QueryTypes, check_length, line},
+        wire::{Faults, Flaw, Patch, check_length, line},
     },
     selection::domain::UserFilter,
     string_enum,
@@ -170,54 +171,37 @@ string_enum! {
     }
 }
 
-/// The query of `GET /users`.
-#[derive(Debug, Deserr, IntoParams)]
-#[deserr(error = Faults, deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct ListQuery {
-    /// A part of the username, e-mail address or names, without regard to case and accents.
-    #[param(value_type = Option<String>, max_length = 200)]
-    #[deserr(default)]
-    pub q: Option<SearchText>,
-    /// Members of this group.
-    #[deserr(default)]
-    pub group: Option<Uuid>,
-    /// How far the newest invitation got.
-    #[param(inline)]
-    #[deserr(default)]
-    pub invite_status: Option<InviteStatus>,
-    /// Enabled users, or disabled ones.
-    #[deserr(default)]
-    pub enabled: Option<bool>,
-    /// Where the user came from.
-    #[param(inline)]
-    #[deserr(default)]
-    pub source: Option<Source>,
-    /// The user's own language tag, exactly.
-    #[param(value_type = Option<String>)]
-    #[deserr(default)]
-    pub locale: Option<SearchText>,
-    /// The order.
-    #[param(inline)]
-    #[deserr(default)]
-    pub sort: Option<Sort>,
-    /// How many rows a page holds.
-    #[deserr(default)]
-    #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
-    pub limit: Limit,
-    /// `next_cursor` of the page before.
-    #[deserr(default)]
-    pub cursor: Option<String>,
-    /// Also count all rows that match.
-    #[deserr(default)]
-    #[param(value_type = Option<bool>)]
-    pub count: bool,
-}
-
-impl QueryTypes for ListQuery {
-    const FLAGS: &'static [&'static str] = &["enabled", "count"];
-    const NUMBERS: &'static [&'static str] = &["limit"];
-}
+list_query!(
+    /// The query of `GET /users`.
+    ListQuery("enabled",) {
+        /// A part of the username, e-mail address or names, without regard to case and accents.
+        #[param(value_type = Option<String>, max_length = 200)]
+        #[deserr(default)]
+        pub q: Option<SearchText>,
+        /// Members of this group.
+        #[deserr(default)]
+        pub group: Option<Uuid>,
+        /// How far the newest invitation got.
+        #[param(inline)]
+        #[deserr(default)]
+        pub invite_status: Option<InviteStatus>,
+        /// Enabled users, or disabled ones.
+        #[deserr(default)]
+        pub enabled: Option<bool>,
+        /// Where the user came from.
+        #[param(inline)]
+        #[deserr(default)]
+        pub source: Option<Source>,
+        /// The user's own language tag, exactly.
+        #[param(value_type = Option<String>)]
+        #[deserr(default)]
+        pub locale: Option<SearchText>,
+        /// The order.
+        #[param(inline)]
+        #[deserr(default)]
+        pub sort: Option<Sort>,
+    }
+);
 
 impl ListQuery {
     /// The filters alone.
@@ -514,6 +498,10 @@ fn set_or<F, T>(field: &mut F, patch: Patch<T>, set: fn(T) -> F, cleared: fn() -
         Patch::Clear => *field = cleared(),
         Patch::Set(value) => *field = set(value),
     }
+}
+
+impl Named for User {
+    const NAME: &'static str = "user";
 }
 
 /// A user, as the API shows one.

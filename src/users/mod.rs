@@ -1,5 +1,7 @@
 //! The people who are invited.
 
+pub mod change;
+pub mod create;
 pub mod csv;
 pub mod domain;
 pub mod export;

@@ -19,10 +19,11 @@ use crate::{
         stored,
     },
     guessing::policy,
-    http::paging::Position,
+    http::{error::ApiError, paging::Position},
     model::{
         identity::{GroupRef, Source},
         invitation::{InviteStatus, Method, pin_expires_at},
+        wire::Fault,
     },
     schema::{
         enrollments, group_members, groups, guesses, invitations, messages, user_activity, users,
@@ -552,4 +553,28 @@ pub fn delete(connection: &mut PgConnection, id: Uuid) -> Result<(), DbError> {
     diesel::delete(guesses::table.find(id)).execute(connection)?;
     diesel::delete(users::table.find(id)).execute(connection)?;
     Ok(())
+}
+
+/// A 409 that names the fields.
+pub fn already_taken(fields: &[Taken]) -> ApiError {
+    let faults = fields
+        .iter()
+        .map(|field| match field {
+            Taken::Username => Fault::new("/username", "taken", "another user has this username"),
+            Taken::Email => Fault::new("/email", "taken", "another user has this e-mail address"),
+        })
+        .collect();
+    ApiError::conflict(
+        "already_exists",
+        "Another user has this username or e-mail address (upper and lower case are the same).",
+        faults,
+    )
+}
+
+/// A violated unique index is a 409 like any other clash; all else is as usual.
+pub fn stored_or_taken(error: DbError) -> ApiError {
+    match taken_by_constraint(&error) {
+        Some(field) => already_taken(&[field]),
+        None => error.into(),
+    }
 }

@@ -1,34 +1,29 @@
 //! `/api-keys`.
 
 use actix_web::{HttpRequest, HttpResponse, delete, get, http::header, patch, post, web};
-use diesel::prelude::*;
-use secrecy::ExposeSecret;
-use serde_json::json;
+use diesel::PgConnection;
+use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
     access::{
-        domain::{ApiKey, CreateApiKey, KeyName, NewApiKey, PageQuery, PatchApiKey},
-        keys,
+        domain::{ApiKey, CreateApiKey, NewApiKey, PageQuery, PatchApiKey},
+        keys, manage_keys,
     },
-    audit::{
-        Trail,
-        domain::{Action, Event, SubjectKind},
-    },
+    audit::Trail,
+    db::DbError,
     http::{
         error::{ApiError, More},
-        etag,
-        extract::{Body, Id, Params, tags},
-        idempotent::{self, Answer, Scope},
-        paging::{self, Page, Position},
+        extract::{Body, Params},
+        list::{self, List},
+        once::{Done, Once},
+        paging::{Page, Position},
         problem::Problem,
+        resource::{self, Expected, Id},
         respond,
         route::Register,
     },
-    model::{
-        caller::{Caller, Permission},
-        wire::{Fault, Patch},
-    },
+    model::{caller::Permission, wire::Fault},
     state::State,
 };
 
@@ -41,11 +36,31 @@ pub fn routes(api: &mut impl Register) {
         .permit(Permission::Administer, revoke_api_key);
 }
 
-/// Where a page that ends with this id ended.
-pub(super) fn position(id: Uuid) -> Position {
-    Position {
-        key: String::new(),
-        id,
+/// The keys that are not revoked.
+struct Keys;
+
+impl List for Keys {
+    type Row = ApiKey;
+
+    fn scope(&self) -> impl Serialize {
+        "api-keys"
+    }
+
+    fn rows(
+        &self,
+        connection: &mut PgConnection,
+        after: Option<&Position>,
+        limit: i64,
+    ) -> Result<Vec<ApiKey>, DbError> {
+        keys::list(connection, after, limit)
+    }
+
+    fn count(&self, connection: &mut PgConnection) -> Result<i64, DbError> {
+        keys::count(connection)
+    }
+
+    fn position(&self, last: &ApiKey) -> Position {
+        Position::of(last.id)
     }
 }
 
@@ -60,30 +75,9 @@ pub(super) fn position(id: Uuid) -> Position {
 async fn list_api_keys(
     state: web::Data<State>,
     request: HttpRequest,
-    Params(asked): Params<PageQuery>,
+    Params(mut asked): Params<PageQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    let query = "api-keys";
-    let after = asked
-        .cursor
-        .as_deref()
-        .map(|cursor| paging::open(&state.keys, query, cursor))
-        .transpose()
-        .map_err(|fault| ApiError::invalid(vec![fault]))?;
-    let (rows, total) = state
-        .db
-        .read(move |connection| {
-            let rows = keys::list(connection, after.as_ref(), asked.limit.probe())?;
-            let total = asked.count.then(|| keys::count(connection)).transpose()?;
-            Ok((rows, total))
-        })
-        .await?;
-    let page = Page::of(rows, asked.limit, total, |last| {
-        paging::seal(&state.keys, query, &position(last.id))
-    });
-    Ok(respond::page(
-        &request,
-        page.write().map_err(ApiError::internal)?,
-    ))
+    list::page(&state, &request, asked.paging(), Keys).await
 }
 
 /// Make an API key
@@ -102,83 +96,24 @@ async fn list_api_keys(
 #[post("/api-keys")]
 async fn create_api_key(
     state: web::Data<State>,
-    caller: Caller,
-    request: HttpRequest,
-    body: Body<CreateApiKey>,
+    trail: Trail,
+    once: Once<Body<CreateApiKey>>,
 ) -> Result<HttpResponse, ApiError> {
-    let scope = Scope::of(
-        &request,
-        &caller,
-        "POST /api-keys",
-        &body.bytes,
-        &state.keys,
-    )?;
-    let (wanted, bytes) = (body.value, body.bytes);
-    let expires_at = wanted.expires_at.map(|time| time.0);
+    let CreateApiKey { name, role, .. } = once.value;
+    let expires_at = once.value.expires_at.map(|time| time.0);
     if expires_at.is_some_and(|end| end <= state.clock.now()) {
-        return Err(vec![Fault::new(
-            "/expires_at",
-            "in_the_past",
-            "must be in the future",
-        )]
-        .into());
+        let fault = Fault::new("/expires_at", "in_the_past", "must be in the future");
+        return Err(vec![fault].into());
     }
-    let (shared, trail) = (state.clone(), Trail::current());
-    let (answer, made) = state
-        .db
-        .transaction(move |connection| {
-            let now = shared.clock.now();
-            let mut made = None;
-            let answer = idempotent::once(
-                connection,
-                scope.as_ref(),
-                &bytes,
-                &shared.keys,
-                now,
-                |connection| {
-                    let about = ApiKey {
-                        id: shared.clock.new_id(),
-                        name: wanted.name.as_str().to_owned(),
-                        role: wanted.role,
-                        created_at: now,
-                        expires_at,
-                        last_used_at: None,
-                    };
-                    let (id, role) = (about.id, about.role);
-                    let key = keys::create(connection, id, &about.name, role, expires_at, now)?;
-                    let event = Event::new(Action::ApiKeyCreated, SubjectKind::ApiKey, id);
-                    trail.record(connection, &event.after(&about))?;
-                    made = Some(NewApiKey {
-                        about,
-                        key: key.expose_secret().to_owned(),
-                    });
-                    // What is kept for a repeat is the id alone.
-                    Ok::<_, ApiError>(Answer {
-                        status: 201,
-                        location: Some(format!("/api-keys/{id}")),
-                        body: id.to_string(),
-                        replayed: false,
-                    })
-                },
-            )?;
-            Ok::<_, ApiError>((answer, made))
-        })
-        .await?;
+    let work = move |connection: &mut PgConnection| {
+        let made = manage_keys::make(connection, &trail, name, role, expires_at)?;
+        Ok(Done::created(format!("/api-keys/{}", made.about.id), made))
+    };
+    // What is kept for a repeat is the id alone.
+    let store = |made: &NewApiKey| Ok(made.about.id.to_string());
+    let (answer, made) = once.key.run_storing(&state, store, work).await?;
     let Some(made) = made else {
-        return Err(ApiError {
-            more: Some(Box::new(More {
-                id: Uuid::try_parse(&answer.body).ok(),
-                ..More::default()
-            })),
-            ..ApiError::new(
-                409,
-                "already_done",
-                format!(
-                    "This request made the key {} before. Keys are shown once: if it is lost, revoke it and make another.",
-                    answer.body
-                ),
-            )
-        });
+        return Err(made_before(&answer.body));
     };
     let mut response = HttpResponse::Created();
     if let Some(location) = answer.location {
@@ -187,6 +122,23 @@ async fn create_api_key(
     Ok(response
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .json(made))
+}
+
+/// A key is shown once: a repeat is told which one it was.
+fn made_before(id: &str) -> ApiError {
+    ApiError {
+        more: Some(Box::new(More {
+            id: Uuid::try_parse(id).ok(),
+            ..More::default()
+        })),
+        ..ApiError::new(
+            409,
+            "already_done",
+            format!(
+                "This request made the key {id} before. Keys are shown once: if it is lost, revoke it and make another."
+            ),
+        )
+    }
 }
 
 /// Get an API key
@@ -200,26 +152,12 @@ async fn create_api_key(
 async fn get_api_key(
     state: web::Data<State>,
     request: HttpRequest,
-    Id(id): Id,
+    Id(id, ..): Id<ApiKey>,
 ) -> Result<HttpResponse, ApiError> {
-    let key = state
-        .db
-        .read(move |connection| keys::get(connection, id))
-        .await?
-        .ok_or_else(|| ApiError::not_found("API key"))?;
-    Ok(respond::resource(&request, &key))
-}
-
-fn lock(
-    connection: &mut PgConnection,
-    id: Uuid,
-    wanted: Option<&etag::Tags>,
-) -> Result<ApiKey, ApiError> {
-    let key = keys::lock(connection, id)?.ok_or_else(|| ApiError::not_found("API key"))?;
-    match wanted {
-        Some(tags) if !tags.match_strongly(&etag::of(&key)) => Err(ApiError::precondition_failed()),
-        _ => Ok(key),
-    }
+    resource::read(&state, &request, move |connection| {
+        keys::get(connection, id)
+    })
+    .await
 }
 
 /// Rename an API key
@@ -239,37 +177,16 @@ fn lock(
 #[patch("/api-keys/{id}")]
 async fn change_api_key(
     state: web::Data<State>,
+    trail: Trail,
     request: HttpRequest,
-    Id(id): Id,
+    Id(id, ..): Id<ApiKey>,
+    expected: Expected,
     body: Body<PatchApiKey>,
 ) -> Result<HttpResponse, ApiError> {
-    let wanted = tags(&request, header::IF_MATCH);
-    let name: Option<KeyName> = match body.value.name {
-        Patch::Keep => None,
-        Patch::Set(name) => Some(name),
-        Patch::Clear => {
-            let fault = Fault::new("/name", "required", "a key needs a name");
-            return Err(vec![fault].into());
-        }
-    };
-    let trail = Trail::current();
+    let name = body.value.name()?;
     let key = state
         .db
-        .transaction(move |connection| {
-            let key = lock(connection, id, wanted.as_ref())?;
-            let Some(name) = name else {
-                return Ok(key);
-            };
-            keys::rename(connection, id, &name)?;
-            let event = Event::new(Action::ApiKeyRenamed, SubjectKind::ApiKey, id)
-                .before(&json!({"name": key.name}))
-                .after(&json!({"name": name.as_str()}));
-            trail.record(connection, &event)?;
-            Ok::<_, ApiError>(ApiKey {
-                name: name.into_string(),
-                ..key
-            })
-        })
+        .transaction(move |connection| manage_keys::rename(connection, &trail, id, &expected, name))
         .await?;
     Ok(respond::resource(&request, &key))
 }
@@ -291,20 +208,13 @@ async fn change_api_key(
 #[delete("/api-keys/{id}")]
 async fn revoke_api_key(
     state: web::Data<State>,
-    request: HttpRequest,
-    Id(id): Id,
+    trail: Trail,
+    Id(id, ..): Id<ApiKey>,
+    expected: Expected,
 ) -> Result<HttpResponse, ApiError> {
-    let wanted = tags(&request, header::IF_MATCH);
-    let (clock, trail) = (state.clock.clone(), Trail::current());
     state
         .db
-        .transaction(move |connection| {
-            let key = lock(connection, id, wanted.as_ref())?;
-            keys::revoke(connection, id, clock.now())?;
-            let event = Event::new(Action::ApiKeyRevoked, SubjectKind::ApiKey, id);
-            trail.record(connection, &event.before(&key))?;
-            Ok::<_, ApiError>(())
-        })
+        .transaction(move |connection| manage_keys::revoke(connection, &trail, id, &expected))
         .await?;
     Ok(HttpResponse::NoContent().finish())
 }

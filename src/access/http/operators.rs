@@ -1,36 +1,33 @@
 //! `/operators`: who may use the frontend.
 
-use actix_web::{HttpRequest, HttpResponse, delete, get, http::header, patch, post, put, web};
-use diesel::prelude::*;
-use secrecy::{ExposeSecret, SecretString};
-use uuid::Uuid;
+use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post, put, web};
+use diesel::PgConnection;
+use serde::Serialize;
 
-use super::{keys::position, sessions::check};
 use crate::{
     access::{
         domain::{ChangePassword, CreateOperator, Operator, PageQuery, PatchOperator},
-        operators, sessions,
+        manage_operators::{self, wrong_password},
+        operators,
+        sign_in::check,
     },
-    audit::{
-        Trail,
-        domain::{Action, Event, SubjectKind},
-    },
+    audit::Trail,
     db::DbError,
-    guessing::counter::{self, Secret},
     http::{
         error::ApiError,
-        etag,
-        extract::{Body, Id, Params, tags},
-        idempotent::{self, Answer, Scope},
-        paging::{self, Page},
+        extract::{Body, Params},
+        list::{self, List},
+        once::{Done, Once},
+        paging::{Page, Position},
         problem::Problem,
+        resource::{self, Expected, Id},
         respond,
         route::Register,
     },
     model::{
         caller::{Caller, Permission},
+        named::Named,
         secret_input::SetPassword,
-        wire::Fault,
     },
     state::State,
 };
@@ -48,20 +45,31 @@ pub fn routes(api: &mut impl Register) {
         .permit(Permission::Administer, end_operator_sessions);
 }
 
-/// A violated unique index is a 409; all else is as usual.
-fn stored_or_taken(error: DbError) -> ApiError {
-    if operators::is_taken(&error) {
-        ApiError::conflict(
-            "already_exists",
-            "Another operator has this address (upper and lower case are the same).",
-            vec![Fault::new(
-                "/email",
-                "taken",
-                "another operator has this address",
-            )],
-        )
-    } else {
-        error.into()
+/// All operators.
+struct Operators;
+
+impl List for Operators {
+    type Row = Operator;
+
+    fn scope(&self) -> impl Serialize {
+        "operators"
+    }
+
+    fn rows(
+        &self,
+        connection: &mut PgConnection,
+        after: Option<&Position>,
+        limit: i64,
+    ) -> Result<Vec<Operator>, DbError> {
+        operators::list(connection, after, limit)
+    }
+
+    fn count(&self, connection: &mut PgConnection) -> Result<i64, DbError> {
+        operators::count(connection)
+    }
+
+    fn position(&self, last: &Operator) -> Position {
+        Position::of(last.id)
     }
 }
 
@@ -76,33 +84,9 @@ fn stored_or_taken(error: DbError) -> ApiError {
 async fn list_operators(
     state: web::Data<State>,
     request: HttpRequest,
-    Params(asked): Params<PageQuery>,
+    Params(mut asked): Params<PageQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    let query = "operators";
-    let after = asked
-        .cursor
-        .as_deref()
-        .map(|cursor| paging::open(&state.keys, query, cursor))
-        .transpose()
-        .map_err(|fault| ApiError::invalid(vec![fault]))?;
-    let (rows, total) = state
-        .db
-        .read(move |connection| {
-            let rows = operators::list(connection, after.as_ref(), asked.limit.probe())?;
-            let total = asked
-                .count
-                .then(|| operators::count(connection))
-                .transpose()?;
-            Ok((rows, total))
-        })
-        .await?;
-    let page = Page::of(rows, asked.limit, total, |last| {
-        paging::seal(&state.keys, query, &position(last.id))
-    });
-    Ok(respond::page(
-        &request,
-        page.write().map_err(ApiError::internal)?,
-    ))
+    list::page(&state, &request, asked.paging(), Operators).await
 }
 
 /// Add an operator
@@ -117,55 +101,23 @@ async fn list_operators(
 #[post("/operators")]
 async fn create_operator(
     state: web::Data<State>,
-    caller: Caller,
-    request: HttpRequest,
-    body: Body<CreateOperator>,
+    trail: Trail,
+    once: Once<Body<CreateOperator>>,
 ) -> Result<HttpResponse, ApiError> {
-    let scope = Scope::of(
-        &request,
-        &caller,
-        "POST /operators",
-        &body.bytes,
-        &state.keys,
-    )?;
-    let (wanted, bytes) = (body.value, body.bytes);
-    let hash = state.hasher.hash(wanted.password).await?;
-    let (shared, trail) = (state.clone(), Trail::current());
-    let answer = state
-        .db
-        .transaction(move |connection| {
-            let now = shared.clock.now();
-            idempotent::once(
-                connection,
-                scope.as_ref(),
-                &bytes,
-                &shared.keys,
-                now,
-                |connection| {
-                    let operator = Operator {
-                        id: shared.clock.new_id(),
-                        email: wanted.email.into_string(),
-                        role: wanted.role,
-                        enabled: true,
-                        created_at: now,
-                        updated_at: now,
-                        last_sign_in_at: None,
-                    };
-                    operators::insert(connection, &operator, &hash).map_err(stored_or_taken)?;
-                    let event =
-                        Event::new(Action::OperatorCreated, SubjectKind::Operator, operator.id);
-                    trail.record(connection, &event.after(&operator))?;
-                    Ok::<_, ApiError>(Answer {
-                        status: 201,
-                        location: Some(format!("/operators/{}", operator.id)),
-                        body: serde_json::to_string(&operator).map_err(ApiError::internal)?,
-                        replayed: false,
-                    })
-                },
-            )
-        })
-        .await?;
-    Ok(respond::answer(&answer))
+    let CreateOperator {
+        email,
+        role,
+        password,
+    } = once.value;
+    let hash = state.hasher.hash(password).await?;
+    let work = move |connection: &mut PgConnection| {
+        let operator = manage_operators::add(connection, &trail, email, role, &hash)?;
+        Ok(Done::created(
+            format!("/operators/{}", operator.id),
+            operator,
+        ))
+    };
+    Ok(once.key.run(&state, work).await?.0)
 }
 
 /// Get an operator
@@ -177,45 +129,12 @@ async fn create_operator(
 async fn get_operator(
     state: web::Data<State>,
     request: HttpRequest,
-    Id(id): Id,
+    Id(id, ..): Id<Operator>,
 ) -> Result<HttpResponse, ApiError> {
-    let operator = state
-        .db
-        .read(move |connection| operators::get(connection, id))
-        .await?
-        .ok_or_else(|| ApiError::not_found("operator"))?;
-    Ok(respond::resource(&request, &operator))
-}
-
-/// The operator as it is now, held until the end of the transaction; active admins are held first, always in the same
-/// order, so that two changes that meet take turns.
-fn lock(
-    connection: &mut PgConnection,
-    id: Uuid,
-    wanted: Option<&etag::Tags>,
-) -> Result<(Operator, SecretString, Vec<Uuid>), ApiError> {
-    let admins = operators::hold_admins(connection)?;
-    let (operator, hash) =
-        operators::lock(connection, id)?.ok_or_else(|| ApiError::not_found("operator"))?;
-    match wanted {
-        Some(tags) if !tags.match_strongly(&etag::of(&operator)) => {
-            Err(ApiError::precondition_failed())
-        }
-        _ => Ok((operator, hash, admins)),
-    }
-}
-
-/// # Errors
-/// 409 when nobody could let anybody in any more.
-fn check_last(operator: &Operator, admins: &[Uuid]) -> Result<(), ApiError> {
-    if operator.is_active_admin() && admins == [operator.id] {
-        return Err(ApiError::new(
-            409,
-            "last_admin",
-            "This is the last admin who may sign in; make another one first.",
-        ));
-    }
-    Ok(())
+    resource::read(&state, &request, move |connection| {
+        operators::get(connection, id)
+    })
+    .await
 }
 
 /// Change an operator
@@ -237,37 +156,16 @@ fn check_last(operator: &Operator, admins: &[Uuid]) -> Result<(), ApiError> {
 #[patch("/operators/{id}")]
 async fn change_operator(
     state: web::Data<State>,
+    trail: Trail,
     request: HttpRequest,
-    Id(id): Id,
+    Id(id, ..): Id<Operator>,
+    expected: Expected,
     body: Body<PatchOperator>,
 ) -> Result<HttpResponse, ApiError> {
-    let wanted = tags(&request, header::IF_MATCH);
-    let (clock, trail) = (state.clock.clone(), Trail::current());
     let operator = state
         .db
         .transaction(move |connection| {
-            let (operator, _, admins) = lock(connection, id, wanted.as_ref())?;
-            let changed = body
-                .value
-                .onto(&operator)
-                .map_err(|faults| ApiError::invalid(faults.0))?;
-            if changed == operator {
-                return Ok(operator);
-            }
-            if !changed.is_active_admin() {
-                check_last(&operator, &admins)?;
-            }
-            let changed = Operator {
-                updated_at: clock.now(),
-                ..changed
-            };
-            operators::update(connection, &changed).map_err(stored_or_taken)?;
-            let event = Event::new(Action::OperatorChanged, SubjectKind::Operator, id);
-            trail.record(connection, &event.before(&operator).after(&changed))?;
-            if !changed.enabled {
-                sessions::end_all(connection, id, None)?;
-            }
-            Ok::<_, ApiError>(changed)
+            manage_operators::change(connection, &trail, id, &expected, body.value)
         })
         .await?;
     Ok(respond::resource(&request, &operator))
@@ -291,20 +189,13 @@ async fn change_operator(
 #[delete("/operators/{id}")]
 async fn delete_operator(
     state: web::Data<State>,
-    request: HttpRequest,
-    Id(id): Id,
+    trail: Trail,
+    Id(id, ..): Id<Operator>,
+    expected: Expected,
 ) -> Result<HttpResponse, ApiError> {
-    let (wanted, trail) = (tags(&request, header::IF_MATCH), Trail::current());
     state
         .db
-        .transaction(move |connection| {
-            let (operator, _, admins) = lock(connection, id, wanted.as_ref())?;
-            check_last(&operator, &admins)?;
-            operators::delete(connection, id)?;
-            let event = Event::new(Action::OperatorDeleted, SubjectKind::Operator, id);
-            trail.record(connection, &event.before(&operator))?;
-            Ok::<_, ApiError>(())
-        })
+        .transaction(move |connection| manage_operators::delete(connection, &trail, id, &expected))
         .await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -320,23 +211,16 @@ async fn delete_operator(
 #[put("/operators/{id}/password")]
 async fn set_operator_password(
     state: web::Data<State>,
-    Id(id): Id,
+    trail: Trail,
+    Id(id, ..): Id<Operator>,
     body: Body<SetPassword>,
 ) -> Result<HttpResponse, ApiError> {
     let hash = state.hasher.hash(body.value.password).await?;
-    let (shared, trail) = (state.clone(), Trail::current());
+    let keys = state.keys.clone();
     state
         .db
         .transaction(move |connection| {
-            let (operator, _) =
-                operators::lock(connection, id)?.ok_or_else(|| ApiError::not_found("operator"))?;
-            operators::set_hash(connection, id, &hash)?;
-            sessions::end_all(connection, id, None)?;
-            let subject = counter::subject(&shared.keys, Secret::OperatorPassword, &operator.email);
-            counter::forget(connection, subject)?;
-            let event = Event::new(Action::OperatorPasswordSet, SubjectKind::Operator, id);
-            trail.record(connection, &event)?;
-            Ok::<_, ApiError>(())
+            manage_operators::set_password(connection, &trail, &keys, id, &hash)
         })
         .await?;
     Ok(HttpResponse::NoContent().finish())
@@ -356,6 +240,7 @@ async fn set_operator_password(
 #[put("/operators/current/password")]
 async fn change_own_password(
     state: web::Data<State>,
+    trail: Trail,
     caller: Caller,
     body: Body<ChangePassword>,
 ) -> Result<HttpResponse, ApiError> {
@@ -364,39 +249,19 @@ async fn change_own_password(
         .db
         .read(move |connection| operators::get(connection, id))
         .await?
-        .ok_or_else(|| ApiError::not_found("operator"))?;
-    // No 401: the token is a good one, and a frontend would take it for the end of the session.
-    let wrong = || {
-        ApiError::conflict(
-            "wrong_password",
-            "The current password is another.",
-            vec![Fault::new(
-                "/current_password",
-                "wrong_password",
-                "is not the current one",
-            )],
-        )
-    };
+        .ok_or_else(|| ApiError::not_found(Operator::NAME))?;
     let given = body.value.current_password;
     let checked = check(&state, &operator.email, given.0.expose())
         .await?
-        .ok_or_else(wrong)?;
+        .ok_or_else(wrong_password)?;
     let hash = state.hasher.hash(body.value.password).await?;
-    let subject = counter::subject(&state.keys, Secret::OperatorPassword, &operator.email);
-    let trail = Trail::current();
+    let keys = state.keys.clone();
     state
         .db
         .transaction(move |connection| {
-            let (_, now) = operators::lock(connection, id)?.ok_or_else(wrong)?;
-            if now.expose_secret() != checked.hash.expose_secret() {
-                return Err(wrong());
-            }
-            operators::set_hash(connection, id, &hash)?;
-            sessions::end_all(connection, id, session)?;
-            counter::forget(connection, subject)?;
-            let event = Event::new(Action::OperatorPasswordSet, SubjectKind::Operator, id);
-            trail.record(connection, &event)?;
-            Ok::<_, ApiError>(())
+            let who = (id, session);
+            let compared = &checked.hash;
+            manage_operators::change_own_password(connection, &trail, &keys, who, compared, &hash)
         })
         .await?;
     Ok(HttpResponse::NoContent().finish())
@@ -410,18 +275,12 @@ async fn change_own_password(
 #[delete("/operators/{id}/sessions")]
 async fn end_operator_sessions(
     state: web::Data<State>,
-    Id(id): Id,
+    trail: Trail,
+    Id(id, ..): Id<Operator>,
 ) -> Result<HttpResponse, ApiError> {
-    let trail = Trail::current();
     state
         .db
-        .transaction(move |connection| {
-            operators::lock(connection, id)?.ok_or_else(|| ApiError::not_found("operator"))?;
-            sessions::end_all(connection, id, None)?;
-            let event = Event::new(Action::SignedOut, SubjectKind::Operator, id);
-            trail.record(connection, &event)?;
-            Ok::<_, ApiError>(())
-        })
+        .transaction(move |connection| manage_operators::sign_out(connection, &trail, id))
         .await?;
     Ok(HttpResponse::NoContent().finish())
 }

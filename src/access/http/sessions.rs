@@ -1,31 +1,22 @@
 //! `/sessions`: signing in and out.
 
 use actix_web::{HttpRequest, HttpResponse, delete, get, http::header, post, web};
-use secrecy::{ExposeSecret, SecretString};
-use uuid::Uuid;
 
 use crate::{
     access::{
         Access,
         domain::{Session, SignIn, SignedIn},
         operators, sessions,
+        sign_in::{check, refused, sign_in as begin, sign_out as end},
     },
-    audit::{
-        Trail,
-        domain::{Action, Actor, ActorKind, Event, SubjectKind},
-    },
-    guessing::counter::{self, Secret, Try},
+    audit::Trail,
     http::{
         error::ApiError,
         extract::{Body, bearer},
         problem::Problem,
         route::{Needs, Register},
     },
-    model::{
-        caller::{Caller, Permission},
-        secret_input::Password,
-    },
-    secrets::password::Hasher,
+    model::caller::{Caller, Permission},
     state::State,
 };
 
@@ -35,72 +26,6 @@ pub fn routes(api: &mut impl Register) {
         .permit(Permission::OwnSession, get_session)
         .permit(Permission::OwnSession, sign_out)
         .permit(Permission::OwnSession, sign_out_everywhere);
-}
-
-/// What a wrong address, a wrong password and an operator who may not sign in have in common.
-fn refused() -> ApiError {
-    ApiError::new(
-        401,
-        "invalid_credentials",
-        "The address or the password is not right.",
-    )
-}
-
-/// A password that was compared and is right, or `None`.
-pub(super) struct Checked {
-    pub operator: Uuid,
-    /// The hash that it was right for.
-    pub hash: SecretString,
-    /// A better one, where that was made with weaker parameters than are used today.
-    pub renewed: Option<SecretString>,
-}
-
-/// Counts a try, and then compares the password: for nobody with the same work.
-///
-/// # Errors
-/// 429 while the address is locked: five wrong tries lock it for 30 s, doubling to an hour, whether or not there is
-/// such an operator.
-pub(super) async fn check(
-    state: &State,
-    email: &str,
-    given: &SecretString,
-) -> Result<Option<Checked>, ApiError> {
-    let (now, subject) = (
-        state.clock.now(),
-        counter::subject(&state.keys, Secret::OperatorPassword, email),
-    );
-    let email = email.to_owned();
-    let (counted, found) = state
-        .db
-        .transaction(move |connection| {
-            let counted = counter::count_try(connection, subject, now)?;
-            Ok::<_, crate::db::DbError>((counted, operators::by_email(connection, &email)?))
-        })
-        .await?;
-    if let Try::Paused(wait) = counted {
-        return Err(ApiError {
-            retry_after: Some(wait),
-            ..ApiError::new(
-                429,
-                "too_many_attempts",
-                "Too many wrong tries. Try again after `Retry-After` seconds.",
-            )
-        });
-    }
-    let stored = found.as_ref().map(|(_, hash)| hash.clone());
-    let is_right = state.hasher.verify(given.clone(), stored).await?;
-    let Some((operator, hash)) = found.filter(|_| is_right) else {
-        return Ok(None);
-    };
-    let renewed = match Password::parse(given.expose_secret()) {
-        Ok(password) if Hasher::is_outdated(&hash) => Some(state.hasher.hash(password).await?),
-        _ => None,
-    };
-    Ok(Some(Checked {
-        operator,
-        hash,
-        renewed,
-    }))
 }
 
 /// Sign in
@@ -116,49 +41,19 @@ pub(super) async fn check(
     )
 )]
 #[post("/sessions")]
-async fn sign_in(state: web::Data<State>, body: Body<SignIn>) -> Result<HttpResponse, ApiError> {
+async fn sign_in(
+    state: web::Data<State>,
+    trail: Trail,
+    body: Body<SignIn>,
+) -> Result<HttpResponse, ApiError> {
     let SignIn { email, password } = body.value;
     let checked = check(&state, email.as_str(), password.0.expose())
         .await?
         .ok_or_else(refused)?;
-    let subject = counter::subject(&state.keys, Secret::OperatorPassword, email.as_str());
-    let (shared, trail) = (state.clone(), Trail::current());
+    let keys = state.keys.clone();
     let signed_in = state
         .db
-        .transaction(move |connection| {
-            let now = shared.clock.now();
-            let (operator, hash) =
-                operators::lock(connection, checked.operator)?.ok_or_else(refused)?;
-            // Meanwhile the password may have been changed, or the operator barred.
-            if !operator.enabled || hash.expose_secret() != checked.hash.expose_secret() {
-                return Err(refused());
-            }
-            if let Some(renewed) = &checked.renewed {
-                operators::set_hash(connection, operator.id, renewed)?;
-            }
-            counter::forget(connection, subject)?;
-            operators::note_sign_in(connection, operator.id, now)?;
-            let id = shared.clock.new_id();
-            let (token, expires_at) = sessions::create(connection, id, operator.id, now)?;
-            let trail = Trail {
-                actor: Actor {
-                    kind: ActorKind::Operator,
-                    id: Some(operator.id),
-                    name: Some(operator.email.clone()),
-                },
-                ..trail
-            };
-            let event = Event::new(Action::SignedIn, SubjectKind::Operator, operator.id);
-            trail.record(connection, &event)?;
-            Ok(SignedIn {
-                token: token.expose_secret().to_owned(),
-                expires_at,
-                operator: crate::access::domain::Operator {
-                    last_sign_in_at: Some(now),
-                    ..operator
-                },
-            })
-        })
+        .transaction(move |connection| begin(connection, trail, &keys, &checked))
         .await?;
     Ok(HttpResponse::Created()
         .insert_header((header::LOCATION, "/sessions/current"))
@@ -198,18 +93,14 @@ async fn get_session(state: web::Data<State>, caller: Caller) -> Result<HttpResp
 async fn sign_out(
     state: web::Data<State>,
     access: web::Data<Access>,
+    trail: Trail,
     caller: Caller,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let (id, operator) = (caller.session().unwrap_or_default(), caller.id());
-    let trail = Trail::current();
+    let (operator, session) = (caller.id(), caller.session().unwrap_or_default());
     state
         .db
-        .transaction(move |connection| {
-            sessions::end(connection, id)?;
-            let event = Event::new(Action::SignedOut, SubjectKind::Operator, operator);
-            trail.record(connection, &event)
-        })
+        .transaction(move |connection| end(connection, &trail, operator, Some(session)))
         .await?;
     forget(&access, &request).await;
     Ok(HttpResponse::NoContent().finish())
@@ -223,17 +114,14 @@ async fn sign_out(
 async fn sign_out_everywhere(
     state: web::Data<State>,
     access: web::Data<Access>,
+    trail: Trail,
     caller: Caller,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let (operator, trail) = (caller.id(), Trail::current());
+    let operator = caller.id();
     state
         .db
-        .transaction(move |connection| {
-            sessions::end_all(connection, operator, None)?;
-            let event = Event::new(Action::SignedOut, SubjectKind::Operator, operator);
-            trail.record(connection, &event)
-        })
+        .transaction(move |connection| end(connection, &trail, operator, None))
         .await?;
     forget(&access, &request).await;
     Ok(HttpResponse::NoContent().finish())

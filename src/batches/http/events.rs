@@ -19,11 +19,12 @@ use crate::{
     clock::Clock,
     http::{
         error::ApiError,
-        extract::{HeadOnly, Id, bearer},
+        extract::{HeadOnly, bearer},
         problem::Problem,
+        resource::Id,
         route::Register,
     },
-    model::caller::Permission,
+    model::{caller::Permission, named::Named},
     state::State,
 };
 
@@ -35,7 +36,7 @@ pub fn routes(api: &mut impl Register) {
 impl From<WatchError> for ApiError {
     fn from(error: WatchError) -> Self {
         match error {
-            WatchError::NotFound => Self::not_found("batch"),
+            WatchError::NotFound => Self::not_found(Batch::NAME),
             WatchError::TooMany => Self {
                 retry_after: Some(5),
                 ..Self::new(
@@ -73,7 +74,7 @@ async fn watch_batch(
     progress: web::Data<Progress>,
     access: web::Data<Access>,
     request: HttpRequest,
-    Id(id): Id,
+    Id(id, ..): Id<Batch>,
 ) -> Result<HttpResponse, ApiError> {
     let last = request
         .headers()

@@ -3,25 +3,33 @@
 mod events;
 
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
+use diesel::PgConnection;
+use serde::Serialize;
+use uuid::Uuid;
 
 use super::{
     cancel::{self, Canceled},
     domain::{Batch, ResultsQuery},
-    queries,
+    queries::{self, ResultRow},
 };
 use crate::{
-    audit::domain::{Action, Event, SubjectKind},
+    audit::Trail,
+    db::DbError,
     http::{
         error::ApiError,
-        extract::{Id, OptionalBody, Params},
-        idempotent::Scope,
-        paging::{self, Page, Position},
+        extract::{OptionalBody, Params},
+        list::{self, List},
+        once::{Done, Once},
+        paging::{Page, Position},
         problem::Problem,
-        respond,
+        resource::{self, Id},
         route::Register,
     },
-    invitations::{domain::NoOptions, http::lifecycle::once, send::BatchResult},
-    model::caller::{Caller, Permission},
+    invitations::{domain::NoOptions, send::BatchResult},
+    model::{
+        caller::{Caller, Permission},
+        named::Named,
+    },
     state::State,
 };
 
@@ -44,14 +52,58 @@ pub fn routes(api: &mut impl Register) {
 async fn get_batch(
     state: web::Data<State>,
     request: HttpRequest,
-    Id(id): Id,
+    Id(id, ..): Id<Batch>,
 ) -> Result<HttpResponse, ApiError> {
-    let batch = state
-        .db
-        .read(move |connection| queries::batch(connection, id))
-        .await?
-        .ok_or_else(|| ApiError::not_found("batch"))?;
-    Ok(respond::resource(&request, &batch))
+    resource::read(&state, &request, move |connection| {
+        queries::batch(connection, id)
+    })
+    .await
+}
+
+/// What happened to the recipients of a batch.
+struct BatchResults(Uuid);
+
+/// Sorts those who were skipped behind those who were invited.
+const SKIPPED: &str = "skipped";
+
+impl List for BatchResults {
+    type Row = ResultRow;
+
+    fn scope(&self) -> impl Serialize {
+        ("batch results", self.0)
+    }
+
+    fn rows(
+        &self,
+        connection: &mut PgConnection,
+        after: Option<&Position>,
+        limit: i64,
+    ) -> Result<Vec<ResultRow>, DbError> {
+        let after = after.map(|after| (after.key == SKIPPED, after.id));
+        queries::results(connection, self.0, after, limit)
+    }
+
+    fn count(&self, connection: &mut PgConnection) -> Result<i64, DbError> {
+        let batch = queries::batch(connection, self.0)?;
+        Ok(batch.map_or(0, |batch| batch.counts.recipients))
+    }
+
+    fn position(&self, last: &ResultRow) -> Position {
+        Position {
+            key: if last.is_skipped() {
+                SKIPPED
+            } else {
+                "created"
+            }
+            .to_owned(),
+            id: last.sort_id,
+        }
+    }
+
+    fn missing(&self, connection: &mut PgConnection) -> Result<Option<&'static str>, DbError> {
+        let is_there = queries::batch(connection, self.0)?.is_some();
+        Ok((!is_there).then_some(Batch::NAME))
+    }
 }
 
 /// List a batch's results
@@ -65,43 +117,10 @@ async fn get_batch(
 async fn list_batch_results(
     state: web::Data<State>,
     request: HttpRequest,
-    Id(id): Id,
-    Params(asked): Params<ResultsQuery>,
+    Id(id, ..): Id<Batch>,
+    Params(mut asked): Params<ResultsQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    let query = format!("batch results {id}");
-    let after = asked
-        .cursor
-        .as_deref()
-        .map(|cursor| paging::open(&state.keys, &query, cursor))
-        .transpose()
-        .map_err(|fault| ApiError::invalid(vec![fault]))?
-        .map(|position| (position.key == "skipped", position.id));
-    let limit = asked.limit;
-    let (rows, recipients) = state
-        .db
-        .read(move |connection| {
-            let Some(batch) = queries::batch(connection, id)? else {
-                return Ok(None);
-            };
-            let rows = queries::results(connection, id, after, limit.probe())?;
-            Ok(Some((rows, batch.counts.recipients)))
-        })
-        .await?
-        .ok_or_else(|| ApiError::not_found("batch"))?;
-    let total = asked.count.then_some(recipients);
-    let page = Page::of(rows, limit, total, |(skipped, id, _)| {
-        let key = if *skipped { "skipped" } else { "created" };
-        paging::seal(
-            &state.keys,
-            &query,
-            &Position {
-                key: key.to_owned(),
-                id: *id,
-            },
-        )
-    });
-    let page = page.map(|(_, _, result)| result).write();
-    Ok(respond::page(&request, page.map_err(ApiError::internal)?))
+    list::page(&state, &request, asked.paging(), BatchResults(id)).await
 }
 
 /// Cancel a batch
@@ -122,35 +141,27 @@ async fn list_batch_results(
 #[post("/batches/{id}/cancel")]
 async fn cancel_batch(
     state: web::Data<State>,
+    trail: Trail,
     caller: Caller,
-    request: HttpRequest,
-    Id(id): Id,
-    body: OptionalBody<NoOptions>,
+    Id(id, ..): Id<Batch>,
+    once: Once<OptionalBody<NoOptions>>,
 ) -> Result<HttpResponse, ApiError> {
-    let route = format!("POST /batches/{id}/cancel");
-    let scope = Scope::of(&request, &caller, &route, &body.bytes, &state.keys)?;
-    once(
-        &state,
-        scope,
-        body.bytes,
-        200,
-        move |connection, state| match cancel::cancel(connection, id, state.clock.now())? {
-            Canceled::Now(batch) => {
-                tracing::info!(
-                    caller = caller.label(), batch_id = %id, suppressed = batch.counts.suppressed,
-                    on_the_wire = batch.counts.queued, "a batch is canceled"
-                );
-                let event = Event::new(Action::BatchCanceled, SubjectKind::Batch, id);
-                Ok((batch, Some(event)))
-            }
-            Canceled::Before(batch) => Ok((batch, None)),
-            Canceled::NotFound => Err(ApiError::not_found("batch")),
-            Canceled::NothingLeft => Err(ApiError::new(
-                409,
-                "already_done",
-                "Nothing of this batch is still to be sent; revoke its invitations instead.",
-            )),
-        },
-    )
-    .await
+    let work = move |connection: &mut PgConnection| match cancel::cancel(connection, &trail, id)? {
+        Canceled::Now(batch) => Ok(Done::ok(batch)),
+        Canceled::Before(batch) => Ok(Done::before(batch)),
+        Canceled::NotFound => Err(ApiError::not_found(Batch::NAME)),
+        Canceled::NothingLeft => Err(ApiError::new(
+            409,
+            "already_done",
+            "Nothing of this batch is still to be sent; revoke its invitations instead.",
+        )),
+    };
+    let (answer, done) = once.key.run(&state, work).await?;
+    if let Some(batch) = done {
+        tracing::info!(
+            caller = caller.label(), batch_id = %id, suppressed = batch.counts.suppressed,
+            on_the_wire = batch.counts.queued, "a batch is canceled"
+        );
+    }
+    Ok(answer)
 }

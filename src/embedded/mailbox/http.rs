@@ -18,15 +18,22 @@ use super::{
     store::Mailbox,
 };
 use crate::{
-    http::{
-        error::ApiError,
-        extract::{Id, Params},
+    http::{error::ApiError, extract::Params, resource::Id},
+    model::{
+        named::Named,
+        wire::{Fault, Faults, QueryTypes, check_length},
     },
-    model::wire::{Fault, Faults, QueryTypes, check_length},
 };
 
 /// How long a search may be, in characters.
 const LONGEST_SEARCH: usize = 200;
+
+/// A mail that was caught.
+struct Message;
+
+impl Named for Message {
+    const NAME: &'static str = "message";
+}
 
 /// Adds the mailbox at `/dev/mailbox`. Needs a `web::Data<Mailbox>`.
 pub fn routes(config: &mut web::ServiceConfig) {
@@ -122,7 +129,10 @@ struct Shown {
     mail: Mail,
 }
 
-async fn message(mailbox: web::Data<Mailbox>, Id(id): Id) -> Result<HttpResponse, ApiError> {
+async fn message(
+    mailbox: web::Data<Mailbox>,
+    Id(id, ..): Id<Message>,
+) -> Result<HttpResponse, ApiError> {
     let shown = with_stored(mailbox, id, move |stored| {
         let (envelope, message) = without_envelope(&stored);
         Shown {
@@ -137,7 +147,10 @@ async fn message(mailbox: web::Data<Mailbox>, Id(id): Id) -> Result<HttpResponse
     Ok(HttpResponse::Ok().json(shown))
 }
 
-async fn source(mailbox: web::Data<Mailbox>, Id(id): Id) -> Result<HttpResponse, ApiError> {
+async fn source(
+    mailbox: web::Data<Mailbox>,
+    Id(id, ..): Id<Message>,
+) -> Result<HttpResponse, ApiError> {
     let message = with_stored(mailbox, id, |stored| without_envelope(&stored).1.to_vec()).await?;
     Ok(HttpResponse::Ok()
         .content_type("text/plain; charset=utf-8")

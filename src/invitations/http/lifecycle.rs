@@ -1,30 +1,27 @@
-//! `/invitations/…/resend`, `/invitations/…/revoke` and `/batches/{id}/cancel`.
+//! Resending and revoking invitations.
 
-use actix_web::{HttpRequest, HttpResponse, post, web};
+use actix_web::{HttpResponse, post, web};
 use diesel::PgConnection;
-use serde::Serialize;
-use serde_json::json;
 
-use super::{check, from_selection};
 use crate::{
-    audit::{
-        Trail,
-        domain::{Action, Event, SubjectKind},
-    },
+    audit::Trail,
     http::{
         error::ApiError,
-        extract::{Body, Id, OptionalBody, SELECTION},
-        idempotent::{self, Answer, Scope},
+        extract::{Body, OptionalBody, SELECTION},
+        once::{Done, Once},
         problem::Problem,
-        respond,
+        resource::Id,
         route::Register,
     },
     invitations::{
         domain::{Invitation, NoOptions, ResendManyRequest, ResendRequest},
         lifecycle::{self, Resent, Results, Revoked},
     },
-    model::caller::{Caller, Permission},
-    selection::domain::Selection,
+    model::{
+        caller::{Caller, Permission},
+        named::Named,
+    },
+    selection::{domain::Selection, refusal::check},
     state::State,
 };
 
@@ -36,44 +33,46 @@ pub fn routes(api: &mut impl Register) {
         .permit(Permission::Manage, revoke_invitation);
 }
 
-/// Does `work` in a transaction, once for the request's idempotency key, and writes down what it says of it.
-pub async fn once<T: Serialize + 'static>(
-    state: &web::Data<State>,
-    scope: Option<Scope>,
-    bytes: web::Bytes,
-    status: u16,
-    work: impl FnOnce(&mut PgConnection, &State) -> Result<(T, Option<Event>), ApiError>
-    + Send
-    + 'static,
-) -> Result<HttpResponse, ApiError> {
-    let (shared, trail) = (state.clone(), Trail::current());
-    let answer = state
-        .db
-        .transaction(move |connection| {
-            let now = shared.clock.now();
-            idempotent::once(
-                connection,
-                scope.as_ref(),
-                &bytes,
-                &shared.keys,
-                now,
-                |connection| {
-                    let (done, event) = work(connection, &shared)?;
-                    if let Some(event) = event {
-                        trail.record(connection, &event)?;
-                    }
-                    Ok::<_, ApiError>(Answer {
-                        status,
-                        location: None,
-                        body: serde_json::to_string(&done).map_err(ApiError::internal)?,
-                        replayed: false,
-                    })
-                },
+fn resent(outcome: Resent) -> Result<Invitation, ApiError> {
+    Err(match outcome {
+        Resent::Queued(invitation) => return Ok(*invitation),
+        Resent::NotFound => ApiError::not_found(Invitation::NAME),
+        Resent::NotPending => ApiError::new(
+            409,
+            "not_pending",
+            "This invitation is no longer pending; send the user a new one.",
+        ),
+        Resent::NoEmail => ApiError::new(
+            409,
+            "no_email",
+            "The user has no e-mail address to resend it to.",
+        ),
+        Resent::EmailSuppressed => ApiError::new(
+            409,
+            "email_suppressed",
+            "A mail to the user's address came back for good. Change the address, or lift its suppression at /suppressions.",
+        ),
+        Resent::TooSoon(wait) => ApiError {
+            retry_after: Some(wait),
+            ..ApiError::new(
+                429,
+                "resent_recently",
+                "This invitation was resent less than a minute ago; try again after `Retry-After` seconds.",
             )
-        })
-        .await?;
-    state.bell.notify_one();
-    Ok(respond::answer(&answer))
+        },
+    })
+}
+
+fn revoked(outcome: Revoked) -> Result<Invitation, ApiError> {
+    Err(match outcome {
+        Revoked::Ended(invitation) => return Ok(*invitation),
+        Revoked::NotFound => ApiError::not_found(Invitation::NAME),
+        Revoked::Completed => ApiError::new(
+            409,
+            "already_completed",
+            "A device was enrolled with this invitation; retire the device instead.",
+        ),
+    })
 }
 
 /// Resend an invitation
@@ -95,48 +94,21 @@ pub async fn once<T: Serialize + 'static>(
 #[post("/invitations/{id}/resend")]
 async fn resend_invitation(
     state: web::Data<State>,
+    trail: Trail,
     caller: Caller,
-    request: HttpRequest,
-    Id(id): Id,
-    body: OptionalBody<ResendRequest>,
+    Id(id, ..): Id<Invitation>,
+    once: Once<OptionalBody<ResendRequest>>,
 ) -> Result<HttpResponse, ApiError> {
-    let route = format!("POST /invitations/{id}/resend");
-    let scope = Scope::of(&request, &caller, &route, &body.bytes, &state.keys)?;
-    let new_pin = body.value.new_pin;
-    once(&state, scope, body.bytes, 202, move |connection, state| {
-        match lifecycle::resend(connection, &state.clock, id, new_pin)? {
-            Resent::Queued(invitation) => {
-                tracing::info!(caller = caller.label(), invitation_id = %id, new_pin, "an invitation is resent");
-                let event = Event::new(Action::InvitationsResent, SubjectKind::Invitation, id);
-                Ok((invitation, Some(event.after(&json!({"new_pin": new_pin})))))
-            }
-            Resent::NotFound => Err(ApiError::not_found("invitation")),
-            Resent::NotPending => Err(ApiError::new(
-                409,
-                "not_pending",
-                "This invitation is no longer pending; send the user a new one.",
-            )),
-            Resent::NoEmail => Err(ApiError::new(
-                409,
-                "no_email",
-                "The user has no e-mail address to resend it to.",
-            )),
-            Resent::EmailSuppressed => Err(ApiError::new(
-                409,
-                "email_suppressed",
-                "A mail to the user's address came back for good. Change the address, or lift its suppression at /suppressions.",
-            )),
-            Resent::TooSoon(wait) => Err(ApiError {
-                retry_after: Some(wait),
-                ..ApiError::new(
-                    429,
-                    "resent_recently",
-                    "This invitation was resent less than a minute ago; try again after `Retry-After` seconds.",
-                )
-            }),
-        }
-    })
-    .await
+    let new_pin = once.value.new_pin;
+    let work = move |connection: &mut PgConnection| {
+        resent(lifecycle::resend(connection, &trail, id, new_pin)?).map(Done::accepted)
+    };
+    let (answer, done) = once.key.run(&state, work).await?;
+    if done.is_some() {
+        state.bell.notify_one();
+        tracing::info!(caller = caller.label(), invitation_id = %id, new_pin, "an invitation is resent");
+    }
+    Ok(answer)
 }
 
 /// Revoke an invitation
@@ -156,29 +128,19 @@ async fn resend_invitation(
 #[post("/invitations/{id}/revoke")]
 async fn revoke_invitation(
     state: web::Data<State>,
+    trail: Trail,
     caller: Caller,
-    request: HttpRequest,
-    Id(id): Id,
-    body: OptionalBody<NoOptions>,
+    Id(id, ..): Id<Invitation>,
+    once: Once<OptionalBody<NoOptions>>,
 ) -> Result<HttpResponse, ApiError> {
-    let route = format!("POST /invitations/{id}/revoke");
-    let scope = Scope::of(&request, &caller, &route, &body.bytes, &state.keys)?;
-    once(&state, scope, body.bytes, 200, move |connection, state| {
-        match lifecycle::revoke(connection, id, state.clock.now())? {
-            Revoked::Ended(invitation) => {
-                tracing::info!(caller = caller.label(), invitation_id = %id, state = %invitation.state, "an invitation is revoked");
-                let event = Event::new(Action::InvitationsRevoked, SubjectKind::Invitation, id);
-                Ok((invitation, Some(event)))
-            }
-            Revoked::NotFound => Err(ApiError::not_found("invitation")),
-            Revoked::Completed => Err(ApiError::new(
-                409,
-                "already_completed",
-                "A device was enrolled with this invitation; retire the device instead.",
-            )),
-        }
-    })
-    .await
+    let work = move |connection: &mut PgConnection| {
+        revoked(lifecycle::revoke(connection, &trail, id)?).map(Done::ok)
+    };
+    let (answer, done) = once.key.run(&state, work).await?;
+    if let Some(invitation) = done {
+        tracing::info!(caller = caller.label(), invitation_id = %id, state = %invitation.state, "an invitation is revoked");
+    }
+    Ok(answer)
 }
 
 /// Resend many invitations
@@ -193,17 +155,19 @@ async fn revoke_invitation(
 #[post("/invitations/resend")]
 async fn resend_invitations(
     state: web::Data<State>,
+    trail: Trail,
     caller: Caller,
-    request: HttpRequest,
-    body: Body<ResendManyRequest, SELECTION>,
+    once: Once<Body<ResendManyRequest, SELECTION>>,
 ) -> Result<HttpResponse, ApiError> {
-    let route = "POST /invitations/resend";
-    let scope = Scope::of(&request, &caller, route, &body.bytes, &state.keys)?;
-    let (bytes, (selection, new_pin)) = (body.bytes, body.value.into_parts());
+    let (selection, new_pin) = once.value.into_parts();
     check(&selection)?;
-    once(&state, scope, bytes, 202, move |connection, state| {
-        let done = lifecycle::resend_many(connection, &state.clock, &selection, new_pin)
-            .map_err(from_selection)?;
+    let work = move |connection: &mut PgConnection| {
+        let done = lifecycle::resend_many(connection, &trail, &selection, new_pin)?;
+        Ok(Done::accepted(done))
+    };
+    let (answer, done) = once.key.run(&state, work).await?;
+    if let Some(done) = done {
+        state.bell.notify_one();
         tracing::info!(
             caller = caller.label(),
             resent = done.accepted_count,
@@ -211,12 +175,8 @@ async fn resend_invitations(
             new_pin,
             "invitations are resent"
         );
-        let event = Event::new(Action::InvitationsResent, SubjectKind::Invitation, None).after(
-            &json!({"new_pin": new_pin, "accepted_count": done.accepted_count, "skipped_count": done.skipped_count}),
-        );
-        Ok((done, Some(event)))
-    })
-    .await
+    }
+    Ok(answer)
 }
 
 /// Revoke many invitations
@@ -230,27 +190,24 @@ async fn resend_invitations(
 #[post("/invitations/revoke")]
 async fn revoke_invitations(
     state: web::Data<State>,
+    trail: Trail,
     caller: Caller,
-    request: HttpRequest,
-    body: Body<Selection, SELECTION>,
+    once: Once<Body<Selection, SELECTION>>,
 ) -> Result<HttpResponse, ApiError> {
-    let route = "POST /invitations/revoke";
-    let scope = Scope::of(&request, &caller, route, &body.bytes, &state.keys)?;
-    let (bytes, selection) = (body.bytes, body.value);
+    let selection = once.value;
     check(&selection)?;
-    once(&state, scope, bytes, 200, move |connection, state| {
-        let done = lifecycle::revoke_many(connection, &selection, state.clock.now())
-            .map_err(from_selection)?;
+    let work = move |connection: &mut PgConnection| {
+        let done = lifecycle::revoke_many(connection, &trail, &selection)?;
+        Ok(Done::ok(done))
+    };
+    let (answer, done) = once.key.run(&state, work).await?;
+    if let Some(done) = done {
         tracing::info!(
             caller = caller.label(),
             revoked = done.accepted_count,
             skipped = done.skipped_count,
             "invitations are revoked"
         );
-        let event = Event::new(Action::InvitationsRevoked, SubjectKind::Invitation, None).after(
-            &json!({"accepted_count": done.accepted_count, "skipped_count": done.skipped_count}),
-        );
-        Ok((done, Some(event)))
-    })
-    .await
+    }
+    Ok(answer)
 }

@@ -3,44 +3,35 @@
 mod transfer;
 mod upload;
 
-pub use transfer::Uploads;
-
-use std::sync::Arc;
-
-use actix_web::{HttpRequest, HttpResponse, delete, get, http::header, patch, post, put, web};
-use diesel::prelude::*;
+use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post, put, web};
+use chrono::{DateTime, Utc};
+use diesel::PgConnection;
 use serde::Serialize;
-use utoipa::ToSchema;
-use uuid::Uuid;
 
+pub use self::transfer::Uploads;
+use super::{
+    change,
+    create::{self, CreatedUser, NewUser},
+    domain::{CreateUser, ListQuery, PatchUser, Sort, User},
+    queries,
+};
 use crate::{
-    audit::{
-        Trail,
-        domain::{Action, Event, SubjectKind},
-    },
+    audit::Trail,
     db::DbError,
     http::{
         error::ApiError,
-        etag,
-        extract::{Body, Id, Params, tags},
-        idempotent::{self, Answer, Scope},
-        paging::{self, Page},
+        extract::{Body, Params},
+        list::{self, List},
+        once::{Done, Once},
+        paging::{Page, Position},
+        problem::Problem,
+        resource::{self, Expected, Id},
         respond,
         route::Register,
     },
-    invitations::{domain::Overrides, ending, http::from_selection, send},
-    model::{
-        caller::{Caller, Permission},
-        invitation::State as InvitationState,
-        secret_input::SetPassword,
-        wire::Fault,
-    },
-    selection::domain::{Ids, Selection},
+    model::{caller::Permission, secret_input::SetPassword},
+    selection::domain::UserFilter,
     state::State,
-    users::{
-        domain::{CreateUser, ListQuery, PatchUser, Sort, User},
-        queries::{self, Taken},
-    },
 };
 
 /// Adds the handlers.
@@ -55,26 +46,39 @@ pub fn routes(api: &mut impl Register) {
         .permit(Permission::Manage, set_user_password);
 }
 
-fn taken(fields: &[Taken]) -> ApiError {
-    let faults = fields
-        .iter()
-        .map(|field| match field {
-            Taken::Username => Fault::new("/username", "taken", "another user has this username"),
-            Taken::Email => Fault::new("/email", "taken", "another user has this e-mail address"),
-        })
-        .collect();
-    ApiError::conflict(
-        "already_exists",
-        "Another user has this username or e-mail address (upper and lower case are the same).",
-        faults,
-    )
+/// Users as they are at a time: an invitation that is pending then may have expired since.
+struct Users {
+    filter: UserFilter,
+    sort: Sort,
+    now: DateTime<Utc>,
 }
 
-/// A violated unique index is a 409 like any other clash; all else is as usual.
-fn stored_or_taken(error: DbError) -> ApiError {
-    match queries::taken_by_constraint(&error) {
-        Some(field) => taken(&[field]),
-        None => error.into(),
+impl List for Users {
+    type Row = User;
+
+    fn scope(&self) -> impl Serialize {
+        ("users", &self.filter, self.sort)
+    }
+
+    fn rows(
+        &self,
+        connection: &mut PgConnection,
+        after: Option<&Position>,
+        limit: i64,
+    ) -> Result<Vec<User>, DbError> {
+        queries::list(connection, &self.filter, self.sort, after, limit, self.now)
+    }
+
+    fn count(&self, connection: &mut PgConnection) -> Result<i64, DbError> {
+        queries::count(connection, &self.filter, self.now)
+    }
+
+    fn position(&self, last: &User) -> Position {
+        queries::position(last, self.sort)
+    }
+
+    fn is_selective(&self) -> bool {
+        self.filter.is_selective()
     }
 }
 
@@ -90,54 +94,14 @@ fn stored_or_taken(error: DbError) -> ApiError {
 async fn list_users(
     state: web::Data<State>,
     request: HttpRequest,
-    Params(asked): Params<ListQuery>,
+    Params(mut asked): Params<ListQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    let sort = asked.sort.unwrap_or(Sort::DisplayName);
-    let filter = asked.filter();
-    let query = serde_json::to_string(&("users", &filter, sort)).map_err(ApiError::internal)?;
-    let after = asked
-        .cursor
-        .as_deref()
-        .map(|cursor| paging::open(&state.keys, &query, cursor))
-        .transpose()
-        .map_err(|fault| ApiError::invalid(vec![fault]))?;
-    let (now, limit, count) = (state.clock.now(), asked.limit, asked.count);
-    let keys = Arc::clone(&state.keys);
-    let is_selective = filter.is_selective();
-    let work = move |connection: &mut PgConnection| {
-        let rows = queries::list(
-            connection,
-            &filter,
-            sort,
-            after.as_ref(),
-            limit.probe(),
-            now,
-        )?;
-        let total = count
-            .then(|| queries::count(connection, &filter, now))
-            .transpose()?;
-        let page = Page::of(rows, limit, total, |last| {
-            paging::seal(&keys, &query, &queries::position(last, sort))
-        });
-        page.write()
-            .map_err(|error| DbError::Stored(error.to_string()))
+    let users = Users {
+        filter: asked.filter(),
+        sort: asked.sort.unwrap_or(Sort::DisplayName),
+        now: state.clock.now(),
     };
-    let page = if is_selective {
-        state.db.search(work).await?
-    } else {
-        state.db.read(work).await?
-    };
-    Ok(respond::page(&request, page))
-}
-
-/// The answer of `POST /users`.
-#[derive(Debug, Serialize, ToSchema)]
-struct CreatedUser {
-    #[serde(flatten)]
-    user: User,
-    /// What came of `invite: true`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    invitation: Option<send::BatchResult>,
+    list::page(&state, &request, asked.paging(), users).await
 }
 
 /// Create a user
@@ -149,113 +113,39 @@ struct CreatedUser {
     params(("Idempotency-Key" = Option<String>, Header, description = "A repeat with the same key and body gets the first answer")),
     responses(
         (status = 201, description = "Created", body = CreatedUser, headers(("Location" = String, description = "The user"))),
-        (status = 409, description = "Another user has this username or address", body = crate::http::problem::Problem),
+        (status = 409, description = "Another user has this username or address", body = Problem),
     )
 )]
 #[post("/users")]
 async fn create_user(
     state: web::Data<State>,
-    caller: Caller,
-    request: HttpRequest,
-    body: Body<CreateUser>,
+    trail: Trail,
+    once: Once<Body<CreateUser>>,
 ) -> Result<HttpResponse, ApiError> {
-    let scope = Scope::of(&request, &caller, "POST /users", &body.bytes, &state.keys)?;
-    let (mut new, bytes) = (body.value, body.bytes);
-    let profile = new
-        .profile()
-        .map_err(|faults| ApiError::invalid(faults.0))?;
-    let password_hash = match new.password {
+    let mut asked = once.value;
+    let profile = asked.profile()?;
+    let password_hash = match asked.password {
         Some(password) => Some(state.hasher.hash(password).await?),
         None => None,
     };
-    let (shared, invite, group_ids) = (state.clone(), new.invite, new.group_ids);
-    let trail = Trail::current();
-    let answer = state
-        .db
-        .transaction(move |connection| {
-            let now = shared.clock.now();
-            idempotent::once(
-                connection,
-                scope.as_ref(),
-                &bytes,
-                &shared.keys,
-                now,
-                |connection| {
-                    let id = shared.clock.new_id();
-                    let hash = password_hash.as_ref();
-                    if !queries::insert(connection, id, &profile, hash, now)? {
-                        return Err(match queries::taken(connection, &profile, None)?[..] {
-                            // Whoever had it was deleted just now.
-                            [] => ApiError::unavailable(1, "the name became free meanwhile"),
-                            ref fields => taken(fields),
-                        });
-                    }
-                    refuse_unknown_groups(
-                        &group_ids,
-                        &queries::join_groups(connection, id, &group_ids)?,
-                    )?;
-                    let event = Event::new(Action::UserCreated, SubjectKind::User, id);
-                    trail.record(connection, &event.after(&profile).about(id))?;
-                    let invitation = if invite {
-                        let selection = Selection {
-                            user_ids: Some(Ids(vec![id])),
-                            ..Selection::default()
-                        };
-                        let mut sent = send::send(
-                            connection,
-                            &shared.clock,
-                            shared.keys.signing(),
-                            &caller.label(),
-                            &selection,
-                            &Overrides::default(),
-                        )
-                        .map_err(from_selection)?;
-                        trail.record(connection, &sent.event())?;
-                        sent.results.pop()
-                    } else {
-                        None
-                    };
-                    let user = if invite || !group_ids.is_empty() {
-                        queries::get(connection, id, now)?
-                            .ok_or_else(|| ApiError::internal("gone"))?
-                    } else {
-                        profile.into_new_user(id, hash.is_some(), now)
-                    };
-                    let created = CreatedUser { user, invitation };
-                    Ok(Answer {
-                        status: 201,
-                        location: Some(format!("/users/{id}")),
-                        body: serde_json::to_string(&created).map_err(ApiError::internal)?,
-                        replayed: false,
-                    })
-                },
-            )
-        })
-        .await?;
-    if invite {
+    let new = NewUser {
+        profile,
+        password_hash,
+        group_ids: asked.group_ids,
+        invite: asked.invite.then(|| state.keys.clone()),
+    };
+    let work = move |connection: &mut PgConnection| {
+        let created = create::create(connection, &trail, new)?;
+        Ok(Done::created(
+            format!("/users/{}", created.user.id),
+            created,
+        ))
+    };
+    let (answer, created) = once.key.run(&state, work).await?;
+    if created.is_some_and(|created| created.invitation.is_some()) {
         state.bell.notify_one();
     }
-    Ok(respond::answer(&answer))
-}
-
-fn refuse_unknown_groups(given: &[Uuid], unknown: &[Uuid]) -> Result<(), ApiError> {
-    let faults: Vec<Fault> = given
-        .iter()
-        .enumerate()
-        .filter(|(_, id)| unknown.contains(id))
-        .map(|(index, _)| {
-            Fault::new(
-                format!("/group_ids/{index}"),
-                "unknown_id",
-                "there is no group with this id",
-            )
-        })
-        .collect();
-    if faults.is_empty() {
-        Ok(())
-    } else {
-        Err(faults.into())
-    }
+    Ok(answer)
 }
 
 /// Get a user
@@ -267,15 +157,13 @@ fn refuse_unknown_groups(given: &[Uuid], unknown: &[Uuid]) -> Result<(), ApiErro
 async fn get_user(
     state: web::Data<State>,
     request: HttpRequest,
-    Id(id): Id,
+    Id(id, ..): Id<User>,
 ) -> Result<HttpResponse, ApiError> {
     let now = state.clock.now();
-    let user = state
-        .db
-        .read(move |connection| queries::get(connection, id, now))
-        .await?
-        .ok_or_else(|| ApiError::not_found("user"))?;
-    Ok(respond::resource(&request, &user))
+    resource::read(&state, &request, move |connection| {
+        queries::get(connection, id, now)
+    })
+    .await
 }
 
 /// Change a user
@@ -290,72 +178,26 @@ async fn get_user(
     ),
     responses(
         (status = 200, description = "The user as changed", body = User),
-        (status = 409, description = "Another user has this username or address", body = crate::http::problem::Problem),
-        (status = 412, description = "The user has changed since", body = crate::http::problem::Problem),
+        (status = 409, description = "Another user has this username or address", body = Problem),
+        (status = 412, description = "The user has changed since", body = Problem),
     )
 )]
 #[patch("/users/{id}")]
 async fn change_user(
     state: web::Data<State>,
+    trail: Trail,
     request: HttpRequest,
-    Id(id): Id,
+    Id(id, ..): Id<User>,
+    expected: Expected,
     body: Body<PatchUser>,
 ) -> Result<HttpResponse, ApiError> {
-    let wanted = tags(&request, header::IF_MATCH);
-    let clock = state.clock.clone();
-    let trail = Trail::current();
     let user = state
         .db
         .transaction(move |connection| {
-            let now = clock.now();
-            let user = lock(connection, id, wanted.as_ref(), now)?;
-            let was_enabled = user.enabled;
-            let before = user.profile();
-            let mut profile = before.clone();
-            profile
-                .apply(body.value)
-                .map_err(|faults| ApiError::invalid(faults.0))?;
-            if profile == before {
-                return Ok(user);
-            }
-            let clashes = queries::taken(connection, &profile, Some(id))?;
-            if !clashes.is_empty() {
-                return Err(taken(&clashes));
-            }
-            queries::update(connection, id, &profile, now).map_err(stored_or_taken)?;
-            if was_enabled && !profile.enabled {
-                ending::end_pending(
-                    connection,
-                    std::iter::once(id),
-                    InvitationState::Revoked,
-                    now,
-                )?;
-            }
-            let event = Event::new(Action::UserChanged, SubjectKind::User, id);
-            trail.record(connection, &event.before(&before).after(&profile).about(id))?;
-            queries::get(connection, id, now)?.ok_or_else(|| ApiError::internal("gone"))
+            change::change(connection, &trail, id, &expected, body.value)
         })
         .await?;
     Ok(respond::resource(&request, &user))
-}
-
-/// The user as it is now, held until the end of the transaction.
-fn lock(
-    connection: &mut PgConnection,
-    id: Uuid,
-    wanted: Option<&etag::Tags>,
-    now: chrono::DateTime<chrono::Utc>,
-) -> Result<User, ApiError> {
-    if !queries::lock(connection, id)? {
-        return Err(ApiError::not_found("user"));
-    }
-    let user = queries::get(connection, id, now)?.ok_or_else(|| ApiError::not_found("user"))?;
-    match wanted {
-        Some(tags) if !tags.match_strongly(&etag::of(&user)) => {
-            Err(ApiError::precondition_failed())
-        }
-        _ => Ok(user),
-    }
 }
 
 /// Delete a user
@@ -369,38 +211,20 @@ fn lock(
     ),
     responses(
         (status = 204, description = "Deleted"),
-        (status = 409, description = "`user_has_devices`: the user holds devices", body = crate::http::problem::Problem),
-        (status = 412, description = "The user has changed since", body = crate::http::problem::Problem),
+        (status = 409, description = "`user_has_devices`: the user holds devices", body = Problem),
+        (status = 412, description = "The user has changed since", body = Problem),
     )
 )]
 #[delete("/users/{id}")]
 async fn delete_user(
     state: web::Data<State>,
-    request: HttpRequest,
-    Id(id): Id,
+    trail: Trail,
+    Id(id, ..): Id<User>,
+    expected: Expected,
 ) -> Result<HttpResponse, ApiError> {
-    let wanted = tags(&request, header::IF_MATCH);
-    let clock = state.clock.clone();
-    let trail = Trail::current();
     state
         .db
-        .transaction(move |connection| {
-            let now = clock.now();
-            let user = lock(connection, id, wanted.as_ref(), now)?;
-            if user.device_count > 0 {
-                return Err(ApiError::new(
-                    409,
-                    "user_has_devices",
-                    "The user holds devices; retire them first, with DELETE /devices/{id}.",
-                ));
-            }
-            // Also one whose time is over: no pending invitation is left without a user.
-            ending::let_go(connection, id, now)?;
-            queries::delete(connection, id)?;
-            let event = Event::new(Action::UserDeleted, SubjectKind::User, id);
-            trail.record(connection, &event)?;
-            Ok::<_, ApiError>(())
-        })
+        .transaction(move |connection| change::delete(connection, &trail, id, &expected))
         .await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -414,27 +238,22 @@ async fn delete_user(
     ),
     responses(
         (status = 204, description = "Set"),
-        (status = 412, description = "The user has changed since", body = crate::http::problem::Problem),
+        (status = 412, description = "The user has changed since", body = Problem),
     )
 )]
 #[put("/users/{id}/password")]
 async fn set_user_password(
     state: web::Data<State>,
-    request: HttpRequest,
-    Id(id): Id,
+    trail: Trail,
+    Id(id, ..): Id<User>,
+    expected: Expected,
     body: Body<SetPassword>,
 ) -> Result<HttpResponse, ApiError> {
     let hash = state.hasher.hash(body.value.password).await?;
-    let wanted = tags(&request, header::IF_MATCH);
-    let (now, trail) = (state.clock.now(), Trail::current());
     state
         .db
         .transaction(move |connection| {
-            lock(connection, id, wanted.as_ref(), now)?;
-            queries::set_password(connection, id, &hash, now)?;
-            let event = Event::new(Action::UserPasswordSet, SubjectKind::User, id);
-            trail.record(connection, &event)?;
-            Ok::<_, ApiError>(())
+            change::set_password(connection, &trail, id, &expected, &hash)
         })
         .await?;
     Ok(HttpResponse::NoContent().finish())

@@ -159,7 +159,7 @@ async fn import_users(
         dry_run: asked.dry_run,
         atomic: asked.atomic,
         invite: asked.invite.then(|| Arc::clone(&state.keys)),
-        created_by: caller.label(),
+        trail: Trail::current(),
         lease: None,
     };
     let mut lease = None;

@@ -25,8 +25,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub use self::file::{Format, Shape, Upload};
-use self::store::Done;
+use super::csv::LineFault;
 use crate::{
+    audit::Trail,
     clock::Clock,
     db::{Db, DbError},
     http::{
@@ -40,8 +41,8 @@ use crate::{
         queries::SelectionError,
     },
     string_enum,
-    users::csv::LineFault,
 };
+use store::Done;
 
 /// As many users as a file may hold.
 pub const MOST_ROWS: usize = 100_000;
@@ -75,7 +76,7 @@ pub struct Options {
     /// Invite whom it creates, with secrets derived by these keys.
     pub invite: Option<Arc<KeyRing>>,
     /// Who does it, as batches keep it.
-    pub created_by: String,
+    pub trail: Trail,
     /// The idempotency key that it is done under: nothing is stored once somebody else has it, and the
     /// report is stored with the last users.
     pub lease: Option<Arc<Lease>>,
@@ -291,9 +292,8 @@ fn invite(
     };
     let sent = send::send(
         connection,
-        clock,
+        &options.trail,
         keys.signing(),
-        &options.created_by,
         &selection,
         &Overrides::default(),
     )?;

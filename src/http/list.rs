@@ -1,0 +1,237 @@
+//! Lists: one way to page through rows, to count them, and to hand all of them out as a CSV file.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header::{self, Accept, Header},
+    web::Bytes,
+};
+use diesel::PgConnection;
+use futures_util::{StreamExt, stream};
+use serde::Serialize;
+
+use super::{
+    error::ApiError,
+    paging::{self, Limit, Page, Position},
+    respond,
+};
+use crate::users::csv::table as csv;
+use crate::{
+    db::{Db, DbError},
+    state::State,
+};
+
+/// Rows of a CSV file that are read at a time.
+const CSV_PAGE: i64 = 500;
+
+/// What every query of a list asks for besides its filters.
+pub struct Paging {
+    /// How many rows a page holds.
+    pub limit: Limit,
+    /// Where the page before ended.
+    pub cursor: Option<String>,
+    /// Whether all rows that match are counted.
+    pub count: bool,
+}
+
+/// Declares the query of a list: its filters, and behind them `limit`, `cursor` and `count`. `flags` are those filters that
+/// are `true` or `false`.
+#[macro_export]
+macro_rules! list_query {
+    ($(#[$meta:meta])* $name:ident($($flag:literal),* $(,)?) { $($fields:tt)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, deserr::Deserr, utoipa::IntoParams)]
+        #[deserr(error = $crate::model::wire::Faults, deny_unknown_fields)]
+        #[into_params(parameter_in = Query)]
+        pub struct $name {
+            $($fields)*
+            /// How many rows a page holds.
+            #[deserr(default)]
+            #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
+            pub limit: $crate::http::paging::Limit,
+            /// `next_cursor` of the page before.
+            #[deserr(default)]
+            pub cursor: Option<String>,
+            /// Also count all rows that match.
+            #[deserr(default)]
+            #[param(value_type = Option<bool>)]
+            pub count: bool,
+        }
+
+        impl $crate::model::wire::QueryTypes for $name {
+            const FLAGS: &'static [&'static str] = &[$($flag,)* "count"];
+            const NUMBERS: &'static [&'static str] = &["limit"];
+        }
+
+        impl $name {
+            /// Which page is asked for.
+            pub fn paging(&mut self) -> $crate::http::list::Paging {
+                $crate::http::list::Paging {
+                    limit: self.limit,
+                    cursor: self.cursor.take(),
+                    count: self.count,
+                }
+            }
+        }
+    };
+}
+
+/// Rows in an order, of which pages are read.
+pub trait List: Send + Sync + 'static {
+    /// One row, as it is shown.
+    type Row: Serialize + Send;
+
+    /// The list's name, its filters and its order: a cursor is good for these alone.
+    fn scope(&self) -> impl Serialize;
+
+    /// The first `limit` rows behind a position.
+    ///
+    /// # Errors
+    /// When the database is not available.
+    fn rows(
+        &self,
+        connection: &mut PgConnection,
+        after: Option<&Position>,
+        limit: i64,
+    ) -> Result<Vec<Self::Row>, DbError>;
+
+    /// How many rows there are in all.
+    ///
+    /// # Errors
+    /// When the database is not available.
+    fn count(&self, connection: &mut PgConnection) -> Result<i64, DbError>;
+
+    /// Where a page ends that ends with this row.
+    fn position(&self, last: &Self::Row) -> Position;
+
+    /// Whether the best plan depends on the values that are filtered by.
+    fn is_selective(&self) -> bool {
+        false
+    }
+
+    /// The word for what the rows are of, where that is not there.
+    ///
+    /// # Errors
+    /// When the database is not available.
+    fn missing(&self, _connection: &mut PgConnection) -> Result<Option<&'static str>, DbError> {
+        Ok(None)
+    }
+}
+
+/// A list that is also had as a CSV file.
+pub trait Table: List {
+    /// The file's name.
+    const FILE: &'static str;
+    /// The names of its columns.
+    const COLUMNS: &'static [&'static str];
+
+    /// A row's cells, one a column.
+    fn cells(row: Self::Row) -> Vec<String>;
+}
+
+fn opened(state: &State, scope: &str, cursor: Option<&str>) -> Result<Option<Position>, ApiError> {
+    cursor
+        .map(|cursor| paging::open(&state.keys, scope, cursor))
+        .transpose()
+        .map_err(|fault| ApiError::invalid(vec![fault]))
+}
+
+fn scope_of(list: &impl List) -> Result<String, ApiError> {
+    serde_json::to_string(&list.scope()).map_err(ApiError::internal)
+}
+
+/// Answers with one page of a list.
+///
+/// # Errors
+/// 422 for a cursor of another list; 404 where what the rows are of is not there; 503 when the database is not available.
+pub async fn page(
+    state: &State,
+    request: &HttpRequest,
+    paging: Paging,
+    list: impl List,
+) -> Result<HttpResponse, ApiError> {
+    let scope = scope_of(&list)?;
+    let after = opened(state, &scope, paging.cursor.as_deref())?;
+    let (keys, is_selective) = (state.keys.clone(), list.is_selective());
+    let work = move |connection: &mut PgConnection| {
+        if let Some(what) = list.missing(connection)? {
+            return Ok(Err(what));
+        }
+        let rows = list.rows(connection, after.as_ref(), paging.limit.probe())?;
+        let total = paging.count.then(|| list.count(connection)).transpose()?;
+        let page = Page::of(rows, paging.limit, total, |last| {
+            paging::seal(&keys, &scope, &list.position(last))
+        });
+        page.write()
+            .map(Ok)
+            .map_err(|error| DbError::Stored(error.to_string()))
+    };
+    let page = if is_selective {
+        state.db.search(work).await?
+    } else {
+        state.db.read(work).await?
+    };
+    let page = page.map_err(ApiError::not_found)?;
+    Ok(respond::page(request, page))
+}
+
+/// Answers with one page of a list, or with all of it as a CSV file where the client asks for one.
+///
+/// # Errors
+/// As [`page`].
+pub async fn page_or_csv<L: Table>(
+    state: &State,
+    request: &HttpRequest,
+    paging: Paging,
+    list: L,
+) -> Result<HttpResponse, ApiError> {
+    let wants_csv =
+        Accept::parse(request).is_ok_and(|accept| accept.preference().essence_str() == "text/csv");
+    if !wants_csv {
+        return page(state, request, paging, list).await;
+    }
+    let after = opened(state, &scope_of(&list)?, paging.cursor.as_deref())?;
+    let list = std::sync::Arc::new(list);
+    // The first rows before the answer begins: a database that is away is a 503 still.
+    let mut first =
+        csv::rows(|write| write(L::COLUMNS.iter().map(|&name| name.to_owned()).collect()));
+    let begun = chunk(&state.db, &list, after).await?;
+    let last = begun.map(|(rows, last)| {
+        first.extend(rows);
+        last
+    });
+    let rest = stream::try_unfold(
+        (state.db.clone(), list, last),
+        |(db, list, last)| async move {
+            let Some(last) = last else { return Ok(None) };
+            let next = chunk(&db, &list, Some(last))
+                .await
+                .map_err(ApiError::from)?;
+            Ok::<_, ApiError>(next.map(|(rows, last)| (Bytes::from(rows), (db, list, Some(last)))))
+        },
+    );
+    let all = stream::iter([Ok(Bytes::from(first))]).chain(rest);
+    Ok(HttpResponse::Ok()
+        .content_type("text/csv; charset=utf-8; header=present")
+        .insert_header((
+            header::CONTENT_DISPOSITION,
+            format!("attachment; filename=\"{}\"", L::FILE),
+        ))
+        .streaming(all))
+}
+
+/// The next rows as text, and where they ended; `None` at the end. No connection is held between two of them.
+async fn chunk<L: Table>(
+    db: &Db,
+    list: &std::sync::Arc<L>,
+    after: Option<Position>,
+) -> Result<Option<(Vec<u8>, Position)>, DbError> {
+    let shared = std::sync::Arc::clone(list);
+    let rows = db
+        .read(move |connection| shared.rows(connection, after.as_ref(), CSV_PAGE))
+        .await?;
+    let Some(last) = rows.last().map(|row| list.position(row)) else {
+        return Ok(None);
+    };
+    let text = csv::rows(|write| rows.into_iter().for_each(|row| write(L::cells(row))));
+    Ok(Some((text, last)))
+}

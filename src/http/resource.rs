@@ -1,0 +1,99 @@
+//! One thing with an id: the id in a path, reading it, and the version that a change is meant for.
+
+use std::marker::PhantomData;
+
+use actix_web::{
+    FromRequest, HttpRequest, HttpResponse,
+    dev::Payload,
+    http::header::{self, HeaderName},
+};
+use diesel::PgConnection;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{
+    error::ApiError,
+    etag::{self, Tags},
+    respond,
+};
+use crate::{db::DbError, model::named::Named, state::State};
+
+/// The id in the path. What is not a UUID is a 404: no such thing can be there.
+pub struct Id<T>(pub Uuid, pub PhantomData<T>);
+
+impl<T: Named> FromRequest for Id<T> {
+    type Error = ApiError;
+    type Future = std::future::Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
+        let id = request
+            .match_info()
+            .get("id")
+            .and_then(|id| Uuid::try_parse(id).ok());
+        std::future::ready(
+            id.map(|id| Self(id, PhantomData))
+                .ok_or_else(|| ApiError::not_found(T::NAME)),
+        )
+    }
+}
+
+/// The versions that a change is meant for (`If-Match`).
+#[derive(Debug, Default, Clone)]
+pub struct Expected(Option<Tags>);
+
+impl Expected {
+    /// The resource as it is now, which is held until the end of the transaction.
+    ///
+    /// # Errors
+    /// 404 when it is not there, 412 when it is another version than was expected.
+    pub fn of<T: Named + Serialize>(&self, held: Option<T>) -> Result<T, ApiError> {
+        let held = held.ok_or_else(|| ApiError::not_found(T::NAME))?;
+        self.check(&held)?;
+        Ok(held)
+    }
+
+    /// # Errors
+    /// 412 when it is another version than was expected.
+    pub fn check(&self, held: &impl Serialize) -> Result<(), ApiError> {
+        match &self.0 {
+            Some(tags) if !tags.match_strongly(&etag::of(held)) => {
+                Err(ApiError::precondition_failed())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl FromRequest for Expected {
+    type Error = ApiError;
+    type Future = std::future::Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
+        std::future::ready(Ok(Self(tags(request, header::IF_MATCH))))
+    }
+}
+
+/// The tags in `If-Match` or `If-None-Match`, of all its lines, if the header is there. What cannot be
+/// read stays as a tag that matches nothing: a condition must not vanish.
+pub fn tags(request: &HttpRequest, name: HeaderName) -> Option<Tags> {
+    let lines: Vec<_> = request
+        .headers()
+        .get_all(name)
+        .map(|value| String::from_utf8_lossy(value.as_bytes()))
+        .collect();
+    (!lines.is_empty()).then(|| Tags::parse(&lines.join(",")))
+}
+
+/// Answers with one resource and its `ETag`, or 304 where the client has this version.
+///
+/// # Errors
+/// 404 when it is not there; 503 when the database is not available.
+pub async fn read<T: Named + Serialize + Send + 'static>(
+    state: &State,
+    request: &HttpRequest,
+    get: impl FnMut(&mut PgConnection) -> Result<Option<T>, DbError> + Send + 'static,
+) -> Result<HttpResponse, ApiError> {
+    let found = state.db.read(get).await?;
+    let found = found.ok_or_else(|| ApiError::not_found(T::NAME))?;
+    Ok(respond::resource(request, &found))
+}
