@@ -66,6 +66,7 @@ pub struct NewApiKey {
 /// The body of `POST /api-keys`.
 #[derive(Debug, Deserr, ToSchema)]
 #[deserr(error = Faults, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct CreateApiKey {
     /// What it is for.
     #[schema(value_type = String, min_length = 1, max_length = 200)]
@@ -80,6 +81,7 @@ pub struct CreateApiKey {
 /// The body of `PATCH /api-keys/{id}`: a JSON merge patch (RFC 7396).
 #[derive(Debug, Deserr, ToSchema)]
 #[deserr(error = Faults, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct PatchApiKey {
     #[schema(value_type = String, required = false, min_length = 1, max_length = 200)]
     #[deserr(default)]
@@ -132,6 +134,7 @@ impl Operator {
 /// The body of `POST /operators`.
 #[derive(Debug, Deserr, ToSchema)]
 #[deserr(error = Faults, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct CreateOperator {
     /// What the operator signs in with; unique, upper and lower case are the same.
     #[schema(value_type = String, format = "email", max_length = 254)]
@@ -145,6 +148,7 @@ pub struct CreateOperator {
 /// The body of `PATCH /operators/{id}`: a JSON merge patch (RFC 7396).
 #[derive(Debug, Deserr, ToSchema)]
 #[deserr(error = Faults, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct PatchOperator {
     #[schema(value_type = String, required = false, format = "email", max_length = 254)]
     #[deserr(default)]
@@ -199,6 +203,7 @@ fn kept_or_set<T: Clone>(patch: Patch<T>, now: &T, pointer: &str, faults: &mut F
 /// The body of `PUT /operators/current/password`.
 #[derive(Debug, Deserr, ToSchema)]
 #[deserr(error = Faults, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct ChangePassword {
     /// The one of before.
     #[schema(value_type = String, format = "password", min_length = 1, max_length = 256, write_only)]
@@ -211,6 +216,7 @@ pub struct ChangePassword {
 /// The body of `POST /sessions`.
 #[derive(Debug, Deserr, ToSchema)]
 #[deserr(error = Faults, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct SignIn {
     /// The operator's address.
     #[schema(value_type = String, min_length = 1, max_length = 254)]

@@ -40,6 +40,7 @@ impl OwnerChoice {
 /// A device as the caller describes it.
 #[derive(Debug, Deserr, ToSchema)]
 #[deserr(error = Faults, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct DeviceReport {
     /// This or `device_id` is needed. Upper and lower case are the same.
     #[schema(value_type = Option<String>, min_length = 1, max_length = 100)]
@@ -102,6 +103,7 @@ impl DeviceReport {
 /// The body of `POST /enrollments`.
 #[derive(Debug, Deserr, ToSchema)]
 #[deserr(error = Faults, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct EnrollRequest {
     /// Or the e-mail address; upper and lower case are the same. With `pin` or `password`, or both.
     #[schema(value_type = Option<String>, min_length = 1, max_length = 254)]
@@ -213,6 +215,7 @@ impl EnrollRequest {
 /// The body of `POST /enrollments/pin-requests`.
 #[derive(Debug, Deserr, ToSchema)]
 #[deserr(error = Faults, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct RequestPin {
     /// Or the e-mail address; upper and lower case are the same.
     #[schema(value_type = String, min_length = 1, max_length = 254)]

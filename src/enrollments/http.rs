@@ -9,6 +9,7 @@ use tracing::Instrument;
 use super::{
     domain::{EnrollRequest, Enrollment, PinRequested, RequestPin},
     enroll::{self, Desk, Enrolled, Refused},
+    landing,
     pin_requests::{self, Requested},
 };
 use crate::{
@@ -25,6 +26,7 @@ use crate::{
 
 /// Adds the handlers.
 pub fn routes(api: &mut impl Register) {
+    landing::http::routes(api);
     api.add(Needs::SecretOr(Permission::Enroll), enroll_device)
         .add(Needs::SecretOr(Permission::Enroll), request_pin);
 }

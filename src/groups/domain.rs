@@ -78,6 +78,7 @@ pub struct GroupDeleted {
 /// The body of `POST /groups`.
 #[derive(Debug, Deserr, ToSchema)]
 #[deserr(error = Faults, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct CreateGroup {
     /// Unique; upper and lower case are the same.
     #[schema(value_type = String, min_length = 1, max_length = 200)]
@@ -87,6 +88,7 @@ pub struct CreateGroup {
 /// The body of `PATCH /groups/{id}`: a JSON merge patch (RFC 7396).
 #[derive(Debug, Deserr, ToSchema)]
 #[deserr(error = Faults, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct PatchGroup {
     /// Unique; upper and lower case are the same.
     #[schema(value_type = String, required = false, min_length = 1, max_length = 200)]
@@ -115,6 +117,7 @@ impl PatchGroup {
 /// The body of `POST /groups/{id}/members`.
 #[derive(Debug, Deserr, ToSchema)]
 #[deserr(error = Faults, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct ChangeMembers {
     /// Users who join; who is a member already stays one.
     #[schema(value_type = Vec<Uuid>, required = false, max_items = 10_000)]

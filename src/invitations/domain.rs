@@ -87,6 +87,7 @@ macro_rules! invitation_request {
         $(#[$meta])*
         #[derive(Debug, Deserr, ToSchema)]
         #[deserr(error = Faults, deny_unknown_fields)]
+        #[serde(deny_unknown_fields)]
         pub struct $name {
             /// Users to invite.
             #[schema(value_type = Option<Vec<Uuid>>, max_items = 100_000)]
@@ -158,6 +159,7 @@ invitation_request!(
 /// The body of `POST /invitations/{id}/resend`.
 #[derive(Debug, Default, Deserr, ToSchema)]
 #[deserr(error = Faults, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct ResendRequest {
     /// Mail a new PIN or QR code; the old one dies. A PIN whose life is over, or whose tries are used up,
     /// is renewed in any case.
@@ -169,11 +171,13 @@ pub struct ResendRequest {
 /// A body without anything in it.
 #[derive(Debug, Default, Deserr, ToSchema)]
 #[deserr(error = Faults, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct NoOptions {}
 
 /// The body of `POST /invitations/resend`.
 #[derive(Debug, Deserr, ToSchema)]
 #[deserr(error = Faults, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct ResendManyRequest {
     /// These users' pending invitations.
     #[schema(value_type = Option<Vec<Uuid>>, max_items = 100_000)]

@@ -42,6 +42,7 @@ impl Deserr<Faults> for Password {
 /// The body of `PUT /users/{id}/password`.
 #[derive(Debug, Deserr, ToSchema)]
 #[deserr(error = Faults, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct SetPassword {
     /// 8 to 128 characters, no composition rules.
     #[schema(value_type = String, format = "password", min_length = 8, max_length = 128, write_only)]

@@ -10,6 +10,7 @@ use crate::model::{identity::Source, invitation::InviteStatus, search::SearchTex
 /// Which users: the filters of `GET /users`, and of `filter` in a selection. All must hold.
 #[derive(Debug, Clone, Default, Serialize, Deserr, ToSchema, IntoParams)]
 #[deserr(error = Faults, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct UserFilter {
     /// A part of the username, e-mail address or names, without regard to case and accents.
@@ -77,6 +78,7 @@ impl Deserr<Faults> for Ids {
 /// `POST /invitations/pins`.
 #[derive(Debug, Default, Deserr, ToSchema)]
 #[deserr(error = Faults, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Selection {
     /// These users.
     #[schema(value_type = Option<Vec<Uuid>>, max_items = 100_000)]

@@ -58,7 +58,7 @@ pub fn document() -> Document {
         "bearer",
         Vec::<String>::new(),
     )]);
-    close_requests(&mut document);
+    close_unions(&mut document);
     let routes = table();
     for (path, item) in &mut document.paths.paths {
         for (name, method, operation) in [
@@ -87,41 +87,53 @@ pub fn json() -> Result<String, serde_json::Error> {
     Ok(text)
 }
 
-/// Request bodies take no other fields than theirs: an unknown one is a 422.
-fn close_requests(document: &mut Document) {
-    const REQUESTS: &[&str] = &[
-        "CreateUser",
-        "PatchUser",
-        "SetPassword",
-        "UserFilter",
-        "CreateGroup",
-        "PatchGroup",
-        "ChangeMembers",
-        "PreviewRequest",
-        "SendRequest",
-        "Selection",
-        "EnrollRequest",
-        "DeviceReport",
-        "RequestPin",
-        "RegistrationRequest",
-        "ReminderRequest",
-        "ConfirmationRequest",
-        "Distribution",
-        "CreateApiKey",
-        "PatchApiKey",
-        "CreateOperator",
-        "PatchOperator",
-        "ChangePassword",
-        "SignIn",
-    ];
+/// A variant of a union is described as its own fields and, beside them, `kind`. Where it takes no other fields, neither
+/// half would allow those of the other one: both are made one object.
+fn close_unions(document: &mut Document) {
     let Some(components) = &mut document.components else {
         return;
     };
-    for name in REQUESTS {
-        if let Some(RefOr::T(Schema::Object(object))) = components.schemas.get_mut(*name) {
-            object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+    let known = components.schemas.clone();
+    let closed = |item: &RefOr<Schema>| -> Option<(Object, Option<String>)> {
+        let RefOr::T(Schema::AllOf(both)) = item else {
+            return None;
+        };
+        let [RefOr::Ref(fields), RefOr::T(Schema::Object(kind))] = both.items.as_slice() else {
+            return None;
+        };
+        let name = fields.ref_location.rsplit('/').next()?;
+        let Some(RefOr::T(Schema::Object(fields))) = known.get(name) else {
+            return None;
+        };
+        fields.additional_properties.as_ref()?;
+        let mut whole = kind.clone();
+        whole.required.extend(fields.required.iter().cloned());
+        whole.properties.extend(fields.properties.clone());
+        whole.description = both.description.clone();
+        Some((whole, Some(name.to_owned())))
+    };
+    let mut inlined = Vec::new();
+    for schema in components.schemas.values_mut() {
+        let RefOr::T(Schema::OneOf(union)) = schema else {
+            continue;
+        };
+        if !union.items.iter().any(|item| closed(item).is_some()) {
+            continue;
+        }
+        for item in &mut union.items {
+            let (mut whole, name) = match closed(item) {
+                Some(whole) => whole,
+                None => match item {
+                    RefOr::T(Schema::Object(object)) => (object.clone(), None),
+                    _ => continue,
+                },
+            };
+            whole.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+            *item = RefOr::T(Schema::Object(whole));
+            inlined.extend(name);
         }
     }
+    components.schemas.retain(|name, _| !inlined.contains(name));
 }
 
 fn problem(description: &str) -> Response {

@@ -59,6 +59,7 @@ macro_rules! setting_request {
         /// what GET gave can be put back; they cannot be changed.
         #[derive(Debug, Deserr, ToSchema)]
         #[deserr(error = Faults, deny_unknown_fields)]
+        #[serde(deny_unknown_fields)]
         pub struct $name {
             /// What administrators know the setting by. A custom one needs it; the default is called `Default`.
             #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]

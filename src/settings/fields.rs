@@ -85,6 +85,7 @@ impl Deserr<Faults> for MdmUrl {
 /// To whom a custom setting applies: the members of the groups, and the users.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserr, ToSchema)]
 #[deserr(error = Faults, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Distribution {
     /// Groups, at most 1,000.
     #[schema(required = false, max_items = 1_000)]

@@ -220,6 +220,7 @@ impl ListQuery {
 /// The body of `POST /users`.
 #[derive(Debug, Default, Clone, Deserr, ToSchema)]
 #[deserr(error = Faults, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct CreateUser {
     /// What the user signs in with; the e-mail address unless given.
     #[schema(value_type = Option<String>, min_length = 1, max_length = 254)]
@@ -274,6 +275,7 @@ pub struct CreateUser {
 /// The body of `PATCH /users/{id}`: a JSON merge patch (RFC 7396).
 #[derive(Debug, Deserr, ToSchema)]
 #[deserr(error = Faults, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct PatchUser {
     #[deserr(default)]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 254)]

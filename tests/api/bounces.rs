@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::support::{
     app::{Answer, KEYS, Setup, TestApp, api_key},
     db::TestDb,
+    log,
     prometheus::Scrape,
     smtp::{Options, SmtpSink, Stage},
 };
@@ -203,6 +204,25 @@ async fn what_is_forged_changes_nothing() {
     .await;
     assert_eq!(taken.json["outcome"], "ignored");
     assert_eq!(delivery(&app, &invitation).await["delivery"], "accepted");
+}
+
+#[tokio::test]
+async fn the_log_tells_of_a_report_once_it_is_committed() {
+    log::capture();
+    let app = started().await;
+    let (_, _, from) = invited(&app).await;
+    let mail = report(&from, None, "failed", "5.1.1");
+    app.db.refuse_commits();
+    let failed = bring(&app, &mail).await;
+    assert_eq!(failed.status, 500, "{}", failed.text);
+    app.db.commit_again();
+    let taken = bring(&app, &mail).await;
+    assert_eq!(taken.json["outcome"], "hard");
+    for (answer, times) in [(failed, 0), (taken, 1)] {
+        let lines = log::lines_of(&answer);
+        let said = lines.matches("a delivery status report").count();
+        assert_eq!(said, times, "{lines}");
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     app::{Answer, TestApp},
+    log,
     smtp::Stage,
 };
 
@@ -591,6 +592,66 @@ fn adds_up(batch: &Value) {
         .map(|(_, n)| n.as_i64().unwrap())
         .sum();
     assert_eq!(json!(sum), counts["recipients"], "{batch}");
+}
+
+/// The log says what was done: neither what failed as it was committed, nor a second time what was answered again.
+#[tokio::test]
+async fn the_log_says_once_what_was_committed() {
+    log::capture();
+    let mut app = TestApp::start().await;
+    app.leaves_unsent = true;
+    let ids = app.users(3).await;
+    let sent = app.invite(json!({"user_ids": ids})).await;
+    let (one, batch) = (id_of(&sent, 0), sent["batch_id"].as_str().unwrap());
+    seconds(&app, 120);
+    let (last, rest) = (json!({"user_ids": ids[2..]}), json!({"user_ids": ids[..2]}));
+    for (path, body, says) in [
+        (
+            format!("/invitations/{one}/resend"),
+            json!({}),
+            "an invitation is resent",
+        ),
+        (
+            format!("/invitations/{one}/revoke"),
+            json!({}),
+            "an invitation is revoked",
+        ),
+        (
+            "/invitations/resend".into(),
+            last.clone(),
+            "invitations are resent",
+        ),
+        (
+            "/invitations/revoke".into(),
+            last,
+            "invitations are revoked",
+        ),
+        (
+            format!("/batches/{batch}/cancel"),
+            json!({}),
+            "a batch is canceled",
+        ),
+        ("/invitations/send".into(), rest, "invitations are sent"),
+    ] {
+        let ask = async || {
+            let request = app
+                .request(Method::POST, &path)
+                .header("idempotency-key", "once")
+                .json(&body);
+            Answer::of(request.send().await.unwrap()).await
+        };
+        app.db.refuse_commits();
+        let failed = ask().await;
+        assert_eq!(failed.status, 500, "{path}: {}", failed.text);
+        app.db.commit_again();
+        let done = ask().await;
+        assert!(done.status.is_success(), "{path}: {}", done.text);
+        let repeat = ask().await;
+        assert_eq!(repeat.header("idempotent-replayed"), "true", "{path}");
+        let times = |answer: &Answer| log::lines_of(answer).matches(says).count();
+        let said = (times(&failed), times(&done), times(&repeat));
+        assert_eq!(said, (0, 1, 0), "{says}: {}", log::lines_of(&failed));
+    }
 }
 
 #[tokio::test]

@@ -144,6 +144,21 @@ impl TestDb {
         self.connect().batch_execute(sql).unwrap();
     }
 
+    /// From now on whatever is written to the audit log fails when it is committed, until [`Self::commit_again`].
+    pub fn refuse_commits(&self) {
+        self.execute(
+            "CREATE FUNCTION refuse_commit() RETURNS trigger LANGUAGE plpgsql AS
+                $$ BEGIN RAISE EXCEPTION 'refused at the commit'; END $$;
+             CREATE CONSTRAINT TRIGGER refuse_commit AFTER INSERT ON audit_events
+                DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse_commit()",
+        );
+    }
+
+    /// Ends [`Self::refuse_commits`].
+    pub fn commit_again(&self) {
+        self.execute("DROP FUNCTION refuse_commit CASCADE");
+    }
+
     /// From now on the statements in this database are counted: others' tests run beside in the same server.
     pub fn watch_statements(&self) {
         self.execute(

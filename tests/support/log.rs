@@ -37,3 +37,11 @@ pub fn capture() {
 pub fn captured() -> String {
     String::from_utf8(LINES.lock().unwrap().clone()).unwrap()
 }
+
+/// What was logged of the request that has this answer.
+pub fn lines_of(answer: &super::app::Answer) -> String {
+    let id = answer.header("x-request-id");
+    let lines = captured();
+    let lines: Vec<&str> = lines.lines().filter(|line| line.contains(id)).collect();
+    lines.join("\n")
+}

@@ -77,6 +77,7 @@ pub enum QrPayload {
 /// bundle as `enrollment_token`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserr, ToSchema)]
 #[deserr(error = Faults, deny_unknown_fields, validate = belong_together -> Faults)]
+#[serde(deny_unknown_fields)]
 pub struct AndroidDpc {
     /// The controller's admin receiver: `com.example.dpc/.AdminReceiver`.
     #[schema(value_type = String, max_length = 255)]
@@ -116,6 +117,7 @@ pub struct AndroidDpc {
 /// What Google's Android Device Policy enrolls with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserr, ToSchema)]
 #[deserr(error = Faults, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct AndroidAmapi {
     /// The `value` of an enrollment token made with the Android Management API: the same for everybody,
     /// and not the invitation's.
@@ -136,6 +138,7 @@ pub struct AndroidAmapi {
 /// Where a configuration profile is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserr, ToSchema)]
 #[deserr(error = Faults, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct AppleUrl {
     /// The profile's address (https). `{token}` in it stands for the invitation's token.
     #[schema(value_type = String, max_length = 1000)]
