@@ -1,4 +1,4 @@
-//! Keyset paging: where a page ended, sealed so that it can neither be changed nor moved to another query.
+//! Keyset paging: where a page ended, sealed so that it can neither be changed nor moved to another query. Pure.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use deserr::{Deserr, IntoValue, Value, ValuePointerRef};

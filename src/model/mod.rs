@@ -1,7 +1,8 @@
-//! The words that everybody speaks, each checked where it comes in. Nothing here knows a database or a request.
+//! The words that everybody speaks, each checked where it comes in. Nothing here knows a database or a request. Pure.
 
 pub mod caller;
 pub mod device;
+mod fault;
 pub mod identity;
 pub mod invitation;
 pub mod named;
@@ -10,5 +11,6 @@ pub mod qr_payload;
 pub mod registration;
 pub mod search;
 pub mod secret_input;
+mod text;
 pub mod time;
 pub mod wire;

@@ -1,4 +1,4 @@
-//! The service's keys, by id: the first one signs, all of them still verify.
+//! The service's keys, by id: the first one signs, all of them still verify. Pure.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};

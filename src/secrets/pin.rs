@@ -1,4 +1,4 @@
-//! PINs in the manner of HOTP (RFC 4226), with SHA-256 and a wider truncation, so that 12 digits work.
+//! PINs in the manner of HOTP (RFC 4226), with SHA-256 and a wider truncation, so that 12 digits work. Pure.
 
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;

@@ -1,6 +1,6 @@
 //! The token in our envelope address and envelope id: says which message came back, and that it is one of ours.
 //! Message id, a tag of the address that it went to, and a MAC, in lower-case base32: mail servers may change an
-//! address's case, and a local part has room for 64 characters (RFC 5321 §4.5.3.1.1).
+//! address's case, and a local part has room for 64 characters (RFC 5321 §4.5.3.1.1). Pure.
 
 use data_encoding::{BASE32_NOPAD_NOCASE, Encoding};
 use subtle::ConstantTimeEq;

@@ -1,4 +1,4 @@
-//! The token in a QR code or link: says which invitation it is for, and proves it without the database.
+//! The token in a QR code or link: says which invitation it is for, and proves it without the database. Pure.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use subtle::ConstantTimeEq;

@@ -1,6 +1,6 @@
 //! Which of the eight masks a QR code gets: the one that leaves the fewest shapes that confuse a reader (ISO/IEC 18004
 //! §7.8.3). The `qrcode` crate chooses the same one, module by module; here a line of modules is one number, and making
-//! the code, which is most of what a mail with one costs, takes a fraction of the time.
+//! the code, which is most of what a mail with one costs, takes a fraction of the time. Pure.
 
 use qrcode::{
     Color,

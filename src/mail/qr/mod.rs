@@ -1,5 +1,5 @@
 //! QR codes as PNG and SVG: error correction M, a quiet zone of 4 modules (ISO/IEC 18004), at least
-//! 8 px a module. Pure, and not cheap: a tenth of a millisecond for a link.
+//! 8 px a module. Not cheap: a tenth of a millisecond for a link. Pure.
 
 mod mask;
 

@@ -1,0 +1,89 @@
+//! Text as a person may write it, and what is wrong with text. Pure.
+
+use unicode_normalization::UnicodeNormalization;
+
+/// A fault that does not know its place yet: what the `parse` functions of the domain types give.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flaw {
+    /// What is wrong, for programs.
+    pub code: &'static str,
+    /// What is wrong, for people.
+    pub detail: String,
+}
+
+impl Flaw {
+    /// A flaw of any kind.
+    pub fn new(code: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            code,
+            detail: detail.into(),
+        }
+    }
+}
+
+/// One line of text as a person may write it: composed (NFC), trimmed, of 1 to `most` characters,
+/// and without anything that could break a mail header or turn the reading direction around.
+///
+/// # Errors
+/// `empty`, `too_long` or `control_character`.
+pub fn line(text: &str, most: usize) -> Result<String, Flaw> {
+    let line: String = text.trim().nfc().collect();
+    if line.is_empty() {
+        return Err(Flaw::new("empty", "must not be empty"));
+    }
+    check_length(&line, most)?;
+    if line.chars().any(breaks_a_line) {
+        return Err(Flaw::new(
+            "control_character",
+            "must not hold line breaks, control characters or direction overrides",
+        ));
+    }
+    Ok(line)
+}
+
+/// # Errors
+/// `too_long` above `most` characters.
+pub fn check_length(text: &str, most: usize) -> Result<(), Flaw> {
+    let length = text.chars().count();
+    if length > most {
+        return Err(Flaw::new(
+            "too_long",
+            format!("has {length} characters; at most {most} are allowed"),
+        ));
+    }
+    Ok(())
+}
+
+/// Control characters, line and paragraph separators, and the bidirectional overrides and isolates
+/// (Unicode TR 9), which can make `gnp.exe` of what a reader takes for `exe.png`.
+pub fn breaks_a_line(c: char) -> bool {
+    c.is_control()
+        || is_direction_override(c)
+        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{FFFE}' | '\u{FFFF}')
+}
+
+/// The bidirectional embeddings, overrides and isolates.
+pub fn is_direction_override(c: char) -> bool {
+    matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_one_line() {
+        assert_eq!(line("  Zoe\u{308}  ", 10).unwrap(), "Zoë");
+        for (text, code) in [
+            ("", "empty"),
+            (" \t ", "empty"),
+            ("a\r\nBcc: x", "control_character"),
+            ("a\u{0}", "control_character"),
+            ("a\u{202E}b", "control_character"),
+            ("a\u{2028}b", "control_character"),
+            ("aaaaaaaaaaa", "too_long"),
+        ] {
+            assert_eq!(line(text, 10).unwrap_err().code, code, "{text:?}");
+        }
+    }
+}
