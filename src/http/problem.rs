@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{error::ApiError, request_id};
-use crate::{db::DbError, model::wire::Fault};
+use crate::{db::DbError, model::wire::Fault, secrets::password::HashError};
 
 /// Problem details of a failed request (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
@@ -96,5 +96,17 @@ impl From<DbError> for ApiError {
 impl From<diesel::result::Error> for ApiError {
     fn from(error: diesel::result::Error) -> Self {
         DbError::from(error).into()
+    }
+}
+
+impl From<HashError> for ApiError {
+    fn from(error: HashError) -> Self {
+        match error {
+            HashError::Busy => Self {
+                detail: "Too many passwords are being looked at at once. Nothing was changed; try again shortly.".into(),
+                ..Self::unavailable(5, error)
+            },
+            HashError::Failed(reason) => Self::internal(reason),
+        }
     }
 }

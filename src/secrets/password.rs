@@ -9,7 +9,7 @@ use argon2::{
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 
-use crate::{clock, http::error::ApiError, model::secret_input::Password};
+use crate::{clock, model::secret_input::Password};
 
 /// OWASP's parameters (Password Storage Cheat Sheet): 19 MiB, two passes, one lane.
 const MEMORY_KIB: u32 = 19 * 1024;
@@ -18,6 +18,23 @@ const LANES: u32 = 1;
 
 /// How long a request waits for its turn.
 const WAIT_FOR_PLACE: Duration = Duration::from_secs(10);
+
+/// Why a password was not looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum HashError {
+    /// Others were, and none was done in time.
+    #[error("all places for hashing are taken")]
+    Busy,
+    /// There was no randomness, say, or what is stored is no PHC string.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl HashError {
+    fn failed(error: impl ToString) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
 
 /// Hashes passwords, a bounded number at once: each takes 20 ms of a core and 19 MiB.
 #[derive(Clone)]
@@ -37,20 +54,20 @@ impl Hasher {
     /// The PHC string of a password.
     ///
     /// # Errors
-    /// 503 when there is no place in time; 500 when the operating system has no randomness for the salt.
-    pub async fn hash(&self, password: Password) -> Result<SecretString, ApiError> {
+    /// When there is no place in time, or the operating system has no randomness for the salt.
+    pub async fn hash(&self, password: Password) -> Result<SecretString, HashError> {
         self.at_a_place(move || hash(&password)).await
     }
 
     /// Whether a password is the one behind a PHC string. Where there is none it is not, after as much work.
     ///
     /// # Errors
-    /// 503 when there is no place in time; 500 when what is stored is no PHC string.
+    /// When there is no place in time, or what is stored is no PHC string.
     pub async fn verify(
         &self,
         given: SecretString,
         stored: Option<SecretString>,
-    ) -> Result<bool, ApiError> {
+    ) -> Result<bool, HashError> {
         self.at_a_place(move || {
             let Some(stored) = stored else {
                 hashed(&given, &[0; 16])?;
@@ -74,18 +91,15 @@ impl Hasher {
     async fn at_a_place<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, String> + Send + 'static,
-    ) -> Result<T, ApiError> {
+    ) -> Result<T, HashError> {
         let _place = tokio::time::timeout(WAIT_FOR_PLACE, self.places.acquire())
             .await
-            .map_err(|_| ApiError {
-                detail: "Too many passwords are being looked at at once. Nothing was changed; try again shortly.".into(),
-                ..ApiError::unavailable(5, "all places for hashing are taken")
-            })?
-            .map_err(ApiError::internal)?;
+            .map_err(|_| HashError::Busy)?
+            .map_err(HashError::failed)?;
         tokio::task::spawn_blocking(work)
             .await
-            .map_err(ApiError::internal)?
-            .map_err(ApiError::internal)
+            .map_err(HashError::failed)?
+            .map_err(HashError::Failed)
     }
 }
 
@@ -130,6 +144,6 @@ mod tests {
         assert!(!Hasher::is_outdated(&hash));
         assert!(Hasher::is_outdated(&text.replace("t=2", "t=1").into()));
         let broken = hasher.verify("x".into(), Some("no hash".into())).await;
-        assert_eq!(broken.unwrap_err().status, 500);
+        assert!(matches!(broken.unwrap_err(), HashError::Failed(_)));
     }
 }

@@ -35,7 +35,10 @@ use crate::{
         idempotent::{Answer, Lease},
     },
     invitations::{domain::Overrides, send},
-    secrets::{keys::KeyRing, password::Hasher},
+    secrets::{
+        keys::KeyRing,
+        password::{HashError, Hasher},
+    },
     selection::{
         domain::{Ids, Selection},
         queries::SelectionError,
@@ -218,6 +221,12 @@ pub enum ImportError {
 impl From<ApiError> for ImportError {
     fn from(error: ApiError) -> Self {
         Self::Api(error)
+    }
+}
+
+impl From<HashError> for ImportError {
+    fn from(error: HashError) -> Self {
+        Self::Api(error.into())
     }
 }
 
