@@ -10,8 +10,6 @@ use prometheus::{
     core::Collector,
 };
 
-use crate::{db::Usage, outbox::depth::Depth};
-
 /// The media type of the text (Prometheus exposition format 0.0.4).
 pub const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -48,6 +46,28 @@ impl Handed {
             Self::Refused => "refused",
         }
     }
+}
+
+/// How the connections to the database are used at one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// In use.
+    pub busy: usize,
+    /// Open, in use or not.
+    pub open: u32,
+    /// As many as may be in use at once.
+    pub most: usize,
+}
+
+/// What is still to be sent, by whichever instance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Depth {
+    /// How many messages have each of the states that are not final.
+    pub by_state: [(&'static str, i64); 3],
+    /// How long the message that is due longest has been due; 0 if none is.
+    pub overdue_seconds: f64,
+    /// How long ago the oldest one was queued; 0 if there is none.
+    pub oldest_seconds: f64,
 }
 
 /// Everything that is counted. One for a process; there is no global one.
@@ -261,7 +281,7 @@ fn of_the_database(
         ),
         &["state"],
     )?;
-    for (state, count) in queue.by_state() {
+    for (state, count) in queue.by_state {
         messages.with_label_values(&[state]).set(count);
     }
     kept(&registry, messages)?;

@@ -7,34 +7,20 @@ use diesel::{
     sql_types::{BigInt, Double, Timestamptz},
 };
 
-use crate::db::DbError;
+use crate::{db::DbError, metrics::Depth};
 
-/// What is still to be sent, by whichever instance.
-#[derive(Debug, Clone, PartialEq, QueryableByName)]
-pub struct Depth {
+#[derive(QueryableByName)]
+struct Row {
     #[diesel(sql_type = BigInt)]
     queued: i64,
     #[diesel(sql_type = BigInt)]
     sending: i64,
     #[diesel(sql_type = BigInt)]
     deferred: i64,
-    /// How long the message that is due longest has been due; 0 if none is.
     #[diesel(sql_type = Double)]
-    pub overdue_seconds: f64,
-    /// How long ago the oldest one was queued; 0 if there is none.
+    overdue_seconds: f64,
     #[diesel(sql_type = Double)]
-    pub oldest_seconds: f64,
-}
-
-impl Depth {
-    /// How many messages have each of the states that are not final.
-    pub fn by_state(&self) -> [(&'static str, i64); 3] {
-        [
-            ("queued", self.queued),
-            ("sending", self.sending),
-            ("deferred", self.deferred),
-        ]
-    }
+    oldest_seconds: f64,
 }
 
 /// Reads the index of what is still to be sent, however much was sent before. Runs inside a transaction.
@@ -45,7 +31,7 @@ pub fn look(connection: &mut PgConnection, now: DateTime<Utc>) -> Result<Depth, 
     // However the tables were analyzed last: only that index holds no history.
     connection
         .batch_execute("SET LOCAL statement_timeout = '2s'; SET LOCAL enable_seqscan = off")?;
-    Ok(diesel::sql_query(
+    let row: Row = diesel::sql_query(
         "SELECT count(*) FILTER (WHERE state = 'queued') AS queued,
             count(*) FILTER (WHERE state = 'sending') AS sending,
             count(*) FILTER (WHERE state = 'deferred') AS deferred,
@@ -54,5 +40,14 @@ pub fn look(connection: &mut PgConnection, now: DateTime<Utc>) -> Result<Depth, 
          FROM messages WHERE state IN ('queued', 'sending', 'deferred')",
     )
     .bind::<Timestamptz, _>(now)
-    .get_result(connection)?)
+    .get_result(connection)?;
+    Ok(Depth {
+        by_state: [
+            ("queued", row.queued),
+            ("sending", row.sending),
+            ("deferred", row.deferred),
+        ],
+        overdue_seconds: row.overdue_seconds,
+        oldest_seconds: row.oldest_seconds,
+    })
 }
