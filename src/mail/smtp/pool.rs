@@ -13,11 +13,11 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 use tracing::debug;
 
 use super::{
-    SmtpLimits, SmtpSetupError,
     content::Content,
     delivery::Delivery,
     fault::{Fault, Stage},
-    relay::Relay,
+    limits::SmtpLimits,
+    relay::{Relay, SmtpSetupError},
     session::Session,
     url::SmtpUrl,
 };

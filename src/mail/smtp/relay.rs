@@ -23,13 +23,27 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use tracing::debug;
 
 use super::{
-    SmtpLimits, SmtpSetupError,
     delivery::{Failure, ServerState},
     fault::{Fault, Stage, expect, in_time, one_line, split_status},
+    limits::SmtpLimits,
     session::{Session, offers},
     url::{Login, SmtpUrl, TlsMode},
     wire::Wire,
 };
+
+/// Why a pool cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum SmtpSetupError {
+    /// The certificate would be checked, and nothing is there to check it against.
+    #[error(
+        "no trusted root certificates on this machine: install them (ca-certificates) or set \
+         SSL_CERT_FILE"
+    )]
+    NoRoots,
+    /// TLS cannot be set up with this host or these certificates.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(String),
+}
 
 enum Security {
     Plain,

@@ -10,10 +10,10 @@ use lettre::transport::smtp::response::Response;
 use tokio::time::{sleep, timeout};
 
 use super::{
-    SmtpLimits,
     content::Content,
     delivery::Reply,
     fault::{Fault, Stage, expect, in_time, join_lines, one_line, split_status},
+    limits::SmtpLimits,
     wire::Wire,
 };
 
