@@ -1,6 +1,6 @@
 //! A typed mail becomes subject, text and HTML. Pure.
 //!
-//! A kind of mail is a struct such as [`InvitationMail`](super::invitation::InvitationMail), a method of [`Renderer`], and templates
+//! A kind of mail is a struct such as `InvitationMail`, a method of [`Renderer`], and templates
 //! over `base.html` and `base.txt`. Words come from the catalogue alone, through `t("key", name=value)`.
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::{
     branding::Branding,
     catalogue::{self, Lang},
     engine::{self, one_line},
-    invitation::Forms,
+    form::Forms,
 };
 
 #[derive(RustEmbed)]

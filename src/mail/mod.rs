@@ -5,6 +5,7 @@ pub mod branding;
 pub mod catalogue;
 pub mod confirmation;
 pub mod engine;
+mod form;
 pub mod invitation;
 pub mod letter;
 pub mod message;
