@@ -2,6 +2,7 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
     time::Instant,
 };
 
@@ -12,26 +13,39 @@ use tracing::Instrument;
 
 use super::{
     backoff::next_try,
+    message::{About, Claimed, Enrolled, Invited},
     pace::Heard,
-    queries::{About, Claimed, Enrolled, Invited, Settled},
-    worker::Worker,
+    queries::Settled,
 };
 use crate::{
+    clock::Clock,
     mail::{
         catalogue::Lang,
-        letter::{Addressee, Letter, Secrets},
+        letter::{Addressee, Letter, Secrets, Writer},
         message::Rendered,
-        smtp::{Delivery, Failure, ServerState},
+        smtp::{Delivery, Failure, ServerState, SmtpPool},
     },
-    metrics::Handed,
+    metrics::{Handed, Metrics},
     model::{
         device::Platform,
         invitation::{Method, valid_until},
         ownership::Ownership,
         qr_payload::QrPayload,
     },
-    secrets::return_path,
+    secrets::{keys::KeyRing, return_path},
 };
+
+/// What it takes to try. Cheap to clone.
+#[derive(Clone)]
+pub struct Courier {
+    pub clock: Clock,
+    pub keys: Arc<KeyRing>,
+    pub writer: Arc<Writer>,
+    pub smtp: Arc<SmtpPool>,
+    /// Where mails come back to, each to an address of its own; `None`: to whom they are from.
+    pub bounces: Option<Address>,
+    pub metrics: Arc<Metrics>,
+}
 
 /// How a try ended, and what it says of the mail server.
 pub struct Tried {
@@ -47,7 +61,7 @@ struct Parcel {
     bytes: Vec<u8>,
 }
 
-impl Worker {
+impl Courier {
     /// Tries to send a message; whatever happens, there is an end to write down.
     pub(super) async fn deliver(&self, claimed: Claimed) -> Tried {
         let span = match &claimed.about {

@@ -1,9 +1,6 @@
 //! The outbox in the database: claim, keep, settle, give back.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use diesel::{
@@ -13,85 +10,11 @@ use diesel::{
 };
 use uuid::Uuid;
 
-use super::registrations::Registrations;
-use crate::{
-    db::{CUSTOM_PLAN, DbError},
-    model::registration::Registration,
+use super::{
+    message::{About, Claimed, Enrolled, Invited},
+    registrations::Registrations,
 };
-
-/// A message that this instance holds until `lease`, with all that it takes to send it.
-#[derive(Debug, Clone)]
-pub struct Claimed {
-    pub id: Uuid,
-    /// Also the fencing token: a result counts only while the message has this number.
-    pub attempts: i32,
-    pub queued_at: DateTime<Utc>,
-    pub display_name: Option<String>,
-    pub username: Option<String>,
-    pub email: Option<String>,
-    pub time_zone: Option<String>,
-    pub locale: Option<String>,
-    /// Nothing is sent to the address.
-    pub is_suppressed: bool,
-    pub about: About,
-}
-
-impl Claimed {
-    /// The counter that its secrets are derived with, if it has any.
-    pub fn counter(&self) -> Option<i32> {
-        match &self.about {
-            About::Invitation(invited) => Some(invited.counter),
-            About::Enrollment(_) => None,
-        }
-    }
-}
-
-/// The state of a message's invitation, as a worker sees it, once its batch was canceled.
-pub const CANCELED: &str = "canceled";
-
-/// What a message is about.
-#[derive(Debug, Clone)]
-pub enum About {
-    Invitation(Invited),
-    Enrollment(Enrolled),
-}
-
-/// What an invitation's message is made of.
-#[derive(Debug, Clone)]
-pub struct Invited {
-    pub invitation_id: Uuid,
-    /// The batch that the message is part of.
-    pub batch_id: Option<Uuid>,
-    /// Whether the message reminds of the invitation.
-    pub is_reminder: bool,
-    /// The mail that it reminds of: the last one with the invitation that was accepted.
-    pub reminds_of: Option<Uuid>,
-    /// As it is stored, or [`CANCELED`].
-    pub state: String,
-    pub method: String,
-    pub key_id: String,
-    pub counter: i32,
-    pub pin_length: i16,
-    pub pin_lifetime_days: i16,
-    pub pin_issued_at: Option<DateTime<Utc>>,
-    pub expires_at: DateTime<Utc>,
-    pub note: Option<String>,
-    /// The version of the registration setting that it was sent with.
-    pub registration_id: Option<Uuid>,
-    /// What that says; `None` if this instance cannot read it.
-    pub registration: Option<Arc<Registration>>,
-}
-
-/// What an enrollment's message is made of.
-#[derive(Debug, Clone)]
-pub struct Enrolled {
-    pub enrollment_id: Uuid,
-    pub enrolled_at: DateTime<Utc>,
-    pub ownership: String,
-    pub platform: String,
-    pub model: Option<String>,
-    pub number: String,
-}
+use crate::db::{CUSTOM_PLAN, DbError};
 
 #[derive(QueryableByName)]
 struct Row {
@@ -321,7 +244,7 @@ struct Kept {
 }
 
 /// Keeps messages that are still being worked on. Gives those that are still ours, each with the
-/// state that its invitation has now (or [`CANCELED`]), if it is about one.
+/// state that its invitation has now (`canceled` once its batch was), if it is about one.
 ///
 /// # Errors
 /// When the database is away.

@@ -1,42 +1,30 @@
 //! Delivery: claims what is due, makes each mail, hands it to the mail server and writes down how
 //! that ended. No connection to the database is held while a mail is on its way.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    num::NonZeroU32,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, num::NonZeroU32, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, stream};
-use lettre::Address;
 use tokio::{
     sync::{Notify, watch},
-    task::{JoinError, JoinSet},
+    task::JoinError,
     time::Instant,
 };
 use uuid::Uuid;
 
 use super::{
     allowance,
-    attempt::Tried,
-    pace::Pace,
-    queries::{self, About, Claimed, Settled},
+    attempt::{Courier, Tried},
+    message::{About, Claimed},
+    queries::{self, Settled},
     registrations::Registrations,
+    round::{Found, RENEW_EVERY, Round, Waiting},
 };
-use crate::{
-    clock::Clock,
-    db::{Db, DbError},
-    mail::{letter::Writer, smtp::SmtpPool},
-    metrics::Metrics,
-    secrets::keys::KeyRing,
-};
+use crate::db::{Db, DbError};
 
 /// How long a claimed message is ours; renewed while we live, so that a killed instance's messages
 /// are taken over within a minute.
 const LEASE: Duration = Duration::from_secs(45);
-const RENEW_EVERY: Duration = Duration::from_secs(15);
 /// How often the queue is looked at when nobody says that there is something.
 const POLL: Duration = Duration::from_secs(1);
 /// How old the knowledge may be that a message is ours and its invitation pending.
@@ -46,9 +34,6 @@ const STOP_WITHIN: Duration = Duration::from_secs(30);
 /// A result is written within 250 ms (PRODUCT §7); this leaves time for the writing.
 const SETTLE_WITHIN: Duration = Duration::from_millis(100);
 const SETTLE_AT_ONCE: usize = 100;
-/// Claimed ahead, for each connection: enough that none waits for the database, and that planning and committing a
-/// claim is shared by many.
-const AHEAD: usize = 16;
 /// How soon the queue is looked at again when ENLIST_MAIL_RATE is what holds it: often enough for it to flow.
 const SOONEST: Duration = Duration::from_millis(5);
 
@@ -56,131 +41,21 @@ const SOONEST: Duration = Duration::from_millis(5);
 #[derive(Clone)]
 pub struct Worker {
     pub db: Db,
-    pub clock: Clock,
-    pub keys: Arc<KeyRing>,
-    pub writer: Arc<Writer>,
-    pub smtp: Arc<SmtpPool>,
+    pub courier: Courier,
     pub registrations: Registrations,
-    /// Where mails come back to, each to an address of its own; `None`: to whom they are from.
-    pub bounces: Option<Address>,
     /// SMTP connections of this instance.
     pub connections: usize,
     /// Messages a second over all instances; `None`: no limit.
     pub rate: Option<NonZeroU32>,
     /// Rung when something was queued, by whichever instance.
     pub bell: Arc<Notify>,
-    pub metrics: Arc<Metrics>,
-}
-
-/// A message that was claimed and is not tried yet.
-struct Waiting {
-    claimed: Claimed,
-    /// When it was last seen that it is ours and its invitation pending.
-    seen_at: Instant,
-}
-
-/// What came of asking for messages.
-struct Found {
-    wanted: usize,
-    claimed: Vec<Claimed>,
-    asked_at: Instant,
-    /// When ENLIST_MAIL_RATE allows more.
-    next_at: Option<DateTime<Utc>>,
-}
-
-/// What the running loop holds. The mail server never waits for the database: claiming and writing down go on beside
-/// the sending, one of each at a time.
-struct Round {
-    /// Those that were seen the longest time ago first.
-    waiting: VecDeque<Waiting>,
-    claiming: JoinSet<Found>,
-    on_the_wire: JoinSet<Tried>,
-    pace: Pace,
-    /// Tried, or being tried, and not yet written down: id and attempts.
-    unsettled: HashMap<Uuid, i32>,
-    finished: Vec<Settled>,
-    /// Gives the results, and whether they are written.
-    settling: JoinSet<(Vec<Settled>, bool)>,
-    look_at: Instant,
-    settle_at: Instant,
-    /// Not before this: the database was away.
-    settle_from: Instant,
-    renew_at: Instant,
-    /// When stopping ends at the latest.
-    stop_by: Option<Instant>,
-}
-
-impl Round {
-    fn held(&self) -> Vec<(Uuid, i32)> {
-        let waiting = self
-            .waiting
-            .iter()
-            .map(|waiting| (waiting.claimed.id, waiting.claimed.attempts));
-        waiting
-            .chain(self.unsettled.iter().map(|(id, attempts)| (*id, *attempts)))
-            .collect()
-    }
-
-    /// How many messages to claim at once: one at a time while it is not known whether the server is back.
-    fn wanted(&self) -> usize {
-        let places = self.pace.places(Instant::now().into_std());
-        if self.pace.resume_at().is_some() {
-            places
-        } else {
-            places * AHEAD
-        }
-    }
-
-    /// Whether so few are left that more should be on their way.
-    fn is_running_out(&self, wanted: usize) -> bool {
-        self.claiming.is_empty() && self.waiting.len() * 2 < wanted
-    }
-
-    /// When there is something to do even if nothing happens before.
-    fn wake_at(&self) -> Instant {
-        let mut at = self.renew_at;
-        let paused = self.pace.resume_at().map(Instant::from_std);
-        let paused = paused.filter(|resume_at| *resume_at > Instant::now());
-        if self.stop_by.is_none() {
-            match paused {
-                Some(resume_at) => at = at.min(resume_at),
-                None if self.is_running_out(self.wanted()) => at = at.min(self.look_at),
-                None => {}
-            }
-        }
-        if !self.finished.is_empty() && self.settling.is_empty() {
-            at = at.min(self.settle_at.max(self.settle_from));
-        }
-        self.stop_by.map_or(at, |stop_by| at.min(stop_by))
-    }
-
-    fn is_idle(&self) -> bool {
-        self.on_the_wire.is_empty()
-            && self.finished.is_empty()
-            && self.settling.is_empty()
-            && self.claiming.is_empty()
-    }
 }
 
 impl Worker {
     /// Delivers until told to stop; then finishes what is on the wire, gives the rest back and
     /// writes the results.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
-        let now = Instant::now();
-        let mut round = Round {
-            waiting: VecDeque::new(),
-            claiming: JoinSet::new(),
-            on_the_wire: JoinSet::new(),
-            pace: Pace::new(self.connections),
-            unsettled: HashMap::new(),
-            finished: Vec::new(),
-            settling: JoinSet::new(),
-            look_at: now,
-            settle_at: now,
-            settle_from: now,
-            renew_at: now + RENEW_EVERY,
-            stop_by: None,
-        };
+        let mut round = Round::new(self.connections);
         loop {
             if *stop.borrow() {
                 if round.stop_by.is_none() {
@@ -207,7 +82,7 @@ impl Worker {
             if Instant::now() >= round.renew_at {
                 self.renew(&mut round).await;
             }
-            self.metrics.delivering(
+            self.courier.metrics.delivering(
                 round.on_the_wire.len(),
                 round.pace.places(Instant::now().into_std()),
                 round.pace.resume_at().is_some(),
@@ -251,7 +126,7 @@ impl Worker {
                 () = tokio::time::sleep_until(wake_at) => {}
             }
         }
-        self.smtp.close().await;
+        self.courier.smtp.close().await;
     }
 
     /// Has more claimed when few are left, and starts as many deliveries as the mail server takes.
@@ -286,17 +161,19 @@ impl Worker {
                 break;
             };
             round.unsettled.insert(claimed.id, claimed.attempts);
-            let worker = self.clone();
+            let courier = self.courier.clone();
             round
                 .on_the_wire
-                .spawn(async move { worker.deliver(claimed).await });
+                .spawn(async move { courier.deliver(claimed).await });
         }
     }
 
     /// Takes what was claimed, unless nothing is sent any more: then it goes back.
     async fn take(&self, round: &mut Round, found: Found) {
         if let Some(next_at) = found.next_at {
-            let wait = (next_at - self.clock.now()).to_std().unwrap_or_default();
+            let wait = (next_at - self.courier.clock.now())
+                .to_std()
+                .unwrap_or_default();
             round.look_at = Instant::now() + wait.clamp(SOONEST, POLL);
         } else if found.claimed.len() == found.wanted {
             round.look_at = Instant::now();
@@ -339,12 +216,12 @@ impl Worker {
         let (claimed, _) = self.claimed(1_000).await?;
         let count = claimed.len();
         let results: Vec<Settled> = stream::iter(claimed)
-            .map(|claimed| self.deliver(claimed))
+            .map(|claimed| self.courier.deliver(claimed))
             .buffer_unordered(self.connections)
             .map(|tried| tried.settled)
             .collect()
             .await;
-        let now = self.clock.now();
+        let now = self.courier.clock.now();
         self.db
             .transaction(move |connection| queries::settle(connection, &results, now))
             .await?;
@@ -352,7 +229,7 @@ impl Worker {
     }
 
     fn lease_until(&self) -> DateTime<Utc> {
-        self.clock.now() + LEASE
+        self.courier.clock.now() + LEASE
     }
 
     /// Claims up to `limit` messages, and where ENLIST_MAIL_RATE allowed no more, says when it does again.
@@ -360,7 +237,7 @@ impl Worker {
         &self,
         limit: usize,
     ) -> Result<(Vec<Claimed>, Option<DateTime<Utc>>), DbError> {
-        let (now, lease_until) = (self.clock.now(), self.lease_until());
+        let (now, lease_until) = (self.courier.clock.now(), self.lease_until());
         let (registrations, rate) = (self.registrations.clone(), self.rate);
         self.db
             .transaction(move |connection| {
@@ -390,7 +267,7 @@ impl Worker {
     }
 
     async fn settle(&self, results: Vec<Settled>) -> bool {
-        let now = self.clock.now();
+        let now = self.courier.clock.now();
         let written: Result<(), DbError> = self
             .db
             .transaction(move |connection| queries::settle(connection, &results, now))
@@ -447,7 +324,7 @@ impl Worker {
         if unsent.is_empty() {
             return;
         }
-        let now = self.clock.now();
+        let now = self.courier.clock.now();
         let given: Result<(), DbError> = self
             .db
             .transaction(move |connection| queries::give_back(connection, &unsent, now))

@@ -34,7 +34,7 @@ use crate::{
         smtp::{SmtpLimits, SmtpPool},
     },
     metrics::Metrics,
-    outbox::{listen::Listener, registrations::Registrations, worker::Worker},
+    outbox::{attempt::Courier, listen::Listener, registrations::Registrations, worker::Worker},
     reminders,
     retention::{self, Keep},
     secrets::{keys::KeyRing, password::Hasher},
@@ -129,21 +129,23 @@ impl App {
         let stop = watch::Sender::new(false);
         let worker = Worker {
             db: db.clone(),
-            clock: clock.clone(),
-            keys: Arc::clone(&keys),
-            writer: Arc::clone(&writer),
-            smtp: Arc::new(SmtpPool::new(
-                config.mail.smtp,
-                config.delivery.connections,
-                hello,
-                SmtpLimits::default(),
-            )?),
-            bounces: config.mail.bounces,
+            courier: Courier {
+                clock: clock.clone(),
+                keys: Arc::clone(&keys),
+                writer: Arc::clone(&writer),
+                smtp: Arc::new(SmtpPool::new(
+                    config.mail.smtp,
+                    config.delivery.connections,
+                    hello,
+                    SmtpLimits::default(),
+                )?),
+                bounces: config.mail.bounces,
+                metrics: Arc::clone(&metrics),
+            },
             connections: config.delivery.connections,
             rate: config.delivery.rate,
             registrations: registrations.clone(),
             bell: Arc::clone(&bell),
-            metrics: Arc::clone(&metrics),
         };
         let gate = Gate {
             routes: match mailbox {
@@ -219,18 +221,18 @@ impl App {
     pub async fn run(self) -> anyhow::Result<()> {
         let tidy = tokio::spawn(retention::run(
             self.worker.db.clone(),
-            self.worker.clock.clone(),
+            self.worker.courier.clock.clone(),
             self.keep,
         ));
         let linking = tokio::spawn(audit::chain::run(
             self.worker.db.clone(),
-            Arc::clone(&self.worker.keys),
-            self.worker.clock.clone(),
+            Arc::clone(&self.worker.courier.keys),
+            self.worker.courier.clock.clone(),
             self.keep.audit,
         ));
         let reminding = tokio::spawn(reminders::run(
             self.worker.db.clone(),
-            self.worker.clock.clone(),
+            self.worker.courier.clock.clone(),
         ));
         let handle = self.server.handle();
         let (delivers, stopped) = (self.role != InstanceRole::Api, self.stop.subscribe());
