@@ -6,7 +6,10 @@ use clap::Args;
 use ipnet::IpNet;
 use url::Url;
 
-use super::{ConfigErrors, list, number};
+use super::{
+    errors::ConfigErrors,
+    values::{list, number},
+};
 use crate::http::{
     limits::Rates,
     proxies::{Proxies, ProxyHeader},

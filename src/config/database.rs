@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::ConfigErrors;
+use super::errors::ConfigErrors;
 
 /// The variable with the database's URL.
 pub const DATABASE_URL: &str = "DATABASE_URL";

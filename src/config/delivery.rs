@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use clap::Args;
 
-use super::{ConfigErrors, number};
+use super::{errors::ConfigErrors, values::number};
 
 const MAIL_CONNECTIONS: &str = "ENLIST_MAIL_CONNECTIONS";
 const MAIL_RATE: &str = "ENLIST_MAIL_RATE";

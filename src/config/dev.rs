@@ -6,11 +6,17 @@ use clap::Args;
 use secrecy::SecretString;
 
 use super::{
-    CallerArgs, Config, ConfigErrors, DatabaseArgs, DeliveryArgs, HttpArgs, InstanceRole, KeyArgs,
-    LogArgs, MailArgs, OrganisationArgs, RetentionArgs, ServeArgs,
-    database::{DATA_DIR, DEFAULT_DATA_DIR, POSTGRES_BIN},
-    http::{DEFAULT_LISTEN, LISTEN},
-    organisation::ORG_NAME,
+    callers::CallerArgs,
+    database::{DATA_DIR, DEFAULT_DATA_DIR, DatabaseArgs, POSTGRES_BIN},
+    delivery::DeliveryArgs,
+    errors::ConfigErrors,
+    http::{DEFAULT_LISTEN, HttpArgs, LISTEN},
+    keys::KeyArgs,
+    logging::LogArgs,
+    mail::MailArgs,
+    organisation::{ORG_NAME, OrganisationArgs},
+    retention::RetentionArgs,
+    serve::{Config, InstanceRole, ServeArgs},
 };
 
 /// What `dev` takes: everything else is arranged.

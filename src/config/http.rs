@@ -5,7 +5,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use clap::Args;
 use url::Url;
 
-use super::ConfigErrors;
+use super::errors::ConfigErrors;
 
 /// The variable with the address and port to listen on.
 pub const LISTEN: &str = "ENLIST_LISTEN";

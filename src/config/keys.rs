@@ -3,7 +3,7 @@
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::ConfigErrors;
+use super::errors::ConfigErrors;
 use crate::secrets::keys::KeyRing;
 
 /// The variable with the service's keys.

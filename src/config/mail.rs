@@ -4,7 +4,7 @@ use clap::Args;
 use lettre::{Address, message::Mailbox};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::ConfigErrors;
+use super::errors::ConfigErrors;
 use crate::{mail::smtp::SmtpUrl, secrets::return_path};
 
 const SMTP_URL: &str = "ENLIST_SMTP_URL";

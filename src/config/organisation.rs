@@ -8,7 +8,7 @@ use std::{
 use clap::Args;
 use url::Url;
 
-use super::ConfigErrors;
+use super::errors::ConfigErrors;
 use crate::{
     mail::branding::{Branding, Logo},
     model::wire,

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use clap::Args;
 
-use super::ConfigErrors;
+use super::errors::ConfigErrors;
 use crate::retention::Keep;
 
 const KEEP_MESSAGES: &str = "ENLIST_KEEP_MESSAGES";

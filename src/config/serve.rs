@@ -1,0 +1,220 @@
+//! What `enlist serve` can be told: all sections together.
+
+use clap::{Args, ValueEnum};
+use secrecy::SecretString;
+
+use super::{
+    callers::{CallerArgs, Callers},
+    database::DatabaseArgs,
+    delivery::{Delivery, DeliveryArgs},
+    errors::ConfigErrors,
+    http::{Http, HttpArgs},
+    keys::KeyArgs,
+    logging::LogArgs,
+    mail::{Mail, MailArgs},
+    organisation::OrganisationArgs,
+    retention::RetentionArgs,
+};
+use crate::{mail::branding::Branding, retention::Keep, secrets::keys::KeyRing};
+
+/// What this instance does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum InstanceRole {
+    /// Answers requests and delivers mail
+    All,
+    /// Answers requests only
+    Api,
+    /// Delivers mail only (and answers /healthz, /readyz and /metrics)
+    Worker,
+}
+
+/// What `serve` takes. Most of it is text here; [`ServeArgs::check`] makes a [`Config`] of it and names every variable
+/// that is wrong.
+#[derive(Debug, Clone, Args)]
+pub struct ServeArgs {
+    /// Where the database is.
+    #[command(flatten)]
+    pub database: DatabaseArgs,
+    /// How to log.
+    #[command(flatten)]
+    pub logging: LogArgs,
+    /// What this instance does
+    #[arg(long, default_value = "all")]
+    pub role: InstanceRole,
+    /// Do not apply pending migrations before serving
+    #[arg(long)]
+    pub no_migrate: bool,
+    /// Where the service is found.
+    #[command(flatten)]
+    pub http: HttpArgs,
+    /// Through which server mails go, and who they are from.
+    #[command(flatten)]
+    pub mail: MailArgs,
+    /// The service's keys.
+    #[command(flatten)]
+    pub keys: KeyArgs,
+    /// What mails and pages say about the organisation.
+    #[command(flatten)]
+    pub organisation: OrganisationArgs,
+    /// Limits, proxies and frontends.
+    #[command(flatten)]
+    pub callers: CallerArgs,
+    /// How long things are kept.
+    #[command(flatten)]
+    pub retention: RetentionArgs,
+    /// How fast mails go out.
+    #[command(flatten)]
+    pub delivery: DeliveryArgs,
+}
+
+/// Everything `serve` needs to know, checked.
+pub struct Config {
+    /// The database's URL.
+    pub database_url: SecretString,
+    /// What this instance does.
+    pub role: InstanceRole,
+    /// Whether pending migrations are applied before serving.
+    pub migrate: bool,
+    /// Where the service is found.
+    pub http: Http,
+    /// Through which server mails go, and who they are from.
+    pub mail: Mail,
+    /// The service's keys.
+    pub keys: KeyRing,
+    /// What mails and pages say about the organisation.
+    pub branding: Branding,
+    /// Limits, proxies and frontends.
+    pub callers: Callers,
+    /// How long things are kept.
+    pub keep: Keep,
+    /// How fast mails go out.
+    pub delivery: Delivery,
+}
+
+impl ServeArgs {
+    /// Checks every setting.
+    ///
+    /// # Errors
+    /// All that are wrong, each with its variable's name. Secrets are never shown.
+    pub fn check(&self) -> Result<Config, ConfigErrors> {
+        let mut wrong = ConfigErrors::default();
+        let database_url = self.database.check(&mut wrong);
+        let http = self.http.check(&mut wrong);
+        let mail = self.mail.check(&self.organisation.org_name, &mut wrong);
+        let keys = self.keys.check(&mut wrong);
+        let branding = self.organisation.check(&mut wrong);
+        let callers = self.callers.check(&mut wrong);
+        let keep = self.retention.check(&mut wrong);
+        let delivery = self.delivery.check(&mut wrong);
+        // A section that is missing has said why.
+        let config = || {
+            Some(Config {
+                database_url: database_url?,
+                role: self.role,
+                migrate: !self.no_migrate,
+                http: http?,
+                mail: mail?,
+                keys: keys?,
+                branding: branding?,
+                callers: callers?,
+                keep: keep?,
+                delivery: delivery?,
+            })
+        };
+        config().ok_or(wrong)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        serve: ServeArgs,
+    }
+
+    fn check(flags: &[&str]) -> Result<Config, ConfigErrors> {
+        let base = [
+            "enlist",
+            "--database-url=postgres://localhost/x",
+            "--smtp-url=smtp://127.0.0.1:1025",
+            "--secret-keys=k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+        ];
+        // A later flag replaces an earlier one only when clap is told so; filter instead.
+        let kept = base.iter().filter(|given| {
+            let name = given.split('=').next().unwrap_or_default();
+            !flags
+                .iter()
+                .any(|flag| flag.split('=').next() == Some(name))
+        });
+        Cli::try_parse_from(kept.chain(flags))
+            .unwrap()
+            .serve
+            .check()
+    }
+
+    #[test]
+    fn a_good_configuration_is_taken() {
+        let config = check(&[
+            "--public-url=https://e.example.com/base/",
+            "--cors-origins=https://a.example,http://localhost:5173",
+            "--trusted-proxies=10.0.0.5, 2001:db8::/32",
+        ])
+        .unwrap();
+        assert_eq!(
+            config.http.public_url.as_deref(),
+            Some("https://e.example.com/base")
+        );
+        assert_eq!(config.callers.cors_origins.len(), 2);
+        assert_eq!(config.callers.proxies.trusted.len(), 2);
+        assert_eq!(config.delivery.connections, 8);
+    }
+
+    #[test]
+    fn every_bad_setting_is_named_at_once() {
+        let told = check(&[
+            "--listen=nowhere",
+            "--public-url=ftp://x",
+            "--mail-from=nobody",
+            "--secret-keys=k1:AAAA",
+            "--support=call me",
+            "--logo=/does/not/exist.png",
+            "--cors-origins=https://a.example/",
+            "--mail-connections=0",
+            "--mail-rate=fast",
+            "--limit-client=0",
+            "--keep-messages=0",
+            "--keep-invitations=29",
+            "--limit-key=many",
+            "--limit-secrets=-1",
+            "--trusted-proxies=10.0.0.1,10.0.0.0/33",
+            "--smtp-url=gopher://x",
+        ])
+        .err()
+        .unwrap()
+        .to_string();
+        for variable in [
+            "ENLIST_LISTEN",
+            "ENLIST_PUBLIC_URL",
+            "ENLIST_MAIL_FROM",
+            "ENLIST_SECRET_KEYS",
+            "ENLIST_SUPPORT",
+            "ENLIST_LOGO",
+            "ENLIST_CORS_ORIGINS",
+            "ENLIST_MAIL_CONNECTIONS",
+            "ENLIST_MAIL_RATE",
+            "ENLIST_LIMIT_CLIENT",
+            "ENLIST_KEEP_MESSAGES",
+            "ENLIST_KEEP_INVITATIONS",
+            "ENLIST_LIMIT_KEY",
+            "ENLIST_LIMIT_SECRETS",
+            "ENLIST_TRUSTED_PROXIES",
+            "ENLIST_SMTP_URL",
+        ] {
+            assert!(told.contains(variable), "{variable} is missing in:\n{told}");
+        }
+    }
+}
