@@ -4,7 +4,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use enlist::audit::chain::{self, Head};
 
-use super::{KeyedArgs, with_connection};
+use super::database::{KeyedArgs, with_connection};
 
 /// What can be done with the audit log.
 #[derive(Subcommand)]

@@ -9,7 +9,7 @@ use enlist::{
     bounces::{self, LARGEST},
 };
 
-use super::{KeyedArgs, with_connection};
+use super::database::{KeyedArgs, with_connection};
 
 /// The exit code of a failure: the mail server keeps the report and tries again (EX_TEMPFAIL of sysexits.h).
 pub const TRY_AGAIN: u8 = 75;

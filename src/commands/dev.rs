@@ -16,7 +16,10 @@ use enlist::{
     server::startup::App,
 };
 
-use super::{run::until_stopped, runtime, start_logging};
+use super::{
+    run::until_stopped,
+    runtime::{runtime, start_logging},
+};
 
 /// Starts all that the service needs, and the service, and runs it until it is told to stop.
 pub fn run(args: DevArgs) -> anyhow::Result<()> {

@@ -10,7 +10,7 @@ use enlist::{
     model::caller::Role,
 };
 
-use super::{role, with_connection};
+use super::{database::with_connection, role::role};
 
 /// What can be done with API keys.
 #[derive(Subcommand)]

@@ -5,7 +5,7 @@ use enlist::{
     db,
 };
 
-use super::with_database;
+use super::database::with_database;
 
 /// Applies pending migrations and says which.
 pub fn run(database: &DatabaseArgs) -> anyhow::Result<()> {

@@ -13,7 +13,7 @@ use enlist::{
     secrets::password,
 };
 
-use super::{role, with_connection};
+use super::{database::with_connection, role::role};
 
 /// More than any password, in bytes.
 const LONGEST_LINE: u64 = 4_096;

@@ -4,7 +4,7 @@ use std::future;
 
 use enlist::{embedded::postgres::Postgres, server::startup::App};
 
-use super::Signals;
+use super::signals::Signals;
 
 /// Serves until SIGTERM or SIGINT, or until the embedded Postgres is gone for good. A second signal
 /// ends it at once.

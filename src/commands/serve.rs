@@ -3,7 +3,11 @@
 use enlist::{clock::Clock, config::ServeArgs, embedded::dev, server::startup::App};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::{run::until_stopped, runtime, start_embedded, start_logging};
+use super::{
+    database::start_embedded,
+    run::until_stopped,
+    runtime::{runtime, start_logging},
+};
 
 /// Runs the service until it is told to stop, on the embedded database if no other one is configured.
 pub fn run(mut args: ServeArgs) -> anyhow::Result<()> {

@@ -27,7 +27,12 @@ use enlist::{
 use indicatif::{ProgressBar, ProgressStyle};
 use secrecy::SecretString;
 
-use super::{Signals, keys_of, migrate, runtime, with_database};
+use super::{
+    database::{keys_of, with_database},
+    migrate,
+    runtime::runtime,
+    signals::Signals,
+};
 
 /// What can be done with users.
 #[derive(Subcommand)]
