@@ -48,7 +48,7 @@ pub fn cancel(connection: &mut PgConnection, trail: &Trail, id: Uuid) -> Result<
         Some(at) => at.is_some(),
     };
     let canceled_now = !was_canceled && stop(connection, id, trail.clock.now())?;
-    let Some(batch) = queries::batch(connection, id)? else {
+    let Some(batch) = queries::get(connection, id)? else {
         return Ok(Canceled::NotFound);
     };
     if canceled_now {

@@ -127,7 +127,7 @@ impl Progress {
         }
         let batch = self
             .db
-            .read(move |connection| queries::batch(connection, id))
+            .read(move |connection| queries::get(connection, id))
             .await?
             .ok_or(WatchError::NotFound)?;
         let (sender, receiver) = watch::channel(Arc::new(batch));
@@ -164,7 +164,7 @@ async fn look(db: Db, watched: Arc<Watched>, mut stop: watch::Receiver<bool>, id
         }
         let asked_at = Instant::now();
         let found = db
-            .read(move |connection| queries::batch(connection, id))
+            .read(move |connection| queries::get(connection, id))
             .await;
         wait = match found {
             Ok(Some(batch)) => {

@@ -23,7 +23,7 @@ use crate::{
 ///
 /// # Errors
 /// When the database is away.
-pub fn batch(connection: &mut PgConnection, id: Uuid) -> Result<Option<Batch>, DbError> {
+pub fn get(connection: &mut PgConnection, id: Uuid) -> Result<Option<Batch>, DbError> {
     type Row = (DateTime<Utc>, String, i32, i32, Option<DateTime<Utc>>);
     let found: Option<Row> = batches::table
         .find(id)

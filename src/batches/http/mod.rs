@@ -55,7 +55,7 @@ async fn get_batch(
     Id(id, ..): Id<Batch>,
 ) -> Result<HttpResponse, ApiError> {
     resource::read(&state, &request, move |connection| {
-        queries::batch(connection, id)
+        queries::get(connection, id)
     })
     .await
 }
@@ -84,7 +84,7 @@ impl List for BatchResults {
     }
 
     fn count(&self, connection: &mut PgConnection) -> Result<i64, DbError> {
-        let batch = queries::batch(connection, self.0)?;
+        let batch = queries::get(connection, self.0)?;
         Ok(batch.map_or(0, |batch| batch.counts.recipients))
     }
 
@@ -101,7 +101,7 @@ impl List for BatchResults {
     }
 
     fn missing(&self, connection: &mut PgConnection) -> Result<Option<&'static str>, DbError> {
-        let is_there = queries::batch(connection, self.0)?.is_some();
+        let is_there = queries::get(connection, self.0)?.is_some();
         Ok((!is_there).then_some(Batch::NAME))
     }
 }
