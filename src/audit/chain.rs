@@ -13,7 +13,8 @@ use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use super::{
-    forgetting::{self, Unsealed},
+    ends::{self, Unsealed},
+    forgetting,
     queries::details_hash,
 };
 use crate::{
@@ -29,9 +30,6 @@ const LINK_EVERY: Duration = Duration::from_secs(1);
 const FORGET_EVERY: u32 = 600;
 /// Events that one transaction links, or that are checked at a time.
 const AT_ONCE: i64 = 1_000;
-/// The advisory lock of whoever links.
-const LOCK: i64 = 0x656e_6c69_7374_6175;
-
 #[derive(QueryableByName)]
 struct EventRow {
     #[diesel(sql_type = SqlUuid)]
@@ -128,20 +126,6 @@ pub async fn link(db: &Db, keys: &Arc<KeyRing>) -> Result<(), DbError> {
     }
 }
 
-#[derive(QueryableByName)]
-struct Taken {
-    #[diesel(sql_type = Bool)]
-    taken: bool,
-}
-
-/// Whether the end of the chain is ours until the end of the transaction.
-pub(super) fn lock(connection: &mut PgConnection) -> Result<bool, DbError> {
-    let lock: Taken = diesel::sql_query("SELECT pg_try_advisory_xact_lock($1) AS taken")
-        .bind::<BigInt, _>(LOCK)
-        .get_result(connection)?;
-    Ok(lock.taken)
-}
-
 fn link_some(connection: &mut PgConnection, keys: &KeyRing) -> Result<usize, DbError> {
     let any: bool = diesel::select(diesel::dsl::exists(
         audit_unlinked::table.select(audit_unlinked::event_id),
@@ -150,7 +134,7 @@ fn link_some(connection: &mut PgConnection, keys: &KeyRing) -> Result<usize, DbE
     if !any {
         return Ok(0);
     }
-    if !lock(connection)? {
+    if !ends::lock(connection)? {
         return Ok(0);
     }
     let events: Vec<EventRow> = diesel::sql_query(format!(
@@ -166,7 +150,7 @@ fn link_some(connection: &mut PgConnection, keys: &KeyRing) -> Result<usize, DbE
     let (mut position, mut mac) = match last {
         Some(last) => last,
         // All were forgotten. One that is not ours is told of by whoever verifies, and goes on being one.
-        None => match forgetting::beginning(connection, keys)? {
+        None => match ends::beginning(connection, keys)? {
             Ok(beginning) => (beginning.position, beginning.mac),
             Err(unsealed) => (unsealed.0, Vec::new()),
         },
@@ -295,7 +279,7 @@ pub fn check(connection: &mut PgConnection, keys: &KeyRing) -> Result<Verified, 
     /// More faults than anybody reads.
     const MOST_FAULTS: usize = 100;
     let mut faults = Vec::new();
-    let (mut position, mut mac) = match forgetting::beginning(connection, keys)? {
+    let (mut position, mut mac) = match ends::beginning(connection, keys)? {
         Ok(beginning) => (beginning.position, beginning.mac),
         Err(Unsealed(position)) => {
             faults.push(format!(

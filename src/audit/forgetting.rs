@@ -9,64 +9,16 @@ use diesel::{
     prelude::*,
     sql_types::{BigInt, Bytea, Timestamptz},
 };
-use subtle::ConstantTimeEq;
 
-use super::chain;
+use super::ends::{self, seal};
 use crate::{
     db::{Db, DbError},
     schema::{audit_beginning, audit_links},
-    secrets::keys::{Key, KeyRing, Purpose},
+    secrets::keys::{Key, KeyRing},
 };
 
 /// Events that one transaction forgets.
 const AT_ONCE: i64 = 1_000;
-
-/// Where the chain begins.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Beginning {
-    /// The last link that was forgotten; 0 if none was.
-    pub position: i64,
-    pub mac: Vec<u8>,
-}
-
-/// Why a beginning is not believed.
-#[derive(Debug)]
-pub struct Unsealed(pub i64);
-
-/// Reads it.
-///
-/// # Errors
-/// When the database is away; the inner one when the seal is not ours.
-pub fn beginning(
-    connection: &mut PgConnection,
-    keys: &KeyRing,
-) -> Result<Result<Beginning, Unsealed>, DbError> {
-    type Row = (i64, Vec<u8>, String, Vec<u8>);
-    let row: Option<Row> = audit_beginning::table
-        .order(audit_beginning::position.desc())
-        .first(connection)
-        .optional()?;
-    let Some((position, mac, key_id, given)) = row else {
-        return Ok(Ok(Beginning::default()));
-    };
-    let is_ours = keys
-        .get(&key_id)
-        .is_some_and(|key| bool::from(seal(key, position, &mac).ct_eq(&given)));
-    Ok(if is_ours {
-        Ok(Beginning { position, mac })
-    } else {
-        Err(Unsealed(position))
-    })
-}
-
-/// No link is made of these: an event's begins with a length of its own.
-fn seal(key: &Key, position: i64, mac: &[u8]) -> Vec<u8> {
-    key.mac(
-        Purpose::Audit,
-        &[b"begins at", &position.to_be_bytes(), mac],
-    )
-    .to_vec()
-}
 
 /// Forgets all events from before a time that are in the chain, from its beginning on.
 ///
@@ -100,7 +52,7 @@ fn forget_some(
     before: DateTime<Utc>,
 ) -> Result<i64, DbError> {
     // Not while somebody links: both go by where the chain ends.
-    if !chain::lock(connection)? {
+    if !ends::lock(connection)? {
         return Ok(0);
     }
     let links: Vec<Link> = diesel::sql_query(

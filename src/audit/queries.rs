@@ -1,5 +1,7 @@
 //! The audit log in the database.
 
+use std::net::IpAddr;
+
 use chrono::{DateTime, Utc};
 use diesel::{
     pg::Pg,
@@ -10,10 +12,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::{
-    Trail,
-    domain::{Actor, ActorKind, AuditEvent, Event, ListQuery, Subject, SubjectKind},
-};
+use super::domain::{Actor, ActorKind, AuditEvent, Event, ListQuery, Subject, SubjectKind};
 use crate::{
     clock,
     db::{DbError, prepared::Prepared, stored},
@@ -34,11 +33,22 @@ pub fn details_hash(salt: &[u8], before: Option<&str>, after: Option<&str>) -> [
     hash.finalize().into()
 }
 
+/// An event that is to be written down.
+pub struct New<'a> {
+    pub id: Uuid,
+    pub at: DateTime<Utc>,
+    pub actor: &'a Actor,
+    pub request_id: Option<&'a str>,
+    pub address: Option<IpAddr>,
+    pub event: &'a Event,
+}
+
 /// Writes an event down.
 ///
 /// # Errors
 /// When the database or the operating system's randomness is away.
-pub fn insert(connection: &mut PgConnection, trail: &Trail, event: &Event) -> Result<(), DbError> {
+pub fn insert(connection: &mut PgConnection, new: &New) -> Result<(), DbError> {
+    let New { actor, event, .. } = new;
     let text = |value: &Option<Value>| value.as_ref().map(ToString::to_string);
     let (before, after) = (text(&event.before), text(&event.after));
     let has_details = before.is_some() || after.is_some();
@@ -56,17 +66,16 @@ pub fn insert(connection: &mut PgConnection, trail: &Trail, event: &Event) -> Re
          INSERT INTO audit_details (event_id, person_id, salt, before, after)
          SELECT $1, $11, $13, $14, $15 WHERE $12 IS NOT NULL",
         (
-            trail.clock.new_id().into_sql::<SqlUuid>(),
-            trail.clock.now().into_sql::<Timestamptz>(),
-            trail.actor.kind.as_str().into_sql::<Text>(),
-            trail.actor.id.into_sql::<Nullable<SqlUuid>>(),
-            trail.actor.name.as_deref().into_sql::<Nullable<Text>>(),
+            new.id.into_sql::<SqlUuid>(),
+            new.at.into_sql::<Timestamptz>(),
+            actor.kind.as_str().into_sql::<Text>(),
+            actor.id.into_sql::<Nullable<SqlUuid>>(),
+            actor.name.as_deref().into_sql::<Nullable<Text>>(),
             event.action.as_str().into_sql::<Text>(),
             event.subject.kind.as_str().into_sql::<Text>(),
             event.subject.id.into_sql::<Nullable<SqlUuid>>(),
-            trail.request_id.as_deref().into_sql::<Nullable<Text>>(),
-            trail
-                .address
+            new.request_id.into_sql::<Nullable<Text>>(),
+            new.address
                 .map(|address| address.to_string())
                 .into_sql::<Nullable<Text>>(),
             event.person.into_sql::<Nullable<SqlUuid>>(),
