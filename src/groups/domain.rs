@@ -15,7 +15,7 @@ use crate::{
         search::SearchText,
         wire::{Fault, Faults, Patch, QueryTypes, line},
     },
-    settings::resource::LostGroup,
+    settings::reach::LostGroup,
     string_enum,
 };
 

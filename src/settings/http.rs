@@ -15,7 +15,8 @@ use super::{
         Confirmation, ConfirmationRequest, Content, RegistrationRequest, Reminder, ReminderRequest,
     },
     queries,
-    resource::{ListQuery, Setting, SettingId, UserSettings},
+    reach::UserSettings,
+    resource::{ListQuery, Setting, SettingId},
     store,
 };
 use crate::{

@@ -1,4 +1,4 @@
-//! Settings in the database.
+//! What applies to users, asked of the database.
 
 use diesel::{
     dsl::exists,
@@ -9,10 +9,10 @@ use diesel::{
 use uuid::Uuid;
 
 use super::{
-    domain::{Applied, Confirmation, Content, Kind, Reminder, read_stored},
-    resource::{SettingReason, Source, Sourced, UserSettings},
+    columns::{read, shown_id, shown_priority},
+    domain::{Applied, Confirmation, Content, Kind, Reminder},
+    reach::{SettingReason, Source, Sourced, UserSettings},
     rules::{Custom, Rules, Which},
-    store::{shown_id, shown_priority},
 };
 use crate::{
     db::{DbError, stored},
@@ -20,10 +20,6 @@ use crate::{
     outbox::registrations::ReadVersion,
     schema::{group_members, setting_groups, setting_users, setting_versions, settings},
 };
-
-pub(super) fn read<C: Content>(body: serde_json::Value) -> Result<C, DbError> {
-    read_stored(body).map_err(DbError::Stored)
-}
 
 /// The settings that apply to a user now: of each kind the first custom one whose distribution holds the
 /// user, else the default. One statement.

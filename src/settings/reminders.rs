@@ -10,8 +10,8 @@ use diesel::{
 use uuid::Uuid;
 
 use super::{
+    columns::read,
     domain::{Kind, Reminder},
-    queries::read,
 };
 use crate::{
     db::DbError,

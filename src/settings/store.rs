@@ -12,10 +12,11 @@ use diesel::{
 use uuid::Uuid;
 
 use super::{
+    columns::{read, shown_id, shown_priority},
     domain::{Content, Kind},
     fields::Distribution,
-    queries::read,
-    resource::{Custom, DEFAULT_NAME, LostGroup, Setting, SettingId},
+    reach::LostGroup,
+    resource::{Custom, DEFAULT_NAME, Setting, SettingId},
 };
 use crate::{
     db::{DbError, stored},
@@ -37,18 +38,6 @@ impl Row {
     fn id(&self) -> SettingId {
         shown_id(self.is_default, self.id)
     }
-}
-
-pub(super) fn shown_id(is_default: bool, id: Uuid) -> SettingId {
-    if is_default {
-        SettingId::Default
-    } else {
-        SettingId::Custom(id)
-    }
-}
-
-pub(super) fn shown_priority(priority: Option<i32>) -> Option<u32> {
-    priority.and_then(|priority| u32::try_from(priority).ok())
 }
 
 /// A setting, and the row in which it is stored.
