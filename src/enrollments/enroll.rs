@@ -1,4 +1,4 @@
-//! Enrolling: counts the try, looks at the secrets, decides, writes it all down.
+//! Enrolling: counts the try, looks at the secrets, decides, has it written down.
 //!
 //! A try with a PIN or a token is one transaction: it locks the invitation, so that of any number of
 //! devices with the same secret one enrolls, and it is committed when the secret was wrong, too, so that
@@ -13,18 +13,19 @@ use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
 use super::{
-    domain::{Attempt, EnrolledUser, Enrollment, Proof},
-    queries::{self, Entry},
-    tries::{self, Found, Guarded, Person},
-    verdict::{REPEATED_WITHIN, Right, Verdict, verdict as verdict_of},
+    domain::{Attempt, Proof},
+    found::{Found, Guarded, Person},
+    outcome::{Enrolled, Outcome, Refused},
+    queries, tries,
+    verdict::{Right, Verdict, verdict as verdict_of},
+    write_down::{Admitted, repeated, write_down},
 };
 use crate::{
     clock::Clock,
     db::{Db, DbError},
-    devices::{self, domain::Device},
     guessing::counter::{self, Secret, Try},
     http::error::ApiError,
-    model::{invitation::Method, ownership, secret_input::Given},
+    model::{invitation::Method, secret_input::Given},
     outbox::registrations::Registrations,
     secrets::{
         keys::KeyRing,
@@ -32,7 +33,7 @@ use crate::{
         pin::Pin,
         token::{self, Claims},
     },
-    settings::{self, Applied},
+    settings,
 };
 
 /// How often a transaction is done anew because somebody else enrolled the same device meanwhile: then that
@@ -54,38 +55,6 @@ struct Inside<'a> {
     keys: &'a KeyRing,
     registrations: &'a Registrations,
 }
-
-/// A device that is enrolled.
-#[derive(Debug)]
-pub enum Enrolled {
-    /// Just now.
-    New(Enrollment),
-    /// Before, with the same request.
-    Before(Enrollment),
-}
-
-/// Why a device is not enrolled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
-    /// Some of it is wrong; which, is not told.
-    Wrong,
-    /// Not looked at: for so many seconds more.
-    TooManyTries(u32),
-    Disabled,
-    PinExpired,
-    InvitationExpired,
-    AlreadyUsed,
-    DeviceLimitReached,
-    /// Somebody else holds the device.
-    EnrolledElsewhere,
-    /// The serial number and the id are of two devices.
-    TwoDevices,
-    /// The device was enrolled with this very secret, and retired since.
-    Retired,
-}
-
-/// What became of an attempt.
-pub type Outcome = Result<Enrolled, Refused>;
 
 /// What was looked at before the transaction.
 #[derive(Clone)]
@@ -264,8 +233,18 @@ fn decide(
                 Some(applied) => applied,
                 None => settings::queries::applied(connection, person.user.id)?,
             };
+            let admitted = Admitted {
+                person: &person,
+                invitation,
+                applied: &applied,
+            };
             write_down(
-                connection, desk, attempt, &person, invitation, &applied, now,
+                connection,
+                desk.clock,
+                desk.registrations,
+                attempt,
+                &admitted,
+                now,
             )?
         }
     };
@@ -308,116 +287,4 @@ fn find(
             counted: Try::Counted(()),
         }),
     }
-}
-
-/// What a secret gets that has enrolled a device before: the same enrollment, if it is the same device and not
-/// long ago.
-fn repeated(
-    connection: &mut PgConnection,
-    attempt: &Attempt,
-    guarded: &Guarded,
-    user: &EnrolledUser,
-    now: DateTime<Utc>,
-) -> Result<Outcome, DbError> {
-    let before = queries::with_invitation(connection, guarded.invited.id, user)?;
-    Ok(match before {
-        Some(before) if is_repeat(attempt, &before, now) => {
-            if before.device.retired_at.is_some() {
-                Err(Refused::Retired)
-            } else {
-                Ok(Enrolled::Before(before))
-            }
-        }
-        _ => Err(Refused::AlreadyUsed),
-    })
-}
-
-fn is_repeat(attempt: &Attempt, before: &Enrollment, now: DateTime<Utc>) -> bool {
-    attempt.device.is(&before.device) && now - before.enrolled_at <= REPEATED_WITHIN
-}
-
-/// Enrolls the device, unless it is somebody else's or one too many.
-///
-/// Most devices are nobody's yet, so it is written as a new one first, and only if that fails is it looked at who
-/// holds it.
-fn write_down(
-    connection: &mut PgConnection,
-    desk: &Inside<'_>,
-    attempt: &Attempt,
-    person: &Person,
-    invitation: Option<&Guarded>,
-    applied: &Applied,
-    now: DateTime<Utc>,
-) -> Result<Outcome, DbError> {
-    // What an invitation was sent with stays with it.
-    let (method, requested, limit) = match invitation {
-        None => {
-            let registration = &applied.registration;
-            let (owner, limit) = (registration.device_ownership, registration.device_limit);
-            (Method::Password, owner, limit)
-        }
-        Some(guarded) => {
-            let version = guarded.registration_id;
-            let registration = desk.registrations.get(connection, version)?;
-            let invited = &guarded.invited;
-            (
-                invited.method,
-                invited.device_ownership,
-                registration.device_limit,
-            )
-        }
-    };
-    let report = &attempt.device;
-    let confirmed = applied.confirmation && person.user.email.is_some();
-    let mut entry = Entry {
-        id: desk.clock.new_id(),
-        user: &person.user,
-        invitation,
-        method,
-        device_id: desk.clock.new_id(),
-        device: report,
-        ownership: ownership::decided(report.facts(), method, requested, attempt.owner_choice),
-        confirmation: confirmed.then(|| desk.clock.new_id()),
-        now,
-    };
-    let (serial, id) = (report.serial_number.as_ref(), report.device_id.as_ref());
-    let mut is_new = queries::enroll_new(connection, &entry, limit)?;
-    let mut held = Vec::new();
-    if !is_new {
-        held = devices::queries::held(connection, serial, id)?;
-        // Retired meanwhile, or the user's limit is reached.
-        is_new = held.is_empty() && queries::enroll_new(connection, &entry, limit)?;
-    }
-    let device = if is_new {
-        entry.new_device()
-    } else {
-        let is_foreign = |device: &Device| device.user_id != Some(person.user.id);
-        if held.iter().any(is_foreign) {
-            return Ok(Err(Refused::EnrolledElsewhere));
-        }
-        entry.device_id = match held.as_slice() {
-            [] => return Ok(Err(Refused::DeviceLimitReached)),
-            [device] => device.id,
-            _ => return Ok(Err(Refused::TwoDevices)),
-        };
-        if invitation.is_none() {
-            let before = queries::last_by_password(connection, entry.device_id, &person.user)?;
-            if let Some(before) = before.filter(|before| is_repeat(attempt, before, now)) {
-                return Ok(Ok(Enrolled::Before(before)));
-            }
-        }
-        queries::enroll_again(connection, &entry)?;
-        devices::queries::get(connection, entry.device_id)?
-            .ok_or_else(|| DbError::Stored("devices".into()))?
-    };
-    Ok(Ok(Enrolled::New(Enrollment {
-        id: entry.id,
-        user: person.user.clone(),
-        invitation_id: invitation.map(|guarded| guarded.invited.id),
-        method,
-        device,
-        device_ownership: entry.ownership,
-        confirmation_email: confirmed,
-        enrolled_at: now,
-    })))
 }

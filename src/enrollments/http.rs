@@ -8,8 +8,9 @@ use tracing::Instrument;
 
 use super::{
     domain::{EnrollRequest, Enrollment, PinRequested, RequestPin},
-    enroll::{self, Desk, Enrolled, Refused},
+    enroll::{self, Desk},
     landing,
+    outcome::{Enrolled, Refused},
     pin_requests::{self, Requested},
 };
 use crate::{

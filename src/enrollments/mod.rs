@@ -2,9 +2,12 @@
 
 pub mod domain;
 pub mod enroll;
+mod found;
 pub mod http;
 pub mod landing;
+pub mod outcome;
 pub mod pin_requests;
 pub mod queries;
-pub mod tries;
+mod tries;
 pub mod verdict;
+mod write_down;

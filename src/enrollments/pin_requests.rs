@@ -9,7 +9,7 @@ use diesel::{
 };
 use uuid::Uuid;
 
-use super::tries::found_by_name;
+use super::found::found_by_name;
 use crate::{
     clock::Clock,
     db::{DbError, prepared::Prepared, stored},

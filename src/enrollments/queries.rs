@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{
     domain::{DeviceReport, EnrolledUser, Enrollment},
-    tries::Guarded,
+    found::Guarded,
 };
 use crate::{
     db::{DbError, prepared::Prepared, stored},

@@ -11,7 +11,8 @@ use actix_web::{
 use chrono_tz::Tz;
 
 use super::{
-    page::{self, Device, Ended, Page, Ways},
+    facts::{Device, Ended, Ways},
+    page::{self, Page},
     queries::{self, Found},
     render::{Pages, Person},
 };

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use uuid::Uuid;
 
-use super::page::Facts;
+use super::facts::Facts;
 use crate::{
     db::{DbError, fitting, stored},
     mail::catalogue::Lang,

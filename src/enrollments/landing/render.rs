@@ -114,7 +114,10 @@ mod tests {
 
     use super::*;
     use crate::{
-        enrollments::landing::page::{self, Device, Ended, Ways},
+        enrollments::landing::{
+            facts::{Device, Ended, Ways},
+            page,
+        },
         mail::branding::Logo,
         model::{invitation::Method, qr_payload::TokenUrl, wire},
     };

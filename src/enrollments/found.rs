@@ -1,0 +1,193 @@
+//! Whom and what a name or a token is about, as the database has it.
+
+use chrono::{DateTime, Utc};
+use diesel::{
+    prelude::*,
+    sql_types::{Bool, Int2, Int4, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+};
+use secrecy::SecretString;
+use uuid::Uuid;
+
+use super::{domain::EnrolledUser, verdict::Invited};
+use crate::{
+    db::{DbError, stored},
+    guessing::{counter::Try, policy},
+    model::{
+        invitation::{Method, State, pin_expires_at},
+        ownership::Ownership,
+    },
+};
+
+/// Somebody whose name was given, as far as enrolling goes.
+#[derive(Debug, Clone)]
+pub struct Person {
+    pub user: EnrolledUser,
+    pub enabled: bool,
+    pub password_hash: Option<SecretString>,
+}
+
+/// An invitation with what derives its PIN again, and how often that was guessed before this try.
+#[derive(Debug, Clone)]
+pub struct Guarded {
+    pub invited: Invited,
+    pub key_id: String,
+    pub counter: u32,
+    pub pin_length: u8,
+    /// The registration setting that it was sent with.
+    pub registration_id: Option<Uuid>,
+    /// How often the PIN was guessed before this try, and until when it was locked.
+    pub tries: i32,
+    pub locked_until: Option<DateTime<Utc>>,
+}
+
+/// What there is to a name or a token, after the try was counted.
+#[derive(Debug)]
+pub struct Found {
+    pub person: Option<Person>,
+    pub newest: Option<Guarded>,
+    /// Whether what was given may be looked at.
+    pub counted: Try<()>,
+}
+
+#[derive(QueryableByName)]
+pub(super) struct FoundRow {
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    user_id: Option<Uuid>,
+    #[diesel(sql_type = Nullable<Text>)]
+    username: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    email: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    display_name: Option<String>,
+    #[diesel(sql_type = Nullable<Bool>)]
+    enabled: Option<bool>,
+    #[diesel(sql_type = Nullable<Text>)]
+    password_hash: Option<String>,
+    #[diesel(embed)]
+    newest: NewestRow,
+    #[diesel(sql_type = Bool)]
+    looked_at: bool,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    locked_until: Option<DateTime<Utc>>,
+}
+
+#[derive(QueryableByName)]
+pub(super) struct NewestRow {
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    invitation_id: Option<Uuid>,
+    #[diesel(sql_type = Nullable<Text>)]
+    method: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    state: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    device_ownership: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    locale: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    key_id: Option<String>,
+    #[diesel(sql_type = Nullable<Int4>)]
+    counter: Option<i32>,
+    #[diesel(sql_type = Nullable<Int2>)]
+    pin_length: Option<i16>,
+    #[diesel(sql_type = Nullable<Int2>)]
+    pin_lifetime_days: Option<i16>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    pin_issued_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    expires_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    registration_id: Option<Uuid>,
+    #[diesel(sql_type = Nullable<Int4>)]
+    pin_tries: Option<i32>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    pin_locked_until: Option<DateTime<Utc>>,
+}
+
+impl NewestRow {
+    pub(super) fn guarded(self) -> Result<Option<Guarded>, DbError> {
+        let Some(id) = self.invitation_id else {
+            return Ok(None);
+        };
+        let missing = || DbError::Stored("invitations".into());
+        let method = stored(&self.method.ok_or_else(missing)?, Method::from_name)?;
+        let expires_at = self.expires_at.ok_or_else(missing)?;
+        let days = self.pin_lifetime_days.ok_or_else(missing)?;
+        Ok(Some(Guarded {
+            invited: Invited {
+                id,
+                method,
+                state: stored(&self.state.ok_or_else(missing)?, State::from_name)?,
+                expires_at,
+                pin_expires_at: pin_expires_at(method, self.pin_issued_at, days, expires_at),
+                device_ownership: stored(
+                    &self.device_ownership.ok_or_else(missing)?,
+                    Ownership::from_name,
+                )?,
+                locale: self.locale.ok_or_else(missing)?,
+            },
+            key_id: self.key_id.ok_or_else(missing)?,
+            counter: u32::try_from(self.counter.ok_or_else(missing)?).map_err(|_| missing())?,
+            pin_length: u8::try_from(self.pin_length.ok_or_else(missing)?)
+                .map_err(|_| missing())?,
+            registration_id: self.registration_id,
+            tries: self.pin_tries.ok_or_else(missing)?,
+            locked_until: self.pin_locked_until,
+        }))
+    }
+}
+
+impl FoundRow {
+    pub(super) fn found(self, now: DateTime<Utc>) -> Result<Found, DbError> {
+        let missing = || DbError::Stored("users".into());
+        let person = match self.user_id {
+            Some(id) => Some(Person {
+                user: EnrolledUser {
+                    id,
+                    username: self.username.ok_or_else(missing)?,
+                    email: self.email,
+                    display_name: self.display_name.ok_or_else(missing)?,
+                },
+                enabled: self.enabled.ok_or_else(missing)?,
+                password_hash: self.password_hash.map(SecretString::from),
+            }),
+            None => None,
+        };
+        Ok(Found {
+            person,
+            newest: self.newest.guarded()?,
+            counted: if self.looked_at {
+                Try::Counted(())
+            } else {
+                Try::Paused(policy::retry_after(self.locked_until, now))
+            },
+        })
+    }
+}
+
+/// Who has a name: as a username, else as an address. The user is held, so that nobody is disabled or
+/// deleted half-way; users come before invitations, as when sending.
+macro_rules! found_by_name {
+    () => {
+        r#"found AS (
+            SELECT u.id, u.username, u.email, u.display_name, u.enabled, u.password_hash, u.locale
+            FROM users u WHERE u.id = (
+                SELECT id FROM (
+                    SELECT id, 1 AS rank FROM users WHERE lower(username) = lower($1 COLLATE "und-x-icu")
+                    UNION ALL
+                    SELECT id, 2 FROM users WHERE lower(email) = lower($1 COLLATE "und-x-icu")
+                ) named ORDER BY rank LIMIT 1
+            ) FOR KEY SHARE
+        )"#
+    };
+}
+
+/// Columns of a user and an invitation, as [`FoundRow`] reads them.
+macro_rules! found_columns {
+    () => {
+        "f.id AS user_id, f.username, f.email, f.display_name, f.enabled, f.password_hash, f.locale AS user_locale,
+         n.id AS invitation_id, n.method, n.state, n.device_ownership, n.locale, n.key_id, n.counter, n.pin_length,
+         n.pin_lifetime_days, n.pin_issued_at, n.expires_at, n.registration_id, n.pin_tries, n.pin_locked_until"
+    };
+}
+
+pub(super) use {found_by_name, found_columns};
