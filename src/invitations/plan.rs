@@ -1,4 +1,6 @@
-//! Who gets an invitation, and who does not and why. Pure: preview and send both ask here.
+//! Who gets an invitation, and who does not and why: preview and send both ask here. Pure.
+//!
+//! Length: half of it are tests, the longest of them a table of who is skipped.
 
 use serde::Serialize;
 use utoipa::ToSchema;

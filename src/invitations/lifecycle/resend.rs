@@ -1,0 +1,185 @@
+//! Sending invitations again.
+
+use chrono::{DateTime, Utc};
+use diesel::{
+    connection::SimpleConnection,
+    prelude::*,
+    sql_types::{Array, Bool, Int4, Timestamptz, Uuid as SqlUuid},
+};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{
+    candidates::{Refusal, lock, lock_pending, seconds},
+    results::{LifecycleOutcome, LifecycleSkip, Results, skipped, tell},
+};
+use crate::{
+    audit::{
+        Trail,
+        domain::{Action, Event, SubjectKind},
+    },
+    clock::Clock,
+    db::{CUSTOM_PLAN, DbError, WAKE_WORKERS},
+    guessing::policy,
+    invitations::{domain::Invitation, queries},
+    selection::{
+        domain::Selection,
+        queries::{SelectionError, user_ids},
+    },
+};
+
+/// What became of resending one invitation.
+#[derive(Debug)]
+pub enum Resent {
+    /// Its message is queued.
+    Queued(Box<Invitation>),
+    NotFound,
+    NotPending,
+    /// Not again for so many seconds.
+    TooSoon(u32),
+    NoEmail,
+    EmailSuppressed,
+}
+
+/// Resends one invitation. Runs inside a transaction.
+///
+/// # Errors
+/// When the database is away.
+pub fn resend(
+    connection: &mut PgConnection,
+    trail: &Trail,
+    id: Uuid,
+    new_pin: bool,
+) -> Result<Resent, DbError> {
+    let now = trail.clock.now();
+    let Some(found) = lock(connection, id)? else {
+        return Ok(Resent::NotFound);
+    };
+    match found.may_be_resent(now)? {
+        Some(Refusal::NotPending) => return Ok(Resent::NotPending),
+        Some(Refusal::TooSoon(wait)) => return Ok(Resent::TooSoon(seconds(wait))),
+        Some(Refusal::NoEmail) => return Ok(Resent::NoEmail),
+        Some(Refusal::EmailSuppressed) => return Ok(Resent::EmailSuppressed),
+        None => {}
+    }
+    queue_again(connection, &trail.clock, &[id], new_pin, now)?;
+    let event = Event::new(Action::InvitationsResent, SubjectKind::Invitation, id);
+    trail.record(connection, &event.after(&json!({"new_pin": new_pin})))?;
+    Ok(
+        queries::get(connection, id, now)?.map_or(Resent::NotFound, |invitation| {
+            Resent::Queued(Box::new(invitation))
+        }),
+    )
+}
+
+/// Resends the pending invitations of everybody who is selected. Runs inside a transaction.
+///
+/// # Errors
+/// [`SelectionError`]; then nothing may be kept.
+pub fn resend_many(
+    connection: &mut PgConnection,
+    trail: &Trail,
+    selection: &Selection,
+    new_pin: bool,
+) -> Result<Results, SelectionError> {
+    connection.batch_execute(CUSTOM_PLAN)?;
+    let now = trail.clock.now();
+    let users = user_ids(connection, selection, now)?;
+    let pending = lock_pending(connection, &users)?;
+    let mut again = Vec::new();
+    let mut refused = Vec::with_capacity(pending.len());
+    for candidate in &pending {
+        let refusal = candidate.may_be_resent(now)?;
+        if refusal.is_none() {
+            again.push(candidate.id);
+        }
+        refused.push(refusal);
+    }
+    queue_again(connection, &trail.clock, &again, new_pin, now)?;
+    let done = tell(&users, again.len(), |user| {
+        let at = pending.binary_search_by_key(&Some(user), |candidate| candidate.user_id);
+        match at.map(|at| (&pending[at], refused[at])) {
+            Ok((candidate, None)) => (LifecycleOutcome::Resent, Some(candidate.id), None),
+            Ok((_, Some(Refusal::NotPending))) | Err(_) => {
+                skipped(LifecycleSkip::NoPendingInvitation, None)
+            }
+            Ok((candidate, Some(Refusal::TooSoon(_)))) => {
+                skipped(LifecycleSkip::ResentRecently, Some(candidate.id))
+            }
+            Ok((candidate, Some(Refusal::NoEmail))) => {
+                skipped(LifecycleSkip::NoEmail, Some(candidate.id))
+            }
+            Ok((candidate, Some(Refusal::EmailSuppressed))) => {
+                skipped(LifecycleSkip::EmailSuppressed, Some(candidate.id))
+            }
+        }
+    });
+    let event = Event::new(Action::InvitationsResent, SubjectKind::Invitation, None).after(
+        &json!({"new_pin": new_pin, "accepted_count": done.accepted_count, "skipped_count": done.skipped_count}),
+    );
+    trail.record(connection, &event)?;
+    Ok(done)
+}
+
+/// Queues the messages of invitations that are locked and may be resent.
+///
+/// The count of wrong tries starts anew, and so do the reminders: one that waits is not sent. The next counter, with
+/// which the old PIN or QR code dies, is taken if it is asked for, and in any case where the PIN's life is over or its
+/// tries are used up: the same one would be of no use. A message that is still waiting is sent at once instead of
+/// twice, and its 48 h begin anew; a new one is no part of the batch that was once sent.
+fn queue_again(
+    connection: &mut PgConnection,
+    clock: &Clock,
+    ids: &[Uuid],
+    new_pin: bool,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    diesel::sql_query(
+        "UPDATE invitations i SET
+            resend_count = i.resend_count + 1, resent_at = $2, pin_tries = 0, pin_locked_until = NULL,
+            counter = CASE WHEN r.renew THEN i.counter + 1 ELSE i.counter END,
+            pin_issued_at = CASE WHEN r.renew THEN NULL ELSE i.pin_issued_at END
+         FROM (
+            SELECT id, $3 OR method IN ('pin', 'pin_and_password') AND (
+                coalesce(pin_issued_at + pin_lifetime_days * interval '1 day' <= $2, false)
+                OR pin_tries >= ($4)[pin_length]) AS renew
+            FROM invitations WHERE id = ANY ($1)
+         ) r
+         WHERE i.id = r.id",
+    )
+    .bind::<Array<SqlUuid>, _>(ids)
+    .bind::<Timestamptz, _>(now)
+    .bind::<Bool, _>(new_pin)
+    .bind::<Array<Int4>, _>((1..=12).map(policy::most_pins).collect::<Vec<_>>())
+    .execute(connection)?;
+    let messages: Vec<Uuid> = ids.iter().map(|_| clock.new_id()).collect();
+    diesel::sql_query(
+        "WITH again AS (
+            SELECT * FROM unnest($1, $2) AS a(invitation_id, message_id)
+        ), waiting AS (
+            SELECT m.id, m.invitation_id FROM messages m JOIN again a ON a.invitation_id = m.invitation_id
+            WHERE m.kind = 'invitation' AND m.state NOT IN ('sending', 'accepted', 'bounced', 'failed', 'suppressed')
+            FOR UPDATE OF m SKIP LOCKED
+        ), hurried AS (
+            UPDATE messages m SET due_at = $3, created_at = $3 FROM waiting WHERE m.id = waiting.id
+        ), reminders AS (
+            SELECT m.id FROM messages m JOIN again a ON a.invitation_id = m.invitation_id
+            WHERE m.kind = 'reminder' AND m.state NOT IN ('sending', 'accepted', 'bounced', 'failed', 'suppressed')
+            FOR UPDATE OF m SKIP LOCKED
+        ), dropped AS (
+            UPDATE messages m SET state = 'suppressed', reason = 'resent' FROM reminders WHERE m.id = reminders.id
+        )
+        INSERT INTO messages (id, kind, invitation_id, state, attempts, due_at, created_at)
+        SELECT message_id, 'invitation', invitation_id, 'queued', 0, $3, $3 FROM again
+        WHERE invitation_id NOT IN (SELECT invitation_id FROM waiting)",
+    )
+    .bind::<Array<SqlUuid>, _>(ids)
+    .bind::<Array<SqlUuid>, _>(messages)
+    .bind::<Timestamptz, _>(now)
+    .execute(connection)?;
+    connection.batch_execute(WAKE_WORKERS)?;
+    Ok(())
+}
