@@ -155,7 +155,6 @@ async fn import(
     };
     let tools = Tools {
         db,
-        clock,
         hasher: Hasher::default(),
     };
     let progress = Arc::new(Progress::default());

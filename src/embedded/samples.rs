@@ -9,7 +9,7 @@ use crate::{
     clock::Clock,
     db::DbError,
     schema::{group_members, groups, users},
-    users::{domain::Profile, queries},
+    users::{profile::Profile, queries},
 };
 
 const GROUPS: [&str; 4] = ["Engineering", "Sales", "Field service", "Office"];

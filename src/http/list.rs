@@ -10,11 +10,11 @@ use futures_util::{StreamExt, stream};
 use serde::Serialize;
 
 use super::{
+    csv,
     error::ApiError,
     paging::{self, Limit, Page, Position},
     respond,
 };
-use crate::users::csv::table as csv;
 use crate::{
     db::{Db, DbError},
     state::State,

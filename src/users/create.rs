@@ -8,10 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{
-    domain::{Profile, User},
-    queries,
-};
+use super::{domain::User, profile::Profile, queries};
 use crate::{
     audit::{
         Trail,

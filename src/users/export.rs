@@ -6,13 +6,13 @@ use std::sync::Arc;
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::{
-    csv::{cells, columns, records::MOST_FIELDS, table::rows},
+    csv::{cells, columns, records::MOST_FIELDS},
     domain::{Sort, User},
     queries,
 };
 use crate::{
     db::{Db, DbError},
-    http::paging::Position,
+    http::{csv::rows, paging::Position},
     selection::domain::UserFilter,
 };
 

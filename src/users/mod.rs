@@ -1,5 +1,6 @@
 //! The people who are invited.
 
+pub mod attributes;
 pub mod change;
 pub mod create;
 pub mod csv;
@@ -7,4 +8,5 @@ pub mod domain;
 pub mod export;
 pub mod http;
 pub mod import;
+pub mod profile;
 pub mod queries;

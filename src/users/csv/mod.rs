@@ -4,7 +4,7 @@ pub mod addresses;
 pub mod cells;
 pub mod columns;
 pub mod records;
-pub mod table;
+pub mod rows;
 
 use std::fmt::{self, Write};
 

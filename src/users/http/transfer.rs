@@ -16,23 +16,7 @@ use utoipa::IntoParams;
 
 use super::upload::{format, receive};
 use crate::{
-    model::caller::Permission,
-    selection::domain::UserFilter,
-    users::{
-        csv::LineFault,
-        export::{self, Export, ExportError, MOST_ATTRIBUTES},
-        import::{
-            self, Format, ImportError, MOST_ROWS, OnConflict, Options, Report, Tools, Upload,
-        },
-    },
-};
-use serde_json::json;
-
-use crate::{
-    audit::{
-        Trail,
-        domain::{Action, Event, SubjectKind},
-    },
+    audit::Trail,
     db::DbError,
     http::{
         error::ApiError,
@@ -42,10 +26,18 @@ use crate::{
         route::Register,
     },
     model::{
-        caller::Caller,
+        caller::{Caller, Permission},
         wire::{Fault, Faults, QueryTypes},
     },
+    selection::domain::UserFilter,
     state::State,
+    users::{
+        csv::LineFault,
+        export::{self, Export, ExportError, MOST_ATTRIBUTES},
+        import::{
+            self, Format, ImportError, MOST_ROWS, OnConflict, Options, Report, Tools, Upload,
+        },
+    },
 };
 
 /// How long an import that is here waits for others.
@@ -137,6 +129,7 @@ impl QueryTypes for UserFilter {
 async fn import_users(
     state: web::Data<State>,
     places: web::Data<Uploads>,
+    trail: Trail,
     caller: Caller,
     request: HttpRequest,
     Params(asked): Params<ImportQuery>,
@@ -159,7 +152,7 @@ async fn import_users(
         dry_run: asked.dry_run,
         atomic: asked.atomic,
         invite: asked.invite.then(|| Arc::clone(&state.keys)),
-        trail: Trail::current(),
+        trail,
         lease: None,
     };
     let mut lease = None;
@@ -223,7 +216,6 @@ async fn import_leased(
     options: Options,
 ) -> Result<Report, ApiError> {
     let (lease, invites) = (options.lease.clone(), options.invite.is_some());
-    let is_dry = options.dry_run;
     let work = async {
         // Whoever uploads slowly holds nobody up.
         let _place = timeout(WAIT_FOR_PLACE, places.imports.acquire())
@@ -235,28 +227,11 @@ async fn import_leased(
             .map_err(ApiError::internal)?;
         let tools = Tools {
             db: state.db.clone(),
-            clock: state.clock.clone(),
             hasher: state.hasher.clone(),
         };
         let report = import::import(file, options, tools, Arc::default()).await;
         if invites {
             state.bell.notify_one();
-        }
-        let done = match &report {
-            Ok(report) => Some(report),
-            Err(ImportError::Partly { report, .. }) => Some(&**report),
-            Err(_) => None,
-        };
-        if let Some(done) = done.filter(|done| !is_dry && done.created + done.updated > 0) {
-            let event = Event::new(Action::UsersImported, SubjectKind::User, None).after(&json!({
-                "created": done.created, "updated": done.updated, "skipped": done.skipped,
-                "failed": done.failed, "invite": invites,
-            }));
-            let trail = Trail::current();
-            state
-                .db
-                .transaction(move |connection| trail.record(connection, &event))
-                .await?;
         }
         Ok(report?)
     };

@@ -5,10 +5,14 @@ use std::{collections::HashMap, sync::Arc};
 use uuid::Uuid;
 
 use super::{
-    ImportError, Options, PAUSE, Progress, Report, TRIES, Tools, blocking,
+    error::ImportError,
     file::{Chunk, Chunks, Shape, Upload},
-    invite, is_crossed,
+    invite::invite,
+    options::{Options, Tools},
+    progress::Progress,
+    report::Report,
     store::{Lost, Prepared, Ready, store},
+    tries::{PAUSE, TRIES, is_crossed},
 };
 
 pub(super) async fn import(
@@ -23,11 +27,7 @@ pub(super) async fn import(
     let mut changed: HashMap<Uuid, u32> = HashMap::new();
     let mut rows_left = shape.rows;
     loop {
-        let (next, chunk) = blocking(move || {
-            let chunk = chunks.advance()?;
-            Ok((chunks, chunk))
-        })
-        .await?;
+        let (next, chunk) = chunks.advanced().await?;
         chunks = next;
         let Some(chunk) = chunk else { break };
         let read = chunk.read;
@@ -56,7 +56,7 @@ pub(super) async fn import(
 
 /// Answers for a file without a record.
 async fn settle(options: &Arc<Options>, tools: &Tools) -> Result<(), ImportError> {
-    let (options, clock) = (Arc::clone(options), tools.clock.clone());
+    let (options, clock) = (Arc::clone(options), options.trail.clock.clone());
     tools
         .db
         .transaction(move |connection| match &options.lease {
@@ -109,7 +109,7 @@ async fn import_chunk(
             Arc::clone(&prepared),
             Arc::clone(&known),
             Arc::clone(options),
-            tools.clock.clone(),
+            options.trail.clock.clone(),
             so_far.cloned(),
         );
         let lost = match tries_left {
@@ -120,7 +120,7 @@ async fn import_chunk(
             .db
             .transaction(move |connection| {
                 let mut done = store(connection, &clock, &options, &prepared, &known, lost)?;
-                invite(connection, &options, &clock, &mut done)?;
+                invite(connection, &options, &mut done)?;
                 // Last, so that the key is not locked for longer than a commit takes.
                 match (&options.lease, so_far) {
                     (Some(lease), Some(mut whole)) => {

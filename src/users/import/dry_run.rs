@@ -13,12 +13,15 @@ use std::{
 use uuid::Uuid;
 
 use super::{
-    ImportError, OnConflict, Options, Progress, Report, Tools, blocking,
+    error::ImportError,
     file::{Chunk, Chunks, Upload},
+    options::{OnConflict, Options, Tools},
+    progress::Progress,
     queries::{self, Holders},
+    report::Report,
     store::{Prepared, Ready, ids_of, plan},
 };
-use crate::users::domain::Profile;
+use crate::users::profile::Profile;
 
 pub(super) async fn import(
     upload: &Upload,
@@ -30,11 +33,7 @@ pub(super) async fn import(
     let mut chunks = Chunks::of(upload)?;
     let mut before = Before::default();
     loop {
-        let (next, chunk) = blocking(move || {
-            let chunk = chunks.advance()?;
-            Ok((chunks, chunk))
-        })
-        .await?;
+        let (next, chunk) = chunks.advanced().await?;
         chunks = next;
         let Some(chunk) = chunk else { break };
         progress.check()?;
@@ -129,7 +128,7 @@ async fn foresee(
         profiles,
         &before.changed,
         options.on_conflict,
-        &tools.clock,
+        &options.trail.clock,
     );
     let left: HashSet<Uuid> = plan.left.iter().copied().collect();
     let memberships: Vec<(Uuid, String)> = plan

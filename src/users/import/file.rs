@@ -8,14 +8,14 @@ use std::{
     sync::Arc,
 };
 
-use super::{ImportError, MOST_ROWS, Report};
+use super::{
+    error::{ImportError, MOST_ROWS},
+    report::Report,
+};
 use crate::{
+    http::error::ApiError,
     model::wire::Flaw,
-    users::csv::{
-        Line, LineFault, Row,
-        addresses::Addresses,
-        columns::{Names, UserRecords},
-    },
+    users::csv::{Line, LineFault, Row, addresses::Addresses, columns::Names, rows::UserRecords},
 };
 
 /// Users stored in one go: few enough to be held in memory and to commit in a blink, enough that the
@@ -66,6 +66,15 @@ impl Upload {
             rows,
             has_passwords: records.has_passwords(),
         })
+    }
+
+    /// The same, and the file back, without holding up whoever else is waited for.
+    pub(super) async fn looked_at(self) -> Result<(Self, Shape), ImportError> {
+        blocking(move || {
+            let shape = self.look()?;
+            Ok((self, shape))
+        })
+        .await
     }
 
     fn records(&self) -> Result<Records, ImportError> {
@@ -144,6 +153,15 @@ impl Chunks {
         })
     }
 
+    /// The next chunk, and the rest of the file, without holding up whoever else is waited for.
+    pub(super) async fn advanced(mut self) -> Result<(Self, Option<Chunk>), ImportError> {
+        blocking(move || {
+            let chunk = self.advance()?;
+            Ok((self, chunk))
+        })
+        .await
+    }
+
     /// The next chunk; `None` after the last one.
     pub(super) fn advance(&mut self) -> Result<Option<Chunk>, ImportError> {
         let mut chunk = Chunk {
@@ -165,6 +183,14 @@ impl Chunks {
         }
         Ok(if chunk.read > 0 { Some(chunk) } else { None })
     }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ImportError> + Send + 'static,
+) -> Result<T, ImportError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(ApiError::internal)?
 }
 
 /// The names and addresses that a file had so far, each with its line. Of the texts only hashes are

@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
 use crate::{
-    clock::Clock, db::DbError, model::identity::Source, schema::users, users::domain::Profile,
+    clock::Clock, db::DbError, model::identity::Source, schema::users, users::profile::Profile,
 };
 
 type SqlUuid = diesel::sql_types::Uuid;

@@ -10,8 +10,9 @@ use secrecy::SecretString;
 use uuid::Uuid;
 
 use super::{
-    OnConflict, Options, Report,
+    options::{OnConflict, Options},
     queries::{self, Holders, Stored},
+    report::Report,
 };
 use crate::{
     clock::Clock,
@@ -20,7 +21,8 @@ use crate::{
     model::{invitation::State, wire::Flaw},
     users::{
         csv::{LineFault, Row, columns::Names},
-        domain::{PatchUser, Profile},
+        domain::PatchUser,
+        profile::Profile,
     },
 };
 

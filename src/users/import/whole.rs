@@ -6,10 +6,14 @@ use secrecy::SecretString;
 use uuid::Uuid;
 
 use super::{
-    ImportError, Options, PAUSE, Progress, Report, TRIES, Tools, blocking,
+    error::ImportError,
     file::{Chunks, Shape, Upload},
-    invite, is_crossed,
+    invite::invite,
+    options::{Options, Tools},
+    progress::Progress,
+    report::Report,
     store::{Done, Lost, Prepared, Ready, store},
+    tries::{PAUSE, TRIES, is_crossed},
 };
 use crate::db::DbError;
 
@@ -70,11 +74,7 @@ async fn hash_all(
     let mut hashes = Vec::new();
     let mut chunks = Chunks::of(upload)?;
     loop {
-        let (next, chunk) = blocking(move || {
-            let chunk = chunks.advance()?;
-            Ok((chunks, chunk))
-        })
-        .await?;
+        let (next, chunk) = chunks.advanced().await?;
         chunks = next;
         let Some(chunk) = chunk else {
             return Ok(hashes);
@@ -101,7 +101,7 @@ impl<E: Into<ImportError>> From<E> for End {
 
 /// The whole file in one transaction, which is taken back after any fault.
 async fn try_once(whole: Arc<Whole>, lost: Lost) -> Result<Report, ImportError> {
-    let Tools { db, clock, .. } = whole.tools.clone();
+    let (db, clock) = (whole.tools.db.clone(), whole.options.trail.clock.clone());
     let (lease, now) = (whole.options.lease.clone(), clock.now());
     let ended = db
         .transaction(move |connection| {
@@ -144,7 +144,7 @@ async fn try_once(whole: Arc<Whole>, lost: Lost) -> Result<Report, ImportError> 
             if all.report.failed > 0 {
                 return Err(End::TakenBack(all.report.of_refusal()));
             }
-            invite(connection, &whole.options, &clock, &mut all)?;
+            invite(connection, &whole.options, &mut all)?;
             if let Some(lease) = &whole.options.lease {
                 lease.settle(connection, &all.report.answer()?, clock.now())?;
             }

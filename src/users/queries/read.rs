@@ -1,17 +1,11 @@
-//! Users in the database.
+//! Users as lists and answers show them.
 
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use diesel::{
-    pg::Pg,
-    prelude::*,
-    sql_types::{Bool, Nullable, Text},
-};
-use secrecy::{ExposeSecret, SecretString};
+use diesel::{pg::Pg, prelude::*, sql_types::Text};
 use uuid::Uuid;
 
-use super::domain::{PinLife, Profile, Sort, User};
 use crate::{
     db::{
         DbError,
@@ -19,19 +13,17 @@ use crate::{
         stored,
     },
     guessing::policy,
-    http::{error::ApiError, paging::Position},
+    http::paging::Position,
     model::{
         identity::{GroupRef, Source},
         invitation::{InviteStatus, Method, pin_expires_at},
-        wire::Fault,
     },
-    schema::{
-        enrollments, group_members, groups, guesses, invitations, messages, user_activity, users,
-    },
+    schema::{group_members, groups, invitations, user_activity, users},
     selection::{
         domain::UserFilter,
         queries::{filtered, joined},
     },
+    users::domain::{PinLife, Sort, User},
 };
 
 type Row = (
@@ -330,251 +322,4 @@ fn with_groups(
     rows.into_iter()
         .map(|row| shown(row, now, &mut by_user))
         .collect()
-}
-
-/// Locks a user until the end of the transaction, so that two changes take turns.
-///
-/// # Errors
-/// When the database is away.
-pub fn lock(connection: &mut PgConnection, id: Uuid) -> Result<bool, DbError> {
-    let found: Option<Uuid> = users::table
-        .find(id)
-        .select(users::id)
-        .for_update()
-        .first(connection)
-        .optional()?;
-    Ok(found.is_some())
-}
-
-/// Which of the two unique fields somebody else has already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Taken {
-    Username,
-    Email,
-}
-
-/// Which unique fields of `profile` another user than `except` has.
-///
-/// # Errors
-/// When the database is away.
-pub fn taken(
-    connection: &mut PgConnection,
-    profile: &Profile,
-    except: Option<Uuid>,
-) -> Result<Vec<Taken>, DbError> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = Bool)]
-        username: bool,
-        #[diesel(sql_type = Bool)]
-        email: bool,
-    }
-    // A parameter has the collation of the database, which may know no letters but ASCII's.
-    let Row { username, email } = diesel::sql_query(
-        r#"SELECT EXISTS (SELECT FROM users WHERE lower(username) = lower($1 COLLATE "und-x-icu") AND id <> $3) AS username,
-                  EXISTS (SELECT FROM users WHERE lower(email) = lower($2 COLLATE "und-x-icu") AND id <> $3) AS email"#,
-    )
-    .bind::<Text, _>(&profile.username)
-    .bind::<Nullable<Text>, _>(profile.email.as_ref())
-    .bind::<diesel::sql_types::Uuid, _>(except.unwrap_or(Uuid::nil()))
-    .get_result(connection)?;
-    Ok([(username, Taken::Username), (email, Taken::Email)]
-        .into_iter()
-        .filter_map(|(is_taken, which)| is_taken.then_some(which))
-        .collect())
-}
-
-/// The field behind a violated unique index: somebody was quicker than [`taken`].
-pub fn taken_by_constraint(error: &DbError) -> Option<Taken> {
-    match error.constraint()? {
-        "users_username_key" => Some(Taken::Username),
-        "users_email_key" => Some(Taken::Email),
-        _ => None,
-    }
-}
-
-/// Stores a new user, unless somebody has the username or the address already.
-///
-/// # Errors
-/// A violated constraint, or the database is away.
-pub fn insert(
-    connection: &mut PgConnection,
-    id: Uuid,
-    profile: &Profile,
-    password_hash: Option<&SecretString>,
-    now: DateTime<Utc>,
-) -> Result<bool, DbError> {
-    let rows = diesel::insert_into(users::table)
-        .values((
-            users::id.eq(id),
-            columns(profile),
-            users::source.eq(Source::Local.as_str()),
-            users::password_hash.eq(password_hash.map(ExposeSecret::expose_secret)),
-            users::created_at.eq(now),
-            users::updated_at.eq(now),
-        ))
-        .on_conflict_do_nothing()
-        .execute(connection)?;
-    Ok(rows == 1)
-}
-
-/// Stores a changed profile.
-///
-/// # Errors
-/// A violated constraint, or the database is away.
-pub fn update(
-    connection: &mut PgConnection,
-    id: Uuid,
-    profile: &Profile,
-    now: DateTime<Utc>,
-) -> Result<(), DbError> {
-    diesel::update(users::table.find(id))
-        .set((columns(profile), users::updated_at.eq(now)))
-        .execute(connection)?;
-    Ok(())
-}
-
-type ProfileColumns<'a> = (
-    diesel::dsl::Eq<users::username, &'a str>,
-    diesel::dsl::Eq<users::email, Option<&'a str>>,
-    diesel::dsl::Eq<users::first_name, &'a str>,
-    diesel::dsl::Eq<users::last_name, &'a str>,
-    diesel::dsl::Eq<users::display_name, &'a str>,
-    diesel::dsl::Eq<users::locale, Option<&'a str>>,
-    diesel::dsl::Eq<users::time_zone, Option<&'a str>>,
-    diesel::dsl::Eq<users::managed_apple_account, Option<&'a str>>,
-    diesel::dsl::Eq<users::enabled, bool>,
-    diesel::dsl::Eq<users::attributes, serde_json::Value>,
-);
-
-fn columns(profile: &Profile) -> ProfileColumns<'_> {
-    (
-        users::username.eq(profile.username.as_str()),
-        users::email.eq(profile.email.as_deref()),
-        users::first_name.eq(profile.first_name.as_str()),
-        users::last_name.eq(profile.last_name.as_str()),
-        users::display_name.eq(profile.display_name.as_str()),
-        users::locale.eq(profile.locale.as_deref()),
-        users::time_zone.eq(profile.time_zone.as_deref()),
-        users::managed_apple_account.eq(profile.managed_apple_account.as_deref()),
-        users::enabled.eq(profile.enabled),
-        users::attributes.eq(serde_json::Value::Object(profile.attributes.clone())),
-    )
-}
-
-/// Adds a user to groups. Gives the ids that are no groups: then nothing should be kept.
-///
-/// # Errors
-/// When the database is away.
-pub fn join_groups(
-    connection: &mut PgConnection,
-    user: Uuid,
-    group_ids: &[Uuid],
-) -> Result<Vec<Uuid>, DbError> {
-    if group_ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    let known: Vec<Uuid> = groups::table
-        .filter(groups::id.eq_any(group_ids))
-        .select(groups::id)
-        .for_key_share()
-        .load(connection)?;
-    let rows: Vec<_> = known
-        .iter()
-        .map(|group| {
-            (
-                group_members::group_id.eq(group),
-                group_members::user_id.eq(user),
-            )
-        })
-        .collect();
-    diesel::insert_into(group_members::table)
-        .values(rows)
-        .on_conflict_do_nothing()
-        .execute(connection)?;
-    Ok(group_ids
-        .iter()
-        .filter(|id| !known.contains(id))
-        .copied()
-        .collect())
-}
-
-/// Stores a password's hash. What was wrongly tried before counts no more.
-///
-/// # Errors
-/// When the database is away.
-pub fn set_password(
-    connection: &mut PgConnection,
-    id: Uuid,
-    hash: &SecretString,
-    now: DateTime<Utc>,
-) -> Result<(), DbError> {
-    diesel::update(users::table.find(id))
-        .set((
-            users::password_hash.eq(hash.expose_secret()),
-            users::updated_at.eq(now),
-        ))
-        .execute(connection)?;
-    diesel::delete(guesses::table.find(id)).execute(connection)?;
-    Ok(())
-}
-
-/// Deletes a user; invitations, devices and messages stay without the person, and without what servers said of the
-/// address.
-///
-/// # Errors
-/// When the database is away.
-pub fn delete(connection: &mut PgConnection, id: Uuid) -> Result<(), DbError> {
-    // Two statements: Postgres reads all messages for an OR of these. Whoever is writing results now holds messages
-    // and waits for their invitations, which the caller may hold: so nobody is waited for here.
-    let invitations = invitations::table
-        .filter(invitations::user_id.eq(id))
-        .select(invitations::id.nullable());
-    let mut about: Vec<Uuid> = messages::table
-        .filter(messages::invitation_id.eq_any(invitations))
-        .select(messages::id)
-        .for_no_key_update()
-        .skip_locked()
-        .load(connection)?;
-    let enrollments = enrollments::table
-        .filter(enrollments::user_id.eq(id))
-        .select(enrollments::id.nullable());
-    let confirmations: Vec<Uuid> = messages::table
-        .filter(messages::enrollment_id.eq_any(enrollments))
-        .filter(messages::kind.eq("confirmation"))
-        .select(messages::id)
-        .for_no_key_update()
-        .skip_locked()
-        .load(connection)?;
-    about.extend(confirmations);
-    diesel::update(messages::table.filter(messages::id.eq_any(about)))
-        .set(messages::reason.eq(None::<String>))
-        .execute(connection)?;
-    diesel::delete(guesses::table.find(id)).execute(connection)?;
-    diesel::delete(users::table.find(id)).execute(connection)?;
-    Ok(())
-}
-
-/// A 409 that names the fields.
-pub fn already_taken(fields: &[Taken]) -> ApiError {
-    let faults = fields
-        .iter()
-        .map(|field| match field {
-            Taken::Username => Fault::new("/username", "taken", "another user has this username"),
-            Taken::Email => Fault::new("/email", "taken", "another user has this e-mail address"),
-        })
-        .collect();
-    ApiError::conflict(
-        "already_exists",
-        "Another user has this username or e-mail address (upper and lower case are the same).",
-        faults,
-    )
-}
-
-/// A violated unique index is a 409 like any other clash; all else is as usual.
-pub fn stored_or_taken(error: DbError) -> ApiError {
-    match taken_by_constraint(&error) {
-        Some(field) => already_taken(&[field]),
-        None => error.into(),
-    }
 }

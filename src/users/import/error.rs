@@ -1,0 +1,64 @@
+//! Why nothing, or not everything, was imported.
+
+use std::io;
+
+use super::report::Report;
+use crate::{
+    db::DbError, http::error::ApiError, secrets::password::HashError,
+    selection::queries::SelectionError, users::csv::LineFault,
+};
+
+/// As many users as a file may hold.
+pub const MOST_ROWS: usize = 100_000;
+
+/// Why nothing, or not everything, was imported.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    #[error("the header is wrong")]
+    Header(Vec<LineFault>),
+    #[error("the file has more than {MOST_ROWS} records")]
+    TooManyRows,
+    #[error("the file cannot be read: {0}")]
+    File(#[from] io::Error),
+    #[error(transparent)]
+    Db(#[from] DbError),
+    #[error("{0}")]
+    Api(ApiError),
+    /// As it was told to ([`Progress::stop`]).
+    #[error("it was told to stop")]
+    Stopped,
+    /// Whole chunks are stored, and then it could not go on.
+    #[error("stopped half-way: {cause}")]
+    Partly {
+        report: Box<Report>,
+        cause: Box<ImportError>,
+    },
+}
+
+impl From<ApiError> for ImportError {
+    fn from(error: ApiError) -> Self {
+        Self::Api(error)
+    }
+}
+
+impl From<HashError> for ImportError {
+    fn from(error: HashError) -> Self {
+        Self::Api(error.into())
+    }
+}
+
+impl From<diesel::result::Error> for ImportError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Db(error.into())
+    }
+}
+
+impl From<SelectionError> for ImportError {
+    fn from(error: SelectionError) -> Self {
+        match error {
+            SelectionError::Db(error) => Self::Db(error),
+            // The selection is ours: users of this very transaction.
+            error => Self::Api(ApiError::internal(error)),
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What came of an import, added up part by part.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::{
+    http::{error::ApiError, idempotent::Answer},
+    users::csv::LineFault,
+};
+
+/// Faults that an answer lists; all are counted.
+const LISTED: usize = 1_000;
+
+/// What came of an import.
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
+pub struct Report {
+    /// Users who were not there before.
+    pub created: usize,
+    /// Users who were changed.
+    pub updated: usize,
+    /// Records that left a user as it was.
+    pub skipped: usize,
+    /// Records that could not be taken.
+    pub failed: usize,
+    /// What was wrong with them: the first 1,000 faults, in the order of the file.
+    pub errors: Vec<LineFault>,
+    /// The batches of the invitations that were sent, with `invite=true`.
+    pub batch_ids: Vec<Uuid>,
+}
+
+impl Report {
+    /// Adds what came of the records that follow.
+    pub(super) fn add(&mut self, other: Self) {
+        self.created += other.created;
+        self.updated += other.updated;
+        self.skipped += other.skipped;
+        self.failed += other.failed;
+        self.list(other.errors);
+        self.batch_ids.extend(other.batch_ids);
+    }
+
+    /// Adds what came of other records of the same part of the file.
+    pub(super) fn mix(&mut self, other: Self) {
+        let mut errors = std::mem::take(&mut self.errors);
+        errors.extend(other.errors);
+        // Both are the first of their kind, so the first of them all are among them.
+        errors.sort_by_key(|fault| fault.line);
+        self.add(Self { errors, ..other });
+    }
+
+    fn list(&mut self, faults: Vec<LineFault>) {
+        let room = LISTED.saturating_sub(self.errors.len());
+        self.errors.extend(faults.into_iter().take(room));
+    }
+
+    pub(super) fn refuse(&mut self, faults: Vec<LineFault>) {
+        self.failed += 1;
+        self.list(faults);
+    }
+
+    /// Of a file that is taken as a whole or not at all: only what is wrong with it.
+    pub(super) fn of_refusal(self) -> Self {
+        Self {
+            failed: self.failed,
+            errors: self.errors,
+            ..Self::default()
+        }
+    }
+
+    /// As it is answered with.
+    pub(super) fn answer(&self) -> Result<Answer, ApiError> {
+        Ok(Answer {
+            status: 200,
+            location: None,
+            body: serde_json::to_string(self).map_err(ApiError::internal)?,
+            replayed: false,
+        })
+    }
+}
