@@ -12,7 +12,7 @@ use deserr::Deserr;
 use futures_util::{StreamExt, future::LocalBoxFuture};
 use serde_json::{Map, Value};
 
-use super::error::ApiError;
+use super::{error::ApiError, etag::Tags};
 use crate::model::{
     caller::Caller,
     wire::{self, Fault, Faults, QueryTypes},
@@ -219,6 +219,17 @@ impl FromRequest for Caller {
             }),
         )
     }
+}
+
+/// The tags in `If-Match` or `If-None-Match`, of all its lines, if the header is there. What cannot be
+/// read stays as a tag that matches nothing: a condition must not vanish.
+pub fn tags(request: &HttpRequest, name: header::HeaderName) -> Option<Tags> {
+    let lines: Vec<_> = request
+        .headers()
+        .get_all(name)
+        .map(|value| String::from_utf8_lossy(value.as_bytes()))
+        .collect();
+    (!lines.is_empty()).then(|| Tags::parse(&lines.join(",")))
 }
 
 /// The query's parameters.

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::{
     csv,
     error::ApiError,
-    paging::{self, Limit, Page, Position},
+    paging::{self, Page, Paging, Position},
     respond,
 };
 use crate::{
@@ -22,58 +22,6 @@ use crate::{
 
 /// Rows of a CSV file that are read at a time.
 const CSV_PAGE: i64 = 500;
-
-/// What every query of a list asks for besides its filters.
-pub struct Paging {
-    /// How many rows a page holds.
-    pub limit: Limit,
-    /// Where the page before ended.
-    pub cursor: Option<String>,
-    /// Whether all rows that match are counted.
-    pub count: bool,
-}
-
-/// Declares the query of a list: its filters, and behind them `limit`, `cursor` and `count`. `flags` are those filters that
-/// are `true` or `false`.
-#[macro_export]
-macro_rules! list_query {
-    ($(#[$meta:meta])* $name:ident($($flag:literal),* $(,)?) { $($fields:tt)* }) => {
-        $(#[$meta])*
-        #[derive(Debug, Clone, deserr::Deserr, utoipa::IntoParams)]
-        #[deserr(error = $crate::model::wire::Faults, deny_unknown_fields)]
-        #[into_params(parameter_in = Query)]
-        pub struct $name {
-            $($fields)*
-            /// How many rows a page holds.
-            #[deserr(default)]
-            #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
-            pub limit: $crate::http::paging::Limit,
-            /// `next_cursor` of the page before.
-            #[deserr(default)]
-            pub cursor: Option<String>,
-            /// Also count all rows that match.
-            #[deserr(default)]
-            #[param(value_type = Option<bool>)]
-            pub count: bool,
-        }
-
-        impl $crate::model::wire::QueryTypes for $name {
-            const FLAGS: &'static [&'static str] = &[$($flag,)* "count"];
-            const NUMBERS: &'static [&'static str] = &["limit"];
-        }
-
-        impl $name {
-            /// Which page is asked for.
-            pub fn paging(&mut self) -> $crate::http::list::Paging {
-                $crate::http::list::Paging {
-                    limit: self.limit,
-                    cursor: self.cursor.take(),
-                    count: self.count,
-                }
-            }
-        }
-    };
-}
 
 /// Rows in an order, of which pages are read.
 pub trait List: Send + Sync + 'static {

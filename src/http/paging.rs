@@ -44,6 +44,58 @@ impl Deserr<Faults> for Limit {
     }
 }
 
+/// What every query of a list asks for besides its filters.
+pub struct Paging {
+    /// How many rows a page holds.
+    pub limit: Limit,
+    /// Where the page before ended.
+    pub cursor: Option<String>,
+    /// Whether all rows that match are counted.
+    pub count: bool,
+}
+
+/// Declares the query of a list: its filters, and behind them `limit`, `cursor` and `count`. `flags` are those filters that
+/// are `true` or `false`.
+#[macro_export]
+macro_rules! list_query {
+    ($(#[$meta:meta])* $name:ident($($flag:literal),* $(,)?) { $($fields:tt)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, deserr::Deserr, utoipa::IntoParams)]
+        #[deserr(error = $crate::model::wire::Faults, deny_unknown_fields)]
+        #[into_params(parameter_in = Query)]
+        pub struct $name {
+            $($fields)*
+            /// How many rows a page holds.
+            #[deserr(default)]
+            #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
+            pub limit: $crate::http::paging::Limit,
+            /// `next_cursor` of the page before.
+            #[deserr(default)]
+            pub cursor: Option<String>,
+            /// Also count all rows that match.
+            #[deserr(default)]
+            #[param(value_type = Option<bool>)]
+            pub count: bool,
+        }
+
+        impl $crate::model::wire::QueryTypes for $name {
+            const FLAGS: &'static [&'static str] = &[$($flag,)* "count"];
+            const NUMBERS: &'static [&'static str] = &["limit"];
+        }
+
+        impl $name {
+            /// Which page is asked for.
+            pub fn paging(&mut self) -> $crate::http::paging::Paging {
+                $crate::http::paging::Paging {
+                    limit: self.limit,
+                    cursor: self.cursor.take(),
+                    count: self.count,
+                }
+            }
+        }
+    };
+}
+
 /// Where a page ended: the sort key of its last row, and its id to break ties.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use actix_web::{
     FromRequest, HttpRequest, HttpResponse,
     dev::Payload,
-    http::header::{self, HeaderName},
+    http::header::{self},
 };
 use diesel::PgConnection;
 use serde::Serialize;
@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::{
     error::ApiError,
     etag::{self, Tags},
+    extract::tags,
     respond,
 };
 use crate::{db::DbError, model::named::Named, state::State};
@@ -71,17 +72,6 @@ impl FromRequest for Expected {
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
         std::future::ready(Ok(Self(tags(request, header::IF_MATCH))))
     }
-}
-
-/// The tags in `If-Match` or `If-None-Match`, of all its lines, if the header is there. What cannot be
-/// read stays as a tag that matches nothing: a condition must not vanish.
-pub fn tags(request: &HttpRequest, name: HeaderName) -> Option<Tags> {
-    let lines: Vec<_> = request
-        .headers()
-        .get_all(name)
-        .map(|value| String::from_utf8_lossy(value.as_bytes()))
-        .collect();
-    (!lines.is_empty()).then(|| Tags::parse(&lines.join(",")))
 }
 
 /// Answers with one resource and its `ETag`, or 304 where the client has this version.

@@ -7,7 +7,7 @@ use actix_web::{
 use serde::Serialize;
 use url::form_urlencoded;
 
-use super::{etag, idempotent::Answer, paging::WrittenPage, resource::tags};
+use super::{etag, extract::tags, idempotent::Answer, paging::WrittenPage};
 
 /// A single resource with its `ETag`; 304 when the client has it already (`If-None-Match`).
 pub fn resource(request: &HttpRequest, value: &impl Serialize) -> HttpResponse {
