@@ -1,18 +1,23 @@
 //! Enlist invites people to enroll their devices in MDM.
 //!
-//! # The rooms
-//! - [`config`], [`startup`], [`telemetry`], [`clock`]: how the service is put together; [`retention`]: what it forgets.
-//! - [`error`], [`wire`], [`etag`], [`paging`], [`keyset`], [`prepared`], [`idempotency`]: what all requests share.
-//! - [`http`]: routes, middleware, the OpenAPI document. [`access`]: who calls; [`audit`]: what they did; [`proxies`]: from
-//!   where; [`limits`]: how often. [`metrics`]: what is counted.
-//! - [`users`], [`groups`], [`settings`], [`invitations`], [`enrollments`], [`devices`], [`reminders`], [`bounces`]: the features. [`secrets`]: PINs and tokens.
-//! - [`mail`]: a message and the wire. [`outbox`]: the queue between the two.
-//! - [`db`], [`schema`]: Postgres. [`embedded`]: what one machine alone needs.
+//! # The rooms, from the highest to the lowest
+//! - `main.rs` and `commands/` (the binary): the command line.
+//! - [`server`]: from a configuration to a running service, and what happens around every request.
+//!   [`config`]: every setting, a section a file. [`embedded`]: what one machine alone needs. [`retention`]: what is
+//!   forgotten.
+//! - The features, a folder each. Inside, the same layers: `domain` says what things are, a file a use case changes
+//!   them, `queries` reads and writes rows, `http` has the handlers. [`users`], [`enrollments`], [`reminders`],
+//!   [`bounces`], [`batches`], [`invitations`], [`devices`], [`groups`], [`settings`], [`selection`] (which users),
+//!   [`access`] (who calls), [`audit`] (what they did).
+//! - [`outbox`]: the queue of messages. [`mail`]: a message and the wire. [`guessing`]: tries at secrets.
+//! - [`http`]: the kit of every handler. [`state`]: what every handler may use.
+//! - [`db`] and [`schema`]: Postgres. [`secrets`]: keys, PINs, tokens, hashes. [`model`]: the words that all share.
+//! - [`metrics`], [`telemetry`], [`clock`].
 //!
-//! # The direction of imports
-//! `main → startup → http → features' http, workers → use cases → queries, smtp → pure files →
-//! error, wire, db, clock, schema, config`. Pure files import no diesel, actix, lettre or tokio; `mail`
-//! knows no feature. `tests/architecture.rs` holds the rule.
+//! # The import rule
+//! A file imports from its own room and from lower ones, and no two files import each other. A file whose header says
+//! `Pure.` decides or renders: it imports no diesel, actix, lettre or tokio, and only files that are pure themselves.
+//! `tests/architecture/` has the ranked list of rooms and holds the rule for every file.
 
 pub mod access;
 pub mod audit;

@@ -79,7 +79,9 @@ pub async fn check(
         return Ok(None);
     };
     let renewed = match Password::parse(given.expose_secret()) {
-        Ok(password) if Hasher::is_outdated(&hash) => Some(state.hasher.hash(password).await?),
+        Ok(password) if Hasher::is_outdated(&hash) => {
+            Some(state.hasher.hash(password.into_secret()).await?)
+        }
         _ => None,
     };
     Ok(Some(Checked {

@@ -53,7 +53,7 @@ fn create(args: &CreateArgs) -> anyhow::Result<()> {
         Email::parse(&args.email).map_err(|flaw| anyhow::anyhow!("--email {}", flaw.detail))?;
     let password = Password::parse(&typed_password()?)
         .map_err(|flaw| anyhow::anyhow!("the password {}", flaw.detail))?;
-    let hash = password::hash(&password).map_err(anyhow::Error::msg)?;
+    let hash = password::hash(&password.into_secret()).map_err(anyhow::Error::msg)?;
     with_connection(&args.database, |connection, clock| {
         let trail = Trail::shell(clock);
         let added =

@@ -124,9 +124,8 @@ async fn retire_device(
     Id(id, ..): Id<Device>,
     expected: Expected,
 ) -> Result<HttpResponse, ApiError> {
-    state
-        .db
-        .transaction(move |connection| retire(connection, &trail, id, &expected))
-        .await?;
-    Ok(HttpResponse::NoContent().finish())
+    resource::act(&state, move |connection| {
+        retire(connection, &trail, id, &expected)
+    })
+    .await
 }

@@ -23,7 +23,6 @@ use crate::{
         paging::{Page, Position},
         problem::Problem,
         resource::{self, Expected, Id},
-        respond,
         route::Register,
     },
     model::{caller::Permission, search::SearchText},
@@ -163,11 +162,10 @@ async fn change_group(
     body: Body<PatchGroup>,
 ) -> Result<HttpResponse, ApiError> {
     let name = body.value.name()?;
-    let group = state
-        .db
-        .transaction(move |connection| change::rename(connection, &trail, id, &expected, name))
-        .await?;
-    Ok(respond::resource(&request, &group))
+    resource::change(&state, &request, move |connection| {
+        change::rename(connection, &trail, id, &expected, name)
+    })
+    .await
 }
 
 /// Delete a group

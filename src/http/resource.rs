@@ -87,3 +87,28 @@ pub async fn read<T: Named + Serialize + Send + 'static>(
     let found = found.ok_or_else(|| ApiError::not_found(T::NAME))?;
     Ok(respond::resource(request, &found))
 }
+
+/// Changes one resource in a transaction, and answers with it as it is now.
+///
+/// # Errors
+/// Those of `work`.
+pub async fn change<T: Serialize + Send + 'static>(
+    state: &State,
+    request: &HttpRequest,
+    work: impl FnOnce(&mut PgConnection) -> Result<T, ApiError> + Send + 'static,
+) -> Result<HttpResponse, ApiError> {
+    let changed = state.db.transaction(work).await?;
+    Ok(respond::resource(request, &changed))
+}
+
+/// Does something in a transaction of which there is nothing to tell: 204.
+///
+/// # Errors
+/// Those of `work`.
+pub async fn act(
+    state: &State,
+    work: impl FnOnce(&mut PgConnection) -> Result<(), ApiError> + Send + 'static,
+) -> Result<HttpResponse, ApiError> {
+    state.db.transaction(work).await?;
+    Ok(HttpResponse::NoContent().finish())
+}

@@ -25,8 +25,8 @@ impl Password {
     }
 
     /// The password, for the hasher.
-    pub fn expose(&self) -> &SecretString {
-        &self.0
+    pub fn into_secret(self) -> SecretString {
+        self.0
     }
 }
 

@@ -9,7 +9,7 @@ use argon2::{
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 
-use crate::{clock, model::secret_input::Password};
+use crate::clock;
 
 /// OWASP's parameters (Password Storage Cheat Sheet): 19 MiB, two passes, one lane.
 const MEMORY_KIB: u32 = 19 * 1024;
@@ -55,7 +55,7 @@ impl Hasher {
     ///
     /// # Errors
     /// When there is no place in time, or the operating system has no randomness for the salt.
-    pub async fn hash(&self, password: Password) -> Result<SecretString, HashError> {
+    pub async fn hash(&self, password: SecretString) -> Result<SecretString, HashError> {
         self.at_a_place(move || hash(&password)).await
     }
 
@@ -107,9 +107,9 @@ impl Hasher {
 ///
 /// # Errors
 /// When the operating system has no randomness for the salt.
-pub fn hash(password: &Password) -> Result<SecretString, String> {
+pub fn hash(password: &SecretString) -> Result<SecretString, String> {
     let salt = clock::random_bytes::<16>().map_err(|error| error.to_string())?;
-    Ok(hashed(password.expose(), &salt)?.into())
+    Ok(hashed(password, &salt)?.into())
 }
 
 fn hashed(password: &SecretString, salt: &[u8]) -> Result<String, String> {
@@ -126,7 +126,7 @@ mod tests {
 
     #[tokio::test]
     async fn hashes_say_their_parameters_and_verify() {
-        let password = Password::parse("correct horse").unwrap();
+        let password = SecretString::from("correct horse");
         let hasher = Hasher::default();
         let hash = hasher.hash(password).await.unwrap();
         let text = hash.expose_secret();

@@ -30,7 +30,6 @@ use crate::{
         paging::{Page, Position},
         problem::Problem,
         resource::{self, Expected, Id},
-        respond,
         route::Register,
     },
     model::{
@@ -149,13 +148,10 @@ async fn replace<C: Content>(
     body: C::Request,
 ) -> Result<HttpResponse, ApiError> {
     let (common, content) = C::parts(body);
-    let setting = state
-        .db
-        .transaction(move |connection| {
-            change::replace(connection, &trail, id, &expected, common, &content)
-        })
-        .await?;
-    Ok(respond::resource(request, &setting))
+    resource::change(state, request, move |connection| {
+        change::replace(connection, &trail, id, &expected, common, &content)
+    })
+    .await
 }
 
 async fn remove<C: Content>(
@@ -164,11 +160,10 @@ async fn remove<C: Content>(
     id: SettingId,
     expected: Expected,
 ) -> Result<HttpResponse, ApiError> {
-    state
-        .db
-        .transaction(move |connection| change::delete::<C>(connection, &trail, id, &expected))
-        .await?;
-    Ok(HttpResponse::NoContent().finish())
+    resource::act(state, move |connection| {
+        change::delete::<C>(connection, &trail, id, &expected)
+    })
+    .await
 }
 
 /// Declares the five routes of a kind: the document names each with its own types.

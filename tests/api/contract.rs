@@ -415,3 +415,68 @@ fn what_has_a_default_is_not_required() {
         }
     }
 }
+
+/// Every object of a request's body, with those inside it: what the document says that it takes.
+fn objects<'a>(document: &'a Value, schema: &'a Value, seen: &mut Vec<&'a Value>) {
+    if let Some(place) = schema["$ref"].as_str() {
+        let target = document.pointer(place.trim_start_matches('#')).unwrap();
+        if !seen.iter().any(|known| std::ptr::eq(*known, target)) {
+            objects(document, target, seen);
+        }
+        return;
+    }
+    if schema["type"] == "object"
+        || schema["type"]
+            .as_array()
+            .is_some_and(|types| types.contains(&json!("object")))
+    {
+        seen.push(schema);
+    }
+    for key in ["oneOf", "anyOf", "allOf"] {
+        for part in schema[key].as_array().into_iter().flatten() {
+            objects(document, part, seen);
+        }
+    }
+    for field in schema["properties"]
+        .as_object()
+        .into_iter()
+        .flat_map(|it| it.values())
+    {
+        objects(document, field, seen);
+    }
+    if schema["items"].is_object() {
+        objects(document, &schema["items"], seen);
+    }
+}
+
+/// A body's object either names its fields and takes no others, or is a map, which names none.
+#[test]
+fn every_object_of_a_request_says_whether_it_takes_other_fields() {
+    let document: Value = serde_json::from_str(&enlist::server::openapi::json().unwrap()).unwrap();
+    let mut number = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let content = operation["requestBody"]["content"].as_object();
+            for (_, body) in content
+                .into_iter()
+                .flatten()
+                .filter(|(kind, _)| kind.ends_with("json"))
+            {
+                let mut seen = Vec::new();
+                objects(&document, &body["schema"], &mut seen);
+                for object in seen {
+                    number += 1;
+                    let is_map = object["properties"]
+                        .as_object()
+                        .is_none_or(|it| it.is_empty());
+                    let is_closed = object["additionalProperties"] == false;
+                    assert!(
+                        is_map || is_closed,
+                        "{method} {path} takes an object that is open: {object}"
+                    );
+                }
+            }
+        }
+    }
+    assert!(number > 40, "{number}");
+}

@@ -20,7 +20,6 @@ use crate::{
         paging::{Page, Position},
         problem::Problem,
         resource::{self, Expected, Id},
-        respond,
         route::Register,
     },
     model::{caller::Permission, wire::Fault},
@@ -184,11 +183,10 @@ async fn change_api_key(
     body: Body<PatchApiKey>,
 ) -> Result<HttpResponse, ApiError> {
     let name = body.value.name()?;
-    let key = state
-        .db
-        .transaction(move |connection| manage_keys::rename(connection, &trail, id, &expected, name))
-        .await?;
-    Ok(respond::resource(&request, &key))
+    resource::change(&state, &request, move |connection| {
+        manage_keys::rename(connection, &trail, id, &expected, name)
+    })
+    .await
 }
 
 /// Revoke an API key
@@ -212,9 +210,8 @@ async fn revoke_api_key(
     Id(id, ..): Id<ApiKey>,
     expected: Expected,
 ) -> Result<HttpResponse, ApiError> {
-    state
-        .db
-        .transaction(move |connection| manage_keys::revoke(connection, &trail, id, &expected))
-        .await?;
-    Ok(HttpResponse::NoContent().finish())
+    resource::act(&state, move |connection| {
+        manage_keys::revoke(connection, &trail, id, &expected)
+    })
+    .await
 }

@@ -21,7 +21,6 @@ use crate::{
         paging::{Page, Position},
         problem::Problem,
         resource::{self, Expected, Id},
-        respond,
         route::Register,
     },
     model::{
@@ -109,7 +108,7 @@ async fn create_operator(
         role,
         password,
     } = once.value;
-    let hash = state.hasher.hash(password).await?;
+    let hash = state.hasher.hash(password.into_secret()).await?;
     let work = move |connection: &mut PgConnection| {
         let operator = manage_operators::add(connection, &trail, email, role, &hash)?;
         Ok(Done::created(
@@ -162,13 +161,10 @@ async fn change_operator(
     expected: Expected,
     body: Body<PatchOperator>,
 ) -> Result<HttpResponse, ApiError> {
-    let operator = state
-        .db
-        .transaction(move |connection| {
-            manage_operators::change(connection, &trail, id, &expected, body.value)
-        })
-        .await?;
-    Ok(respond::resource(&request, &operator))
+    resource::change(&state, &request, move |connection| {
+        manage_operators::change(connection, &trail, id, &expected, body.value)
+    })
+    .await
 }
 
 /// Delete an operator
@@ -193,11 +189,10 @@ async fn delete_operator(
     Id(id, ..): Id<Operator>,
     expected: Expected,
 ) -> Result<HttpResponse, ApiError> {
-    state
-        .db
-        .transaction(move |connection| manage_operators::delete(connection, &trail, id, &expected))
-        .await?;
-    Ok(HttpResponse::NoContent().finish())
+    resource::act(&state, move |connection| {
+        manage_operators::delete(connection, &trail, id, &expected)
+    })
+    .await
 }
 
 /// Set an operator's password
@@ -215,15 +210,12 @@ async fn set_operator_password(
     Id(id, ..): Id<Operator>,
     body: Body<SetPassword>,
 ) -> Result<HttpResponse, ApiError> {
-    let hash = state.hasher.hash(body.value.password).await?;
+    let hash = state.hasher.hash(body.value.password.into_secret()).await?;
     let keys = state.keys.clone();
-    state
-        .db
-        .transaction(move |connection| {
-            manage_operators::set_password(connection, &trail, &keys, id, &hash)
-        })
-        .await?;
-    Ok(HttpResponse::NoContent().finish())
+    resource::act(&state, move |connection| {
+        manage_operators::set_password(connection, &trail, &keys, id, &hash)
+    })
+    .await
 }
 
 /// Change one's own password
@@ -254,17 +246,14 @@ async fn change_own_password(
     let checked = check(&state, &operator.email, given.0.expose())
         .await?
         .ok_or_else(wrong_password)?;
-    let hash = state.hasher.hash(body.value.password).await?;
+    let hash = state.hasher.hash(body.value.password.into_secret()).await?;
     let keys = state.keys.clone();
-    state
-        .db
-        .transaction(move |connection| {
-            let who = (id, session);
-            let compared = &checked.hash;
-            manage_operators::change_own_password(connection, &trail, &keys, who, compared, &hash)
-        })
-        .await?;
-    Ok(HttpResponse::NoContent().finish())
+    resource::act(&state, move |connection| {
+        let who = (id, session);
+        let compared = &checked.hash;
+        manage_operators::change_own_password(connection, &trail, &keys, who, compared, &hash)
+    })
+    .await
 }
 
 /// Sign an operator out everywhere
@@ -278,9 +267,8 @@ async fn end_operator_sessions(
     trail: Trail,
     Id(id, ..): Id<Operator>,
 ) -> Result<HttpResponse, ApiError> {
-    state
-        .db
-        .transaction(move |connection| manage_operators::sign_out(connection, &trail, id))
-        .await?;
-    Ok(HttpResponse::NoContent().finish())
+    resource::act(&state, move |connection| {
+        manage_operators::sign_out(connection, &trail, id)
+    })
+    .await
 }

@@ -26,7 +26,6 @@ use crate::{
         paging::{Page, Position},
         problem::Problem,
         resource::{self, Expected, Id},
-        respond,
         route::Register,
     },
     model::{caller::Permission, secret_input::SetPassword},
@@ -125,7 +124,7 @@ async fn create_user(
     let mut asked = once.value;
     let profile = asked.profile()?;
     let password_hash = match asked.password {
-        Some(password) => Some(state.hasher.hash(password).await?),
+        Some(password) => Some(state.hasher.hash(password.into_secret()).await?),
         None => None,
     };
     let new = NewUser {
@@ -191,13 +190,10 @@ async fn change_user(
     expected: Expected,
     body: Body<PatchUser>,
 ) -> Result<HttpResponse, ApiError> {
-    let user = state
-        .db
-        .transaction(move |connection| {
-            change::change(connection, &trail, id, &expected, body.value)
-        })
-        .await?;
-    Ok(respond::resource(&request, &user))
+    resource::change(&state, &request, move |connection| {
+        change::change(connection, &trail, id, &expected, body.value)
+    })
+    .await
 }
 
 /// Delete a user
@@ -222,11 +218,10 @@ async fn delete_user(
     Id(id, ..): Id<User>,
     expected: Expected,
 ) -> Result<HttpResponse, ApiError> {
-    state
-        .db
-        .transaction(move |connection| change::delete(connection, &trail, id, &expected))
-        .await?;
-    Ok(HttpResponse::NoContent().finish())
+    resource::act(&state, move |connection| {
+        change::delete(connection, &trail, id, &expected)
+    })
+    .await
 }
 
 /// Set a user's password
@@ -249,12 +244,9 @@ async fn set_user_password(
     expected: Expected,
     body: Body<SetPassword>,
 ) -> Result<HttpResponse, ApiError> {
-    let hash = state.hasher.hash(body.value.password).await?;
-    state
-        .db
-        .transaction(move |connection| {
-            change::set_password(connection, &trail, id, &expected, &hash)
-        })
-        .await?;
-    Ok(HttpResponse::NoContent().finish())
+    let hash = state.hasher.hash(body.value.password.into_secret()).await?;
+    resource::act(&state, move |connection| {
+        change::set_password(connection, &trail, id, &expected, &hash)
+    })
+    .await
 }

@@ -87,7 +87,7 @@ async fn import_chunk(
         let password_hash = match row.password.take() {
             Some(password) => {
                 progress.check()?;
-                Some(tools.hasher.hash(password).await?)
+                Some(tools.hasher.hash(password.into_secret()).await?)
             }
             None => None,
         };

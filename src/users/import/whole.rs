@@ -81,7 +81,7 @@ async fn hash_all(
         };
         for password in chunk.rows.into_iter().filter_map(|row| row.password) {
             progress.check()?;
-            hashes.push(tools.hasher.hash(password).await?);
+            hashes.push(tools.hasher.hash(password.into_secret()).await?);
         }
     }
 }
