@@ -2,7 +2,6 @@
 
 use actix_web::{FromRequest, HttpRequest, HttpResponse, dev::Payload, get, web};
 use diesel::PgConnection;
-use serde::Serialize;
 
 use super::{
     Trail,
@@ -40,7 +39,7 @@ impl FromRequest for Trail {
 impl List for ListQuery {
     type Row = AuditEvent;
 
-    fn scope(&self) -> impl Serialize {
+    fn scope(&self) -> String {
         let time = |time: &Option<Time>| time.map(|time| time.0);
         let filters = (
             self.action,
@@ -49,7 +48,7 @@ impl List for ListQuery {
             time(&self.from),
             time(&self.to),
         );
-        ("audit-events", filters)
+        list::scope_of(&("audit-events", filters))
     }
 
     fn rows(

@@ -19,6 +19,19 @@ use crate::{
     schema::{batches, messages},
 };
 
+/// How many recipients a batch was for; `None`: there is no such batch.
+///
+/// # Errors
+/// When the database is away.
+pub fn recipients(connection: &mut PgConnection, id: Uuid) -> Result<Option<i64>, DbError> {
+    let number: Option<i32> = batches::table
+        .find(id)
+        .select(batches::recipient_count)
+        .first(connection)
+        .optional()?;
+    Ok(number.map(i64::from))
+}
+
 /// One batch, counted now.
 ///
 /// # Errors

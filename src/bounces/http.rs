@@ -2,7 +2,6 @@
 
 use actix_web::{HttpRequest, HttpResponse, delete, get, post, web};
 use diesel::PgConnection;
-use serde::Serialize;
 
 use super::{
     LARGEST,
@@ -66,9 +65,9 @@ async fn take_bounce(
 impl List for ListQuery {
     type Row = Suppression;
 
-    fn scope(&self) -> impl Serialize {
+    fn scope(&self) -> String {
         let email = self.email.as_ref().map(Email::as_str);
-        ("suppressions", email, self.user_id)
+        list::scope_of(&("suppressions", email, self.user_id))
     }
 
     fn rows(

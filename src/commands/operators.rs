@@ -62,8 +62,11 @@ fn create(args: &CreateArgs) -> anyhow::Result<()> {
             Err(error) if error.code == "already_exists" => {
                 bail!("another operator has the address {}", args.email)
             }
-            added => added
-                .context("the operator cannot be stored; is the schema there (enlist migrate)?")?,
+            added => added.map_err(|error| {
+                let cause = error.source.unwrap_or_else(|| error.detail.into());
+                anyhow::anyhow!("{cause}")
+                    .context("the operator cannot be stored; is the schema there (enlist migrate)?")
+            })?,
         };
         println!("{}", operator.id);
         Ok(())

@@ -2,7 +2,6 @@
 
 use actix_web::{HttpRequest, HttpResponse, delete, get, web};
 use diesel::PgConnection;
-use serde::Serialize;
 
 use super::{
     domain::{Device, ListQuery},
@@ -35,14 +34,9 @@ pub fn routes(api: &mut impl Register) {
 impl List for ListQuery {
     type Row = Device;
 
-    fn scope(&self) -> impl Serialize {
-        (
-            "devices",
-            &self.q,
-            self.user_id,
-            self.platform,
-            self.retired,
-        )
+    fn scope(&self) -> String {
+        let (q, user) = (&self.q, self.user_id);
+        list::scope_of(&("devices", q, user, self.platform, self.retired))
     }
 
     fn rows(

@@ -2,7 +2,6 @@
 
 use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post, web};
 use diesel::PgConnection;
-use serde::Serialize;
 
 use super::{
     change, create,
@@ -48,8 +47,8 @@ struct Groups {
 impl List for Groups {
     type Row = Group;
 
-    fn scope(&self) -> impl Serialize {
-        ("groups", &self.q, self.sort)
+    fn scope(&self) -> String {
+        list::scope_of(&("groups", &self.q, self.sort))
     }
 
     fn rows(

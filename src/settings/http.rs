@@ -6,7 +6,6 @@ use actix_web::{
     FromRequest, HttpRequest, HttpResponse, delete, dev::Payload, get, post, put, web,
 };
 use diesel::PgConnection;
-use serde::Serialize;
 use uuid::Uuid;
 
 use super::{
@@ -69,8 +68,8 @@ struct Settings<C> {
 impl<C: Content> List for Settings<C> {
     type Row = Setting<C>;
 
-    fn scope(&self) -> impl Serialize {
-        ("settings", C::KIND)
+    fn scope(&self) -> String {
+        list::scope_of(&("settings", C::KIND))
     }
 
     fn rows(

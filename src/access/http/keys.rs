@@ -2,7 +2,6 @@
 
 use actix_web::{HttpRequest, HttpResponse, delete, get, http::header, patch, post, web};
 use diesel::PgConnection;
-use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
@@ -41,8 +40,8 @@ struct Keys;
 impl List for Keys {
     type Row = ApiKey;
 
-    fn scope(&self) -> impl Serialize {
-        "api-keys"
+    fn scope(&self) -> String {
+        "api-keys".to_owned()
     }
 
     fn rows(

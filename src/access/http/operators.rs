@@ -2,7 +2,6 @@
 
 use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post, put, web};
 use diesel::PgConnection;
-use serde::Serialize;
 
 use crate::{
     access::{
@@ -50,8 +49,8 @@ struct Operators;
 impl List for Operators {
     type Row = Operator;
 
-    fn scope(&self) -> impl Serialize {
-        "operators"
+    fn scope(&self) -> String {
+        "operators".to_owned()
     }
 
     fn rows(

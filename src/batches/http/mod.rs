@@ -4,7 +4,6 @@ mod events;
 
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use diesel::PgConnection;
-use serde::Serialize;
 use uuid::Uuid;
 
 use super::{
@@ -69,8 +68,8 @@ const SKIPPED: &str = "skipped";
 impl List for BatchResults {
     type Row = ResultRow;
 
-    fn scope(&self) -> impl Serialize {
-        ("batch results", self.0)
+    fn scope(&self) -> String {
+        format!("batch results {}", self.0)
     }
 
     fn rows(
@@ -84,8 +83,7 @@ impl List for BatchResults {
     }
 
     fn count(&self, connection: &mut PgConnection) -> Result<i64, DbError> {
-        let batch = queries::get(connection, self.0)?;
-        Ok(batch.map_or(0, |batch| batch.counts.recipients))
+        Ok(queries::recipients(connection, self.0)?.unwrap_or(0))
     }
 
     fn position(&self, last: &ResultRow) -> Position {
@@ -101,7 +99,7 @@ impl List for BatchResults {
     }
 
     fn missing(&self, connection: &mut PgConnection) -> Result<Option<&'static str>, DbError> {
-        let is_there = queries::get(connection, self.0)?.is_some();
+        let is_there = queries::recipients(connection, self.0)?.is_some();
         Ok((!is_there).then_some(Batch::NAME))
     }
 }

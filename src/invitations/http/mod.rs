@@ -7,7 +7,6 @@ mod send;
 use actix_web::{HttpRequest, HttpResponse, get, web};
 use chrono::{DateTime, Utc};
 use diesel::PgConnection;
-use serde::Serialize;
 
 use super::{
     domain::{Invitation, ListQuery},
@@ -45,7 +44,7 @@ struct Invitations {
 impl List for Invitations {
     type Row = Invitation;
 
-    fn scope(&self) -> impl Serialize {
+    fn scope(&self) -> String {
         let asked = &self.asked;
         let filters = (
             asked.user_id,
@@ -54,7 +53,7 @@ impl List for Invitations {
             asked.delivery,
             asked.method,
         );
-        ("invitations", filters)
+        list::scope_of(&("invitations", filters))
     }
 
     fn rows(

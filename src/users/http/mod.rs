@@ -6,7 +6,6 @@ mod upload;
 use actix_web::{HttpRequest, HttpResponse, delete, get, patch, post, put, web};
 use chrono::{DateTime, Utc};
 use diesel::PgConnection;
-use serde::Serialize;
 
 pub use self::transfer::Uploads;
 use super::{
@@ -55,8 +54,8 @@ struct Users {
 impl List for Users {
     type Row = User;
 
-    fn scope(&self) -> impl Serialize {
-        ("users", &self.filter, self.sort)
+    fn scope(&self) -> String {
+        list::scope_of(&("users", &self.filter, self.sort))
     }
 
     fn rows(

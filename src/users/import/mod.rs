@@ -59,7 +59,13 @@ pub async fn import(
         Err(_) => None,
     };
     if let Some(report) = stored.filter(|report| report.created + report.updated > 0) {
-        record(&db, &options, report).await?;
+        match record(&db, &options, report).await {
+            // The database went away half-way: what is stored matters more to whoever reads it.
+            Err(error) if done.is_err() => {
+                tracing::error!(%error, "it cannot be written down who imported users");
+            }
+            recorded => recorded?,
+        }
     }
     done
 }
