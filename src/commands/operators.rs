@@ -63,7 +63,9 @@ fn create(args: &CreateArgs) -> anyhow::Result<()> {
                 bail!("another operator has the address {}", args.email)
             }
             added => added.map_err(|error| {
-                let cause = error.source.unwrap_or_else(|| error.detail.into());
+                let cause = error
+                    .source
+                    .unwrap_or_else(|| error.detail.into_string().into());
                 anyhow::anyhow!("{cause}")
                     .context("the operator cannot be stored; is the schema there (enlist migrate)?")
             })?,

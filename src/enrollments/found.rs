@@ -169,7 +169,7 @@ impl FoundRow {
 macro_rules! found_by_name {
     () => {
         r#"found AS (
-            SELECT u.id, u.username, u.email, u.display_name, u.enabled, u.password_hash, u.locale
+            SELECT u.id, u.username, u.email, u.display_name, u.enabled, u.password_hash
             FROM users u WHERE u.id = (
                 SELECT id FROM (
                     SELECT id, 1 AS rank FROM users WHERE lower(username) = lower($1 COLLATE "und-x-icu")
@@ -184,7 +184,7 @@ macro_rules! found_by_name {
 /// Columns of a user and an invitation, as [`FoundRow`] reads them.
 macro_rules! found_columns {
     () => {
-        "f.id AS user_id, f.username, f.email, f.display_name, f.enabled, f.password_hash, f.locale AS user_locale,
+        "f.id AS user_id, f.username, f.email, f.display_name, f.enabled, f.password_hash,
          n.id AS invitation_id, n.method, n.state, n.device_ownership, n.locale, n.key_id, n.counter, n.pin_length,
          n.pin_lifetime_days, n.pin_issued_at, n.expires_at, n.registration_id, n.pin_tries, n.pin_locked_until"
     };

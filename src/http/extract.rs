@@ -1,4 +1,4 @@
-//! What handlers take: a body, a query, an id, each parsed with all its faults at once.
+//! What handlers take: a body, a query, who calls, each parsed with all its faults at once.
 
 use std::time::Duration;
 

@@ -173,7 +173,7 @@ impl Key {
     ) -> Result<(HttpResponse, Option<T>), ApiError> {
         let store = |done: &T| serde_json::to_string(done).map_err(ApiError::internal);
         let (answer, done) = self.run_storing(state, store, work).await?;
-        Ok((respond::answer(&answer), done))
+        Ok((respond::answer(answer), done))
     }
 
     /// The same for an answer that is not stored as it is given: `store` says what is.

@@ -208,15 +208,6 @@ impl<T> Page<T> {
             next_cursor: self.next_cursor,
         })
     }
-
-    /// The same page with its rows shown in another way.
-    pub fn map<U>(self, show: impl FnMut(T) -> U) -> Page<U> {
-        Page {
-            data: self.data.into_iter().map(show).collect(),
-            next_cursor: self.next_cursor,
-            total: self.total,
-        }
-    }
 }
 
 #[cfg(test)]

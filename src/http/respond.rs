@@ -41,7 +41,7 @@ pub fn page(request: &HttpRequest, page: WrittenPage) -> HttpResponse {
 }
 
 /// An answer that may have been stored under an idempotency key.
-pub fn answer(answer: &Answer) -> HttpResponse {
+pub fn answer(answer: Answer) -> HttpResponse {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
     let mut response = HttpResponse::build(status);
     if let Some(location) = &answer.location {
@@ -50,7 +50,5 @@ pub fn answer(answer: &Answer) -> HttpResponse {
     if answer.replayed {
         response.insert_header(("Idempotent-Replayed", "true"));
     }
-    response
-        .content_type("application/json")
-        .body(answer.body.clone())
+    response.content_type("application/json").body(answer.body)
 }

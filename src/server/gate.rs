@@ -43,10 +43,13 @@ pub struct Gate {
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
 /// Bytes of path and query. The longest of ours is a cursor with every filter.
 const URI_LIMIT: usize = 8 * 1024;
+
 /// Bytes of all headers.
 const HEADERS_LIMIT: usize = 32 * 1024;
+
 /// Refuses what no route answers (404, or 405 with `Allow`), whoever may not call the route (401, 403) and whoever calls
 /// too often (429): before a body is read.
 pub async fn gate<B: MessageBody + 'static>(

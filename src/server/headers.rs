@@ -11,9 +11,11 @@ use actix_web::{
 /// For what is no page: JSON, CSV, a picture. Pages of people have their own.
 const INERT: &str =
     "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+
 /// For the bundled documentation: its own scripts, and requests to this service.
 const DOCS: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                     connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+
 /// Adds the headers that are not there yet.
 pub async fn protect<B: MessageBody>(
     request: ServiceRequest,

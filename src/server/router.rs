@@ -164,3 +164,21 @@ fn operations(item: &PathItem) -> impl Iterator<Item = (Method, &Operation)> {
     .into_iter()
     .filter_map(|(method, operation)| operation.as_ref().map(|operation| (method, operation)))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::server::api::table;
+
+    /// The first one would answer, with what its callers need, and the other one never.
+    #[test]
+    fn no_route_is_there_twice() {
+        for route in table().known {
+            for (index, known) in route.methods.iter().enumerate() {
+                let is_twice = route.methods[..index]
+                    .iter()
+                    .any(|other| other.method == known.method);
+                assert!(!is_twice, "{} {:?}", known.method, route.path.pattern());
+            }
+        }
+    }
+}

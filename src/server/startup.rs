@@ -45,8 +45,10 @@ use crate::{
 
 /// How long requests that are under way may still take after the service was told to stop, in seconds.
 const SHUTDOWN_TIMEOUT: u64 = 30;
+
 /// How long a client may take to send the head of a request.
 const HEAD_TIME: Duration = Duration::from_secs(5);
+
 /// The service, built and listening, not yet running.
 pub struct App {
     server: actix_web::dev::Server,

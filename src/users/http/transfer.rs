@@ -160,7 +160,7 @@ async fn import_users(
         let body = asked_for(&digest, format, &options);
         let scope = Scope::of(&request, &caller, "POST /users/import", &body, &state.keys)?;
         lease = match begin(&state, scope, body).await? {
-            Some(Begun::Done(answer)) => return Ok(respond::answer(&answer)),
+            Some(Begun::Done(answer)) => return Ok(respond::answer(answer)),
             Some(Begun::Ours(lease)) => Some(Arc::new(lease)),
             None => None,
         };

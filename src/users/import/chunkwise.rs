@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::{
     error::ImportError,
+    event::record,
     file::{Chunk, Chunks, Shape, Upload},
     invite::invite,
     options::{Options, Tools},
@@ -122,9 +123,15 @@ async fn import_chunk(
                 let mut done = store(connection, &clock, &options, &prepared, &known, lost)?;
                 invite(connection, &options, &mut done)?;
                 // Last, so that the key is not locked for longer than a commit takes.
-                match (&options.lease, so_far) {
-                    (Some(lease), Some(mut whole)) => {
-                        whole.add(done.report.clone());
+                let whole = so_far.map(|mut whole| {
+                    whole.add(done.report.clone());
+                    whole
+                });
+                if let Some(whole) = &whole {
+                    record(connection, &options, whole)?;
+                }
+                match (&options.lease, whole) {
+                    (Some(lease), Some(whole)) => {
                         lease.settle(connection, &whole.answer()?, clock.now())?;
                     }
                     (Some(lease), None) => lease.renew(connection, clock.now())?,

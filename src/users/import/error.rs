@@ -24,7 +24,7 @@ pub enum ImportError {
     Db(#[from] DbError),
     #[error("{0}")]
     Api(ApiError),
-    /// As it was told to ([`Progress::stop`]).
+    /// As it was told to ([`Progress::stop`](super::Progress::stop)).
     #[error("it was told to stop")]
     Stopped,
     /// Whole chunks are stored, and then it could not go on.

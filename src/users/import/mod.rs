@@ -6,6 +6,7 @@
 mod chunkwise;
 mod dry_run;
 mod error;
+mod event;
 mod file;
 mod invite;
 mod options;
@@ -18,12 +19,8 @@ mod whole;
 
 use std::sync::Arc;
 
-use serde_json::json;
-
-use crate::{
-    audit::domain::{Action, Event, SubjectKind},
-    db::{Db, DbError},
-};
+use crate::db::DbError;
+use event::record;
 
 pub use self::{
     error::{ImportError, MOST_ROWS},
@@ -53,30 +50,15 @@ pub async fn import(
     } else {
         chunkwise::import(&upload, shape, &options, &tools, &progress).await
     };
-    let stored = match &done {
-        Ok(report) => Some(report),
-        Err(ImportError::Partly { report, .. }) => Some(&**report),
-        Err(_) => None,
-    };
-    if let Some(report) = stored.filter(|report| report.created + report.updated > 0) {
-        match record(&db, &options, report).await {
-            // The database went away half-way: what is stored matters more to whoever reads it.
-            Err(error) if done.is_err() => {
-                tracing::error!(%error, "it cannot be written down who imported users");
-            }
-            recorded => recorded?,
+    if let Err(ImportError::Partly { report, .. }) = &done {
+        let stored = Report::clone(report);
+        let recorded: Result<(), DbError> = db
+            .transaction(move |connection| record(connection, &options, &stored))
+            .await;
+        // Perhaps the database is why it ended; what is stored matters more to whoever reads the answer.
+        if let Err(error) = recorded {
+            tracing::error!(%error, "the audit log does not say who imported users");
         }
     }
     done
-}
-
-/// Writes down who imported how many.
-async fn record(db: &Db, options: &Options, report: &Report) -> Result<(), DbError> {
-    let event = Event::new(Action::UsersImported, SubjectKind::User, None).after(&json!({
-        "created": report.created, "updated": report.updated, "skipped": report.skipped,
-        "failed": report.failed, "invite": options.invite.is_some(),
-    }));
-    let trail = options.trail.clone();
-    db.transaction(move |connection| trail.record(connection, &event))
-        .await
 }

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::{
     error::ImportError,
+    event::record,
     file::{Chunks, Shape, Upload},
     invite::invite,
     options::{Options, Tools},
@@ -145,6 +146,7 @@ async fn try_once(whole: Arc<Whole>, lost: Lost) -> Result<Report, ImportError> 
                 return Err(End::TakenBack(all.report.of_refusal()));
             }
             invite(connection, &whole.options, &mut all)?;
+            record(connection, &whole.options, &all.report)?;
             if let Some(lease) = &whole.options.lease {
                 lease.settle(connection, &all.report.answer()?, clock.now())?;
             }
