@@ -32,7 +32,8 @@ pub trait List: Send + Sync + 'static {
     /// is, or cursors that an older version gave are refused.
     fn scope(&self) -> String;
 
-    /// The first `limit` rows behind a position.
+    /// The first `limit` rows behind a position. [`page`] asks for one more than it shows, to see whether there is another
+    /// page.
     ///
     /// # Errors
     /// When the database is not available.
@@ -52,12 +53,13 @@ pub trait List: Send + Sync + 'static {
     /// Where a page ends that ends with this row.
     fn position(&self, last: &Self::Row) -> Position;
 
-    /// Whether the best plan depends on the values that are filtered by.
+    /// Whether the query is planned for its very values, as a filter with an index of its own wants it: for one value the
+    /// index is best, for another the order of the list.
     fn is_selective(&self) -> bool {
         false
     }
 
-    /// The word for what the rows are of, where that is not there.
+    /// For rows that belong to something, such as the results of a batch: its name if it does not exist, which is a 404.
     ///
     /// # Errors
     /// When the database is not available.

@@ -480,3 +480,42 @@ fn every_object_of_a_request_says_whether_it_takes_other_fields() {
     }
     assert!(number > 40, "{number}");
 }
+
+/// A handler that is written and not registered answers nobody, and nothing else would notice.
+#[test]
+fn every_handler_is_registered() {
+    fn handlers(folder: &Path, found: &mut Vec<(String, String, String)>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                handlers(&path, found);
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap_or_default();
+            for line in text.lines().map(str::trim) {
+                for method in ["get", "post", "put", "patch", "delete"] {
+                    let pattern = line
+                        .strip_prefix(&format!("#[{method}(\""))
+                        .and_then(|rest| rest.strip_suffix("\")]"));
+                    if let Some(pattern) = pattern {
+                        let place = path.display().to_string();
+                        found.push((method.to_owned(), pattern.to_owned(), place));
+                    }
+                }
+            }
+        }
+    }
+    let mut found = Vec::new();
+    handlers(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
+        &mut found,
+    );
+    let document: Value = serde_json::from_str(&enlist::server::openapi::json().unwrap()).unwrap();
+    for (method, pattern, place) in &found {
+        assert!(
+            document["paths"][pattern][method].is_object(),
+            "{method} {pattern} of {place} is not registered"
+        );
+    }
+    assert!(found.len() > 50, "{}", found.len());
+}

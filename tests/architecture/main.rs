@@ -84,12 +84,16 @@ fn source() -> PathBuf {
 }
 
 fn files(folder: &Path, found: &mut Vec<(String, String)>) {
+    collect(folder, &source(), found);
+}
+
+fn collect(folder: &Path, root: &Path, found: &mut Vec<(String, String)>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            files(&path, found);
+            collect(&path, root, found);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let name = path.strip_prefix(source()).unwrap().to_str().unwrap();
+            let name = path.strip_prefix(root).unwrap().to_str().unwrap();
             found.push((name.to_owned(), fs::read_to_string(&path).unwrap()));
         }
     }
@@ -131,6 +135,42 @@ fn the_document_has_a_name_for_each_set_of_words() {
         assert!(seen.insert(name), "{name} is there twice");
     }
     assert!(seen.len() > 20, "{seen:?}");
+}
+
+/// A file that no `mod` declares is read by nobody: neither its code nor its tests are there.
+#[test]
+fn every_file_is_declared() {
+    let mut all = Vec::new();
+    files(&source(), &mut all);
+    let tests = source().with_file_name("tests").join("api");
+    let mut of_tests = Vec::new();
+    collect(&tests, &tests, &mut of_tests);
+    for (all, roots) in [
+        (&all, &["main.rs", "lib.rs"][..]),
+        (&of_tests, &["main.rs"]),
+    ] {
+        for (path, _) in all {
+            if roots.contains(&path.as_str()) {
+                continue;
+            }
+            let module = path
+                .strip_suffix("/mod.rs")
+                .or(path.strip_suffix(".rs"))
+                .unwrap();
+            let (folder, name) = module.rsplit_once('/').unwrap_or(("", module));
+            let declared = format!("mod {name};");
+            let parents = [format!("{folder}/mod.rs"), format!("{folder}.rs")];
+            let is_parent = |path: &str| {
+                parents.iter().any(|parent| parent == path)
+                    || folder.is_empty() && roots.contains(&path)
+            };
+            let is_declared = all
+                .iter()
+                .filter(|(path, _)| is_parent(path))
+                .any(|(_, text)| text.contains(&declared));
+            assert!(is_declared, "{path}: no `{declared}` declares it");
+        }
+    }
 }
 
 /// Reading refuses other fields than a type's own by one attribute, and the OpenAPI document says so by another: both stand at
