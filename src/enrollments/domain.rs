@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::{
     devices::domain::Device,
     model::{
-        device::{DeviceId, Label, Platform, SerialNumber},
+        device::{DeviceId, Label, Platform, SerialNumber, is_placeholder},
         identity::Username,
         invitation::Method,
         ownership::{Decided, DeviceFacts, Ownership},
@@ -76,6 +76,13 @@ impl DeviceReport {
             supervised: self.supervised.unwrap_or(false),
             user_enrollment: self.user_enrollment.unwrap_or(false),
         }
+    }
+
+    /// A placeholder where a serial number or an id is not known is not given: else all devices without one would be one.
+    fn forget_placeholders(&mut self) {
+        self.serial_number
+            .take_if(|serial| is_placeholder(serial.as_str()));
+        self.device_id.take_if(|id| is_placeholder(id.as_str()));
     }
 
     /// What runs on it.
@@ -152,8 +159,9 @@ impl EnrollRequest {
     ///
     /// # Errors
     /// Every fault.
-    pub fn attempt(self, trusted: bool) -> Result<Attempt, Vec<Fault>> {
+    pub fn attempt(mut self, trusted: bool) -> Result<Attempt, Vec<Fault>> {
         let mut faults = Faults::default();
+        self.device.forget_placeholders();
         if !trusted {
             for (field, claimed) in [
                 ("supervised", self.device.supervised),
@@ -169,7 +177,11 @@ impl EnrollRequest {
             }
         }
         if self.device.serial_number.is_none() && self.device.device_id.is_none() {
-            faults.push("/device", "unidentified", "give serial_number or device_id");
+            faults.push(
+                "/device",
+                "unidentified",
+                "give serial_number or device_id; what stands for an unknown one, such as `unknown` or `0`, is none",
+            );
         }
         let proof = match (self.token, self.username) {
             (Some(token), None) if self.pin.is_none() && self.password.is_none() => {

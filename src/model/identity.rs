@@ -1,16 +1,22 @@
 //! Who a user is: names, addresses, languages and zones, each checked when it is read. Pure.
 
+use chrono_tz::Tz;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
+use windows_timezones::WindowsTimezone;
 
-use super::wire::{Flaw, line};
+use super::{
+    characters::trimmed,
+    wire::{Flaw, line},
+};
 use crate::{checked_text, string_enum};
 
 checked_text!(
-    /// What a user signs in with: one line of 1 to 254 characters.
+    /// What a user signs in with: one line of 1 to 254 characters. Of one that is an address, the domain is written in
+    /// letters.
     Username,
-    |text| line(text, 254)
+    |text| line(text, 254).map(in_letters)
 );
 
 checked_text!(
@@ -32,33 +38,95 @@ checked_text!(
 );
 
 checked_text!(
-    /// One mailbox (RFC 5321): no display name, no address literal, at most 254 characters.
+    /// One mailbox (RFC 5321): no display name, no address literal, at most 254 characters, its domain written in letters.
     Email,
     parse_email
 );
 
 checked_text!(
-    /// A language tag (BCP 47), in its usual case: `fr`, `fr-CA`, `zh-Hant-TW`.
+    /// A language tag (BCP 47), in its usual case: `fr`, `fr-CA`, `zh-Hant-TW`. The spelling of POSIX (`fr_CA.UTF-8`) is read
+    /// too.
     LocaleTag,
-    |text| text
-        .parse::<unic_langid::LanguageIdentifier>()
-        .ok()
-        .filter(|_| (2..=35).contains(&text.len()))
-        .map(|tag| tag.to_string())
-        .ok_or_else(|| Flaw::new("invalid_locale", "must be a language tag, such as fr or fr-CA"))
+    parse_locale
 );
 
 checked_text!(
-    /// A time zone of the IANA database: `Europe/Paris`.
+    /// A time zone of the IANA database: `Europe/Paris`. Other cases, blanks for underscores and the names of Windows
+    /// (`W. Europe Standard Time`) are read too.
     TimeZone,
-    |text| text
-        .parse::<chrono_tz::Tz>()
-        .map(|zone| zone.name().to_owned())
-        .map_err(|_| Flaw::new("invalid_time_zone", "must be an IANA time zone, such as Europe/Paris"))
+    parse_zone
 );
 
+fn parse_locale(text: &str) -> Result<String, Flaw> {
+    let invalid = || {
+        Flaw::new(
+            "invalid_locale",
+            "must be a language tag, such as fr or fr-CA",
+        )
+    };
+    // POSIX has a code set behind a dot, and a variant behind an @.
+    let tag = trimmed(text).split(['.', '@']).next().unwrap_or_default();
+    if !(2..=35).contains(&tag.len()) {
+        return Err(invalid());
+    }
+    let tag: unic_langid::LanguageIdentifier =
+        tag.replace('_', "-").parse().map_err(|_| invalid())?;
+    Ok(tag.to_string())
+}
+
+fn parse_zone(text: &str) -> Result<String, Flaw> {
+    let given = trimmed(text);
+    let name = given.replace(' ', "_");
+    let iana = chrono_tz::TZ_VARIANTS
+        .iter()
+        .find(|zone| zone.name().eq_ignore_ascii_case(&name));
+    if let Some(zone) = iana {
+        return Ok(zone.name().to_owned());
+    }
+    let is_given = |zone: &Tz| {
+        WindowsTimezone::try_from(*zone).is_ok_and(|zone| zone.name().eq_ignore_ascii_case(given))
+    };
+    let windows = given
+        .parse::<WindowsTimezone>()
+        .ok()
+        .or_else(|| {
+            let zone = chrono_tz::TZ_VARIANTS.iter().copied().find(is_given)?;
+            WindowsTimezone::try_from(zone).ok()
+        })
+        .ok_or_else(|| {
+            Flaw::new(
+                "invalid_time_zone",
+                "must be a time zone of the IANA database, such as Europe/Paris, or one of Windows, such as W. Europe Standard Time",
+            )
+        })?;
+    Ok(Tz::from(windows).name().to_owned())
+}
+
+/// An address whose domain is written in A-labels (`xn--bcher-kva.example`) or in other forms of its letters, with the
+/// U-labels of IDNA 2008: the two are one domain (RFC 5890 §2.3.2.4). Anything else stays as it is.
+fn in_letters(name: String) -> String {
+    let Some((local, domain)) = name.rsplit_once('@') else {
+        return name;
+    };
+    let has_label = domain.split('.').any(|label| {
+        label
+            .get(..4)
+            .is_some_and(|start| start.eq_ignore_ascii_case("xn--"))
+    });
+    if domain.is_ascii() && !has_label {
+        return name;
+    }
+    let Ok(ascii) = idna::domain_to_ascii(domain) else {
+        return name;
+    };
+    match idna::domain_to_unicode(&ascii) {
+        (letters, Ok(())) => format!("{local}@{letters}"),
+        _ => name,
+    }
+}
+
 fn parse_email(text: &str) -> Result<String, Flaw> {
-    let address = line(text, 254)?;
+    let address = in_letters(line(text, 254)?);
     let options = email_address::Options::default()
         .without_display_text()
         .without_domain_literal();
@@ -102,4 +170,103 @@ string_enum! {
 pub struct GroupRef {
     pub id: Uuid,
     pub name: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_domain_is_one_however_it_is_written() {
+        for (given, address) in [
+            ("one@bücher.example", "one@bücher.example"),
+            ("one@xn--bcher-kva.example", "one@bücher.example"),
+            ("one@XN--BCHER-KVA.Example", "one@bücher.example"),
+            ("one@BÜCHER.example", "one@bücher.example"),
+            ("one@bu\u{308}cher.example", "one@bücher.example"),
+            ("one@例え.テスト", "one@例え.テスト"),
+            ("one@xn--r8jz45g.xn--zckzah", "one@例え.テスト"),
+            ("one@Example.COM", "one@Example.COM"),
+            ("One@example.com", "One@example.com"),
+            ("\u{FEFF}one@example.com\u{200B}", "one@example.com"),
+        ] {
+            assert_eq!(Email::parse(given).unwrap().as_str(), address, "{given:?}");
+            assert_eq!(
+                Username::parse(given).unwrap().as_str(),
+                address,
+                "{given:?}"
+            );
+        }
+        for (given, code) in [
+            ("one\u{200B}two@example.com", "invisible_character"),
+            ("one@exa\u{AD}mple.com", "invisible_character"),
+            ("one@-.example", "invalid_email"),
+            ("one at example.com", "invalid_email"),
+        ] {
+            assert_eq!(Email::parse(given).unwrap_err().code, code, "{given:?}");
+        }
+        assert_eq!(
+            Username::parse("kiosk@lobby").unwrap().as_str(),
+            "kiosk@lobby"
+        );
+    }
+
+    #[test]
+    fn languages_are_read_as_people_and_systems_write_them() {
+        for (given, tag) in [
+            ("fr", "fr"),
+            ("en_US", "en-US"),
+            ("EN-us", "en-US"),
+            ("de_DE.UTF-8", "de-DE"),
+            ("de_DE@euro", "de-DE"),
+            ("zh_Hant_TW", "zh-Hant-TW"),
+            ("zh-hant-tw", "zh-Hant-TW"),
+            (" pt-BR ", "pt-BR"),
+            ("\u{FEFF}ja", "ja"),
+            ("sr-latn-rs", "sr-Latn-RS"),
+            ("es-419", "es-419"),
+        ] {
+            assert_eq!(LocaleTag::parse(given).unwrap().as_str(), tag, "{given:?}");
+        }
+        for given in ["", "f", "french language", "123", "fr--CA", "ｆｒ"] {
+            assert_eq!(
+                LocaleTag::parse(given).unwrap_err().code,
+                "invalid_locale",
+                "{given:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn zones_are_read_as_people_and_systems_write_them() {
+        for (given, zone) in [
+            ("Europe/Paris", "Europe/Paris"),
+            ("europe/paris", "Europe/Paris"),
+            ("EUROPE/PARIS", "Europe/Paris"),
+            ("America/New York", "America/New_York"),
+            (
+                "america/argentina/buenos_aires",
+                "America/Argentina/Buenos_Aires",
+            ),
+            ("Europe/Kyiv", "Europe/Kyiv"),
+            ("America/Ciudad_Juarez", "America/Ciudad_Juarez"),
+            ("utc", "UTC"),
+            ("W. Europe Standard Time", "Europe/Berlin"),
+            ("w. europe standard time", "Europe/Berlin"),
+            ("Tokyo Standard Time", "Asia/Tokyo"),
+            ("Pacific Standard Time", "America/Los_Angeles"),
+            ("E. South America Standard Time", "America/Sao_Paulo"),
+            ("India Standard Time", "Asia/Calcutta"),
+            (" Romance Standard Time\u{200B}", "Europe/Paris"),
+        ] {
+            assert_eq!(TimeZone::parse(given).unwrap().as_str(), zone, "{given:?}");
+        }
+        for given in ["", "Paris", "Europe/", "Berlin Standard Time", "+01:00"] {
+            assert_eq!(
+                TimeZone::parse(given).unwrap_err().code,
+                "invalid_time_zone",
+                "{given:?}"
+            );
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! The words that everybody speaks, each checked where it comes in. Nothing here knows a database or a request. Pure.
 
 pub mod caller;
+pub mod characters;
 pub mod device;
 mod fault;
 pub mod identity;

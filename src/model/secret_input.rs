@@ -5,7 +5,10 @@ use secrecy::SecretString;
 use unicode_normalization::UnicodeNormalization;
 use utoipa::ToSchema;
 
-use super::wire::{Faults, Flaw, check_length, parse_text};
+use super::{
+    characters::{digit, is_blank, is_dash, is_invisible},
+    wire::{Faults, Flaw, check_length, parse_text},
+};
 
 /// A password: 8 to 128 characters, any characters, no composition rules (NIST SP 800-63B §3.1.1).
 #[derive(Debug, Clone)]
@@ -64,14 +67,31 @@ impl Given {
         Ok(Self(text.into()))
     }
 
-    /// A PIN: digits of every script and width count, spaces and hyphens between them do not.
+    /// A PIN is its digits: of any script, by their value. Blanks, dashes, invisible characters and a full stop at the end
+    /// are dropped. Four to twelve digits are a PIN, whatever the invitation's length.
     ///
     /// # Errors
-    /// As [`Given::parse`].
+    /// `invalid_pin` for anything else, which is no try: it can be no PIN, whoever types it.
     fn pin(text: &str) -> Result<Self, Flaw> {
+        let invalid = || {
+            Flaw::new(
+                "invalid_pin",
+                "must be the 4 to 12 digits of a PIN; blanks and dashes between them do no harm",
+            )
+        };
         check_length(text, 256)?;
-        let digits = text.nfkc().filter(|c| !c.is_whitespace() && *c != '-');
-        Self::parse(digits.collect())
+        let typed = text.trim_end_matches(|c: char| is_blank(c) || is_invisible(c));
+        let typed = typed.strip_suffix('.').unwrap_or(typed);
+        let digits: String = typed
+            .chars()
+            .filter(|c| !is_blank(*c) && !is_dash(*c) && !is_invisible(*c))
+            .map(|c| digit(c).map(|value| char::from(b'0' + value)))
+            .collect::<Option<_>>()
+            .ok_or_else(invalid)?;
+        if !(4..=12).contains(&digits.len()) {
+            return Err(invalid());
+        }
+        Self::parse(digits)
     }
 
     /// A password, composed as it was when it was set.
@@ -124,3 +144,51 @@ given!(
     GivenToken,
     |text: &str| Given::parse(text.trim().to_owned())
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use secrecy::ExposeSecret;
+
+    #[test]
+    fn a_pin_is_its_digits() {
+        for typed in [
+            "48217730",
+            "4821 7730",
+            "4821-7730",
+            "48 21 77 30",
+            "4821\u{2013}7730",
+            "4821\u{2212}7730",
+            "4821\u{A0}7730\u{200B}",
+            "\u{FEFF}48217730.",
+            "48217730. ",
+            "٤٨٢١٧٧٣٠",
+            "۴۸۲۱۷۷۳۰",
+            "４８２１－７７３０",
+            "४८२१७७३०",
+            "4821\t7730\r\n",
+            "4821\u{3000}7730",
+        ] {
+            let pin = Given::pin(typed).unwrap();
+            assert_eq!(pin.expose().expose_secret(), "48217730", "{typed:?}");
+        }
+        for typed in [
+            "",
+            "123",
+            "1234567890123",
+            "4821773O",
+            "4821,7730",
+            "4821.7730",
+            "pin 4821",
+            "½½½½",
+            "..",
+            "48217730..",
+        ] {
+            assert_eq!(
+                Given::pin(typed).unwrap_err().code,
+                "invalid_pin",
+                "{typed:?}"
+            );
+        }
+    }
+}

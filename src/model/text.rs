@@ -2,6 +2,8 @@
 
 use unicode_normalization::UnicodeNormalization;
 
+use super::characters::{hidden_inside, trimmed};
+
 /// A fault that does not know its place yet: what the `parse` functions of the domain types give.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Flaw {
@@ -21,13 +23,14 @@ impl Flaw {
     }
 }
 
-/// One line of text as a person may write it: composed (NFC), trimmed, of 1 to `most` characters,
-/// and without anything that could break a mail header or turn the reading direction around.
+/// One line of text as a person may write it: composed (NFC), of 1 to `most` characters, without blanks and invisible
+/// characters at its ends, and without anything inside that could break a mail header, turn the reading direction
+/// around or be seen by nobody.
 ///
 /// # Errors
-/// `empty`, `too_long` or `control_character`.
+/// `empty`, `too_long`, `control_character` or `invisible_character`.
 pub fn line(text: &str, most: usize) -> Result<String, Flaw> {
-    let line: String = text.trim().nfc().collect();
+    let line: String = trimmed(text).nfc().collect();
     if line.is_empty() {
         return Err(Flaw::new("empty", "must not be empty"));
     }
@@ -36,6 +39,15 @@ pub fn line(text: &str, most: usize) -> Result<String, Flaw> {
         return Err(Flaw::new(
             "control_character",
             "must not hold line breaks, control characters or direction overrides",
+        ));
+    }
+    if let Some(c) = hidden_inside(&line) {
+        return Err(Flaw::new(
+            "invisible_character",
+            format!(
+                "holds the invisible character U+{:04X} inside; type the text anew, without it",
+                u32::from(c)
+            ),
         ));
     }
     Ok(line)
@@ -81,6 +93,8 @@ mod tests {
             ("a\u{0}", "control_character"),
             ("a\u{202E}b", "control_character"),
             ("a\u{2028}b", "control_character"),
+            ("\u{200B}\u{FEFF}", "empty"),
+            ("hidden\u{200B}two", "invisible_character"),
             ("aaaaaaaaaaa", "too_long"),
         ] {
             assert_eq!(line(text, 10).unwrap_err().code, code, "{text:?}");

@@ -55,6 +55,13 @@ pub fn create(
 ) -> Result<CreatedUser, ApiError> {
     let (id, now) = (trail.clock.new_id(), trail.clock.now());
     let (profile, hash) = (new.profile, new.password_hash);
+    // Unique indexes compare names with names and addresses with addresses; with one for both that is all there is.
+    if profile.email.as_ref() != Some(&profile.username) {
+        let clashes = queries::taken(connection, &profile, None)?;
+        if !clashes.is_empty() {
+            return Err(queries::already_taken(&clashes));
+        }
+    }
     if !queries::insert(connection, id, &profile, hash.as_ref(), now)? {
         return Err(match queries::taken(connection, &profile, None)?[..] {
             // Whoever had it was deleted just now.

@@ -41,4 +41,5 @@ mod settings;
 mod shell;
 mod smtp;
 mod transfer;
+mod typing;
 mod users;

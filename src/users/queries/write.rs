@@ -37,7 +37,8 @@ pub enum Taken {
     Email,
 }
 
-/// Which unique fields of `profile` another user than `except` has.
+/// Which unique fields of `profile` another user than `except` has, as a username or as an address: who signs in with one
+/// must not be taken for the other.
 ///
 /// # Errors
 /// When the database is away.
@@ -55,8 +56,9 @@ pub fn taken(
     }
     // A parameter has the collation of the database, which may know no letters but ASCII's.
     let Row { username, email } = diesel::sql_query(
-        r#"SELECT EXISTS (SELECT FROM users WHERE lower(username) = lower($1 COLLATE "und-x-icu") AND id <> $3) AS username,
-                  EXISTS (SELECT FROM users WHERE lower(email) = lower($2 COLLATE "und-x-icu") AND id <> $3) AS email"#,
+        r#"SELECT EXISTS (SELECT FROM users WHERE id <> $3 AND lower($1 COLLATE "und-x-icu") IN (lower(username), lower(email)))
+                AS username,
+            EXISTS (SELECT FROM users WHERE id <> $3 AND lower($2 COLLATE "und-x-icu") IN (lower(username), lower(email))) AS email"#,
     )
     .bind::<Text, _>(&profile.username)
     .bind::<Nullable<Text>, _>(profile.email.as_ref())
@@ -244,8 +246,16 @@ pub fn already_taken(fields: &[Taken]) -> ApiError {
     let faults = fields
         .iter()
         .map(|field| match field {
-            Taken::Username => Fault::new("/username", "taken", "another user has this username"),
-            Taken::Email => Fault::new("/email", "taken", "another user has this e-mail address"),
+            Taken::Username => Fault::new(
+                "/username",
+                "taken",
+                "another user has this username or e-mail address",
+            ),
+            Taken::Email => Fault::new(
+                "/email",
+                "taken",
+                "another user has this e-mail address or username",
+            ),
         })
         .collect();
     ApiError::conflict(
