@@ -11,6 +11,15 @@ pub fn of(representation: &impl Serialize) -> String {
     format!("\"{}\"", URL_SAFE_NO_PAD.encode(&digest[..12]))
 }
 
+/// What proxies that compress an answer write before or behind its tag, between the quotes or behind them: `-gzip` (Apache's
+/// mod_deflate, Caddy, Go's handlers), `-br` (mod_brotli), `-zstd` (Caddy), `--gzip` (Jetty), `;gzip`, `gzip-`.
+/// nginx, HAProxy, Varnish, IIS and Cloudflare make the tag weak.
+const CODINGS: &[&str] = &[
+    "gzip", "brotli", "br", "zstd", "deflate", "compress", "identity",
+];
+/// What stands between the tag and the name of a coding.
+const BETWEEN: &[char] = &['-', ';', ':', '_', '.', '+', '/', '~'];
+
 /// What an `If-Match` or `If-None-Match` header asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tags {
@@ -35,23 +44,41 @@ impl Tags {
         )
     }
 
-    /// `If-Match` compares strongly: a weak tag never matches (RFC 9110 §13.1.1).
-    pub fn match_strongly(&self, tag: &str) -> bool {
+    /// Whether one of them is `tag`, also as a proxy has changed it. RFC 9110 §13.1.1 would have a weak tag never match a
+    /// condition of a change; but ours are made of what is shown, so a tag that was made weak on its way is of the same
+    /// version, and a client behind such a proxy has no other.
+    pub fn has(&self, tag: &str) -> bool {
         match self {
             Self::Any => true,
-            Self::These(tags) => tags.iter().any(|given| given == tag),
+            Self::These(tags) => tags.iter().any(|given| is_of(given, tag.trim_matches('"'))),
         }
     }
+}
 
-    /// `If-None-Match` compares weakly (RFC 9110 §13.1.2).
-    pub fn match_weakly(&self, tag: &str) -> bool {
-        match self {
-            Self::Any => true,
-            Self::These(tags) => tags
-                .iter()
-                .any(|given| given.strip_prefix("W/").unwrap_or(given) == tag),
-        }
-    }
+/// Whether `given` is the tag `ours` (without its quotes) or what a proxy made of it.
+fn is_of(given: &str, ours: &str) -> bool {
+    let strong = given
+        .strip_prefix("W/")
+        .or_else(|| given.strip_prefix("w/"))
+        .unwrap_or(given);
+    let Some((before, behind)) = strong.split_once(ours) else {
+        return false;
+    };
+    let (before, behind) = (before.trim_matches('"'), behind.trim_matches('"'));
+    (before.is_empty() || before.ends_with(BETWEEN) && are_codings(before))
+        && (behind.is_empty() || behind.starts_with(BETWEEN) && are_codings(behind))
+}
+
+/// Each proxy on the way may have added its own.
+fn are_codings(text: &str) -> bool {
+    let mut words = text
+        .split(|c| BETWEEN.contains(&c) || c == '"')
+        .filter(|word| !word.is_empty());
+    words.all(|word| {
+        CODINGS
+            .iter()
+            .any(|coding| coding.eq_ignore_ascii_case(word))
+    })
 }
 
 #[cfg(test)]
@@ -59,13 +86,69 @@ mod tests {
     use super::*;
 
     #[test]
-    fn comparison_is_strong_for_changes_and_weak_for_reads() {
+    fn a_tag_is_known_again_as_proxies_write_it() {
         let tag = of(&"x");
-        let given = |text: &str| Tags::parse(text);
-        assert!(given(&format!("\"other\", {tag}")).match_strongly(&tag));
-        assert!(!given(&format!("W/{tag}")).match_strongly(&tag));
-        assert!(given(&format!("W/{tag}")).match_weakly(&tag));
-        assert!(given(" * ").match_strongly(&tag) && given("*").match_weakly(&tag));
-        assert!(!given("").match_strongly(&tag) && !given(&of(&"y")).match_weakly(&tag));
+        let bare = tag.trim_matches('"');
+        let forms = [
+            tag.clone(),
+            format!("W/{tag}"),
+            format!("w/{tag}"),
+            format!("\"{bare}-gzip\""),
+            format!("\"{bare}-br\""),
+            format!("\"{bare}-zstd\""),
+            format!("\"{bare}--gzip\""),
+            format!("\"{bare};gzip\""),
+            format!("\"{bare}:GZIP\""),
+            format!("\"gzip-{bare}\""),
+            format!("W/\"{bare}-gzip\""),
+            format!("{tag}-gzip"),
+            format!("\"{bare}-br-gzip\""),
+            format!("\"{bare}-deflate\""),
+            format!("\"other\", W/\"{bare}-gzip\""),
+            bare.to_owned(),
+            " * ".to_owned(),
+        ];
+        for form in &forms {
+            assert!(Tags::parse(form).has(&tag), "{form}");
+        }
+        let other = of(&"y");
+        let other = other.trim_matches('"');
+        let shorter = &bare[1..];
+        for form in [
+            String::new(),
+            "W/".to_owned(),
+            "\"\"".to_owned(),
+            "\"-gzip\"".to_owned(),
+            "gzip".to_owned(),
+            format!("\"{other}\""),
+            format!("W/\"{other}-gzip\""),
+            format!("\"{shorter}-gzip\""),
+            format!("\"{bare}gzip\""),
+            format!("\"{bare}-7z\""),
+            format!("\"{bare}-gzip-{other}\""),
+            format!("\"é{bare}\""),
+            format!("\"{}\"", bare.to_lowercase()),
+        ] {
+            assert!(!Tags::parse(&form).has(&tag), "{form}");
+        }
+    }
+
+    /// A tag that ends or begins as a coding does is still itself.
+    #[test]
+    fn a_tag_may_look_like_a_coding() {
+        for tag in [
+            "\"AAAAAAAAAAAA-gzip\"",
+            "\"br-AAAAAAAAAAAA\"",
+            "\"-AAAAAAAAAA_AAA-\"",
+        ] {
+            let bare = tag.trim_matches('"');
+            for form in [
+                tag.to_owned(),
+                format!("W/{tag}"),
+                format!("\"{bare}-gzip\""),
+            ] {
+                assert!(Tags::parse(&form).has(tag), "{form}");
+            }
+        }
     }
 }

@@ -13,7 +13,7 @@ use super::{etag, extract::tags, idempotent::Answer, paging::WrittenPage};
 pub fn resource(request: &HttpRequest, value: &impl Serialize) -> HttpResponse {
     let tag = etag::of(value);
     let unchanged = request.method() == actix_web::http::Method::GET
-        && tags(request, header::IF_NONE_MATCH).is_some_and(|tags| tags.match_weakly(&tag));
+        && tags(request, header::IF_NONE_MATCH).is_some_and(|tags| tags.has(&tag));
     if unchanged {
         return HttpResponse::NotModified()
             .insert_header((header::ETAG, tag))
