@@ -16,7 +16,7 @@ use diesel::{
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::error::ApiError;
+use super::{error::ApiError, idempotency_key};
 use crate::{
     db::DbError,
     model::caller::Caller,
@@ -58,11 +58,12 @@ define_sql_function! {
     fn pg_try_advisory_xact_lock(key: BigInt) -> diesel::sql_types::Bool;
 }
 
-/// The header, if it is there.
+/// The key in the header, if it is there. `"key"` (a string of RFC 8941, as the draft for this header has it) and `key` are
+/// one.
 ///
 /// # Errors
-/// 422 for a key that is not 1 to 255 visible ASCII characters.
-pub fn key_of(request: &HttpRequest) -> Result<Option<&str>, ApiError> {
+/// 422 for a key that is not 1 to 255 visible ASCII characters, and for quotes that are no string's.
+pub fn key_of(request: &HttpRequest) -> Result<Option<String>, ApiError> {
     let mut headers = request.headers().get_all("idempotency-key");
     let Some(header) = headers.next() else {
         return Ok(None);
@@ -71,13 +72,14 @@ pub fn key_of(request: &HttpRequest) -> Result<Option<&str>, ApiError> {
         .to_str()
         .ok()
         .filter(|_| headers.next().is_none())
-        .filter(|key| (1..=255).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()))
+        .and_then(idempotency_key::read)
         .map(Some)
         .ok_or_else(|| {
             ApiError::new(
                 422,
                 "invalid_idempotency_key",
-                "`Idempotency-Key` is given once, with 1 to 255 visible ASCII characters; a UUID is a good choice.",
+                "`Idempotency-Key` is given once, with 1 to 255 visible ASCII characters, in double quotes or without \
+                 (inside quotes, `\\` stands before `\"` and `\\`); a UUID is a good choice.",
             )
         })
 }
@@ -97,7 +99,7 @@ impl Scope {
         Ok(key_of(request)?.map(|key| Self {
             caller: caller.label(),
             route: route.to_owned(),
-            key: key.to_owned(),
+            key,
             fingerprint: fingerprint(ring.signing(), body),
         }))
     }
@@ -186,10 +188,16 @@ fn known<E>(
 where
     E: From<ApiError> + From<diesel::result::Error>,
 {
-    let row = keys::table.find((&scope.caller, &scope.route, &scope.key));
-    type Row = (String, i16, Option<String>, String, DateTime<Utc>);
-    let stored: Option<Row> = row
+    // Until 0.1 a key was stored as it came: with the quotes, if it had some.
+    let names = [scope.key.clone(), idempotency_key::quoted(&scope.key)];
+    type Row = (String, String, i16, Option<String>, String, DateTime<Utc>);
+    let stored: Option<Row> = keys::table
+        .filter(keys::caller.eq(&scope.caller))
+        .filter(keys::route.eq(&scope.route))
+        .filter(keys::key.eq_any(names))
+        .order_by(keys::key.eq(&scope.key).desc())
         .select((
+            keys::key,
             keys::fingerprint,
             keys::status,
             keys::location,
@@ -199,7 +207,7 @@ where
         .first(connection)
         .optional()?;
     match stored {
-        Some((known, status, location, answer, at)) if at > now - KEPT => {
+        Some((_, known, status, location, answer, at)) if at > now - KEPT => {
             if !scope.is_same_body(&known, ring, body) {
                 return Err(reused().into());
             }
@@ -210,8 +218,9 @@ where
                 replayed: true,
             }))
         }
-        Some(_) => {
-            diesel::delete(row).execute(connection)?;
+        Some((name, ..)) => {
+            diesel::delete(keys::table.find((&scope.caller, &scope.route, name)))
+                .execute(connection)?;
             Ok(None)
         }
         None => Ok(None),

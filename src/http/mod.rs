@@ -5,6 +5,7 @@ pub mod csv;
 pub mod error;
 pub mod etag;
 pub mod extract;
+pub mod idempotency_key;
 pub mod idempotent;
 pub mod limits;
 pub mod list;
