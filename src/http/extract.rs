@@ -12,10 +12,10 @@ use deserr::Deserr;
 use futures_util::{StreamExt, future::LocalBoxFuture};
 use serde_json::{Map, Value};
 
-use super::{error::ApiError, etag::Tags};
+use super::{error::ApiError, etag::Tags, json};
 use crate::model::{
     caller::Caller,
-    wire::{self, Fault, Faults, QueryTypes},
+    wire::{self, Fault, Faults, MOST_FAULTS, QueryTypes},
 };
 
 /// The usual limit of a body, in bytes.
@@ -40,7 +40,7 @@ impl<T: Deserr<Faults> + 'static, const LIMIT: usize> FromRequest for Body<T, LI
     type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let headers_fit = check_headers(request.headers(), LIMIT);
+        let headers_fit = check_headers(request, LIMIT);
         let payload = payload.take();
         Box::pin(async move {
             headers_fit?;
@@ -64,7 +64,7 @@ impl<T: Deserr<Faults> + Default + 'static> FromRequest for OptionalBody<T> {
     type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let headers_fit = check_headers(request.headers(), SMALL);
+        let headers_fit = check_headers(request, SMALL);
         let payload = payload.take();
         Box::pin(async move {
             let bytes = arrived(payload, SMALL).await?;
@@ -117,14 +117,22 @@ async fn arrived(payload: Payload, limit: usize) -> Result<Bytes, ApiError> {
 }
 
 fn parsed<T: Deserr<Faults>>(bytes: &[u8]) -> Result<T, ApiError> {
-    let value: Value = serde_json::from_slice(bytes).map_err(|error| {
-        ApiError::new(
-            400,
-            "malformed_json",
-            format!("The body is not JSON: {error}."),
-        )
-    })?;
-    Ok(wire::parse(value)?)
+    let (value, repeated) =
+        json::read(bytes).map_err(|error| ApiError::new(400, "malformed_json", error))?;
+    typed(value, repeated)
+}
+
+/// The type that a value is read into, if nothing is wrong with it, and nothing was before.
+fn typed<T: Deserr<Faults>>(value: Value, mut faults: Vec<Fault>) -> Result<T, ApiError> {
+    match wire::parse(value) {
+        Ok(value) if faults.is_empty() => Ok(value),
+        Ok(_) => Err(faults.into()),
+        Err(more) => {
+            faults.extend(more);
+            faults.truncate(MOST_FAULTS);
+            Err(faults.into())
+        }
+    }
 }
 
 /// In lower case, without its parameters.
@@ -138,8 +146,8 @@ fn media_type(headers: &HeaderMap) -> String {
         .to_ascii_lowercase()
 }
 
-fn check_headers(headers: &HeaderMap, limit: usize) -> Result<(), ApiError> {
-    let media_type = media_type(headers);
+fn check_headers(request: &HttpRequest, limit: usize) -> Result<(), ApiError> {
+    let media_type = media_type(request.headers());
     let is_json = media_type == "application/json"
         || (media_type.starts_with("application/") && media_type.ends_with("+json"));
     if !is_json {
@@ -149,7 +157,30 @@ fn check_headers(headers: &HeaderMap, limit: usize) -> Result<(), ApiError> {
             "Send the body as JSON, with `Content-Type: application/json`.",
         ));
     }
-    check_length(headers, limit)
+    check_charset(request)?;
+    check_length(request.headers(), limit)
+}
+
+/// JSON is in UTF-8 (RFC 8259 §8.1); some say so, and some say something else.
+fn check_charset(request: &HttpRequest) -> Result<(), ApiError> {
+    let kind = request.mime_type().ok().flatten();
+    let charset = kind.as_ref().and_then(|kind| kind.get_param("charset"));
+    let is_utf_8 = |charset: &str| {
+        ["utf-8", "utf8", "us-ascii", "ascii"]
+            .iter()
+            .any(|name| name.eq_ignore_ascii_case(charset))
+    };
+    match charset {
+        Some(charset) if !is_utf_8(charset.as_str()) => {
+            let charset: String = charset.as_str().chars().take(40).collect();
+            Err(ApiError::new(
+                415,
+                "unsupported_media_type",
+                format!("The body is said to be in `{charset}`; send JSON in UTF-8."),
+            ))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_length(headers: &HeaderMap, limit: usize) -> Result<(), ApiError> {
@@ -273,14 +304,7 @@ fn parse_query<T: Deserr<Faults> + QueryTypes>(query: &str) -> Result<T, ApiErro
             faults.push(Fault::new(pointer, "repeated", "is given more than once"));
         }
     }
-    match wire::parse(Value::Object(parameters)) {
-        Ok(value) if faults.is_empty() => Ok(value),
-        Ok(_) => Err(faults.into()),
-        Err(more) => {
-            faults.extend(more);
-            Err(faults.into())
-        }
-    }
+    typed(Value::Object(parameters), faults)
 }
 
 /// Refuses a query where none is taken: a mistyped option must not be ignored.

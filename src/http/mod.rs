@@ -7,6 +7,7 @@ pub mod etag;
 pub mod extract;
 pub mod idempotency_key;
 pub mod idempotent;
+pub mod json;
 pub mod limits;
 pub mod list;
 pub mod once;

@@ -31,7 +31,7 @@ impl Fault {
 }
 
 /// More faults than anybody reads; a selection of 100,000 bad ids must not become a book.
-const MOST_FAULTS: usize = 100;
+pub const MOST_FAULTS: usize = 100;
 
 /// The faults found so far.
 #[derive(Debug, Default)]

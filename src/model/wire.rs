@@ -6,7 +6,7 @@ use deserr::{DeserializeError, Deserr, ErrorKind, IntoValue, Value, ValueKind, V
 use uuid::Uuid;
 
 pub use super::{
-    fault::{Fault, Faults},
+    fault::{Fault, Faults, MOST_FAULTS},
     text::{Flaw, breaks_a_line, check_length, is_direction_override, line},
 };
 

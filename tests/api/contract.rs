@@ -55,7 +55,7 @@ async fn what_is_not_there_says_so() {
 async fn bodies_that_are_no_json_are_told_apart() {
     let app = TestApp::start().await;
     let send = "/invitations/send";
-    for body in ["", "{", "{\"user_ids\": [}", "\u{feff}{}", "nul"] {
+    for body in ["", "{", "{\"user_ids\": [}", "\u{feff}{", "nul"] {
         raw(&app, Method::POST, send, "application/json", body)
             .await
             .is_problem(400, "malformed_json");
