@@ -34,6 +34,45 @@ pub fn check_attribute(value: &serde_json::Value) -> Result<(), Flaw> {
     }
 }
 
+/// The largest whole number up to which all are exact for every reader of JSON: 2^53−1 (RFC 7493 §2.2).
+const EXACT: u64 = (1 << 53) - 1;
+
+/// Whether this can be an attribute as it was read from JSON.
+///
+/// # Errors
+/// As [`check_attribute`], and `out_of_range` for a number of which only the nearest fraction is left: nobody can tell any more
+/// which whole number it was.
+fn check_member(value: &serde_json::Value) -> Result<(), Flaw> {
+    let exact = EXACT as f64;
+    match value {
+        serde_json::Value::Number(number)
+            if number.is_f64() && number.as_f64().is_some_and(|number| number.abs() > exact) =>
+        {
+            Err(Flaw::new(
+                "out_of_range",
+                format!("a number beyond ±{EXACT} loses digits in JSON: send it as a string"),
+            ))
+        }
+        other => check_attribute(other),
+    }
+}
+
+/// The attribute as it is kept: a whole number that other readers would round is text, digit for digit.
+fn kept(value: serde_json::Value) -> serde_json::Value {
+    match value {
+        serde_json::Value::Number(number)
+            if number
+                .as_i64()
+                .map(i64::unsigned_abs)
+                .or_else(|| number.as_u64())
+                .is_some_and(|size| size > EXACT) =>
+        {
+            serde_json::Value::from(number.to_string())
+        }
+        other => other,
+    }
+}
+
 /// The name of an attribute: one line of 1 to 100 characters.
 ///
 /// # Errors
@@ -66,14 +105,14 @@ fn attributes<V: IntoValue>(
         let flaws = [
             checked.as_ref().err().cloned(),
             (!value.is_null() || !null_is_fine)
-                .then(|| check_attribute(&value).err())
+                .then(|| check_member(&value).err())
                 .flatten(),
         ];
         for flaw in flaws.into_iter().flatten() {
             faults.0.extend(Faults::at(place, flaw.code, flaw.detail).0);
         }
         if let Ok(name) = checked {
-            named.insert(name, value);
+            named.insert(name, kept(value));
         }
     }
     if faults.0.is_empty() {
@@ -98,5 +137,57 @@ impl Deserr<Faults> for AttributesPatch {
         location: ValuePointerRef,
     ) -> Result<Self, Faults> {
         attributes(value, location, true).map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::model::wire;
+
+    #[test]
+    fn a_whole_number_keeps_its_digits() {
+        for (sent, kept) in [
+            ("0", json!(0)),
+            ("-7", json!(-7)),
+            ("9007199254740991", json!(9_007_199_254_740_991_i64)),
+            ("-9007199254740991", json!(-9_007_199_254_740_991_i64)),
+            ("9007199254740992", json!("9007199254740992")),
+            ("9007199254740993", json!("9007199254740993")),
+            ("-9007199254740992", json!("-9007199254740992")),
+            ("-9223372036854775808", json!("-9223372036854775808")),
+            ("9223372036854775808", json!("9223372036854775808")),
+            ("18446744073709551615", json!("18446744073709551615")),
+            ("\"18446744073709551616\"", json!("18446744073709551616")),
+            ("0.1", json!(0.1)),
+            ("1e15", json!(1e15)),
+            ("true", json!(true)),
+        ] {
+            let sent = serde_json::from_str(sent).unwrap();
+            let members = Value::Object(Map::from_iter([("badge".to_owned(), sent)]));
+            let read = wire::parse::<Attributes>(members.clone()).unwrap();
+            assert_eq!(read.0["badge"], kept);
+            let change = wire::parse::<AttributesPatch>(members).unwrap();
+            assert_eq!(change.0["badge"], kept);
+        }
+        for sent in [
+            "18446744073709551616",
+            "-9223372036854775809",
+            "12345678901234567890123",
+            "1e300",
+            "-1e17",
+            "9007199254740993.0",
+        ] {
+            let sent: Value = serde_json::from_str(sent).unwrap();
+            let faults = wire::parse::<Attributes>(json!({"badge": sent})).unwrap_err();
+            assert_eq!(
+                (faults[0].pointer.as_str(), faults[0].code),
+                ("/badge", "out_of_range"),
+                "{sent}"
+            );
+            assert!(faults[0].detail.contains("send it as a string"));
+        }
     }
 }
