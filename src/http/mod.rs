@@ -1,6 +1,7 @@
 //! The kit of every handler: one way each to take a request apart, to list, to read, to change, to do something once,
 //! and to answer. It knows no feature.
 
+pub mod base_path;
 pub mod csv;
 pub mod error;
 pub mod etag;

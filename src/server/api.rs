@@ -123,6 +123,13 @@ pub fn app(
             "if-match",
             "if-none-match",
             "last-event-id",
+            "cache-control",
+            "x-requested-with",
+            "x-request-id",
+            // What tracing in a browser adds (W3C Trace Context and Baggage).
+            "traceparent",
+            "tracestate",
+            "baggage",
         ])
         .expose_headers([
             "location",
@@ -131,6 +138,10 @@ pub fn app(
             "retry-after",
             "idempotent-replayed",
             "x-request-id",
+            "ratelimit",
+            "ratelimit-policy",
+            "allow",
+            "content-disposition",
         ])
         .max_age(3_600);
     App::new()

@@ -6,7 +6,11 @@ use actix_web::{
     Error, HttpMessage,
     body::{EitherBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
-    http::header::{self, HeaderName, HeaderValue},
+    http::{
+        Uri,
+        header::{self, HeaderMap, HeaderName, HeaderValue},
+        uri::PathAndQuery,
+    },
     middleware::Next,
     web,
 };
@@ -19,7 +23,9 @@ use crate::{
         domain::{Actor, ActorKind},
     },
     embedded::mailbox::is_local_host,
+    enrollments::landing::link::page_meant,
     http::{
+        base_path::BasePath,
         error::ApiError,
         extract::{self, bearer},
         limits::{Limits, Standing},
@@ -39,6 +45,8 @@ pub struct Gate {
     pub proxies: Proxies,
     /// `enlist dev` shows PINs to whoever asks: it answers to its own machine's names only.
     pub local_only: bool,
+    /// Where people find the service.
+    pub base: BasePath,
 }
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -53,7 +61,7 @@ const HEADERS_LIMIT: usize = 32 * 1024;
 /// Refuses what no route answers (404, or 405 with `Allow`), whoever may not call the route (401, 403) and whoever calls
 /// too often (429): before a body is read.
 pub async fn gate<B: MessageBody + 'static>(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let state = request.app_data::<web::Data<State>>().cloned();
@@ -72,6 +80,7 @@ pub async fn gate<B: MessageBody + 'static>(
             );
         });
     }
+    lead_to_page(&mut request, &gate.base);
     let found = gate.routes.find(request.method(), request.path());
     let mut visit = Visit {
         request: &request,
@@ -105,6 +114,7 @@ pub async fn gate<B: MessageBody + 'static>(
         Err(problem) => request.error_response(problem).map_into_right_body(),
     };
     let headers = response.headers_mut();
+    put_base_back(headers, &gate.base);
     // What is answered to a secret, right or wrong, is for nobody else.
     if let Match::Found {
         needs: Needs::Secret | Needs::SecretOr(_),
@@ -124,6 +134,42 @@ pub async fn gate<B: MessageBody + 'static>(
         }
     }
     Ok(response)
+}
+
+/// Asks for the page that a mangled link means, in its place; what was added behind a `?` means nothing to it.
+fn lead_to_page(request: &mut ServiceRequest, base: &BasePath) {
+    let Some(path) = page_meant(request.path(), base.as_str()) else {
+        return;
+    };
+    let mut parts = request.uri().clone().into_parts();
+    let Ok(path) = PathAndQuery::try_from(path) else {
+        return;
+    };
+    parts.path_and_query = Some(path);
+    if let Ok(uri) = Uri::from_parts(parts) {
+        request.match_info_mut().get_mut().update(&uri);
+        request.head_mut().uri = uri;
+    }
+}
+
+/// Says where things are as people reach them.
+fn put_base_back(headers: &mut HeaderMap, base: &BasePath) {
+    let value = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let full = [
+        (
+            header::LOCATION,
+            value(header::LOCATION).and_then(|place| base.location(place)),
+        ),
+        (
+            header::LINK,
+            value(header::LINK).and_then(|link| base.link(link)),
+        ),
+    ];
+    for (name, full) in full {
+        if let Some(Ok(full)) = full.map(HeaderValue::try_from) {
+            headers.insert(name, full);
+        }
+    }
 }
 
 /// A request at the gate.

@@ -27,7 +27,7 @@ use crate::{
     db::{self, Db, DbError},
     embedded::mailbox::Mailbox,
     enrollments::landing::render::Pages,
-    http::limits::Limits,
+    http::{base_path::BasePath, limits::Limits},
     invitations,
     mail::{
         letter::Writer,
@@ -117,6 +117,7 @@ impl App {
             warn_of_local_names(&public_url, &hello);
         }
         let is_https = public_url.starts_with("https://");
+        let base = BasePath::of(&public_url);
         let registrations = Registrations::new(settings::queries::registrations);
         let access = web::Data::new(Access::new(db.clone()));
         let pages = Pages::new(&config.branding)?;
@@ -158,6 +159,7 @@ impl App {
             limits: Limits::new(config.callers.limits, clock.clone()),
             proxies: config.callers.proxies,
             local_only: mailbox.is_some(),
+            base,
         };
         let shared = Shared {
             gate: web::Data::new(gate),

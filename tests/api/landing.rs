@@ -253,6 +253,56 @@ async fn opening_a_page_never_uses_anything_up() {
     assert_eq!(answer.header("allow"), "GET, HEAD");
 }
 
+/// As mail programs, proxies and people make them of a link; opening uses nothing up.
+#[tokio::test]
+async fn a_mangled_link_leads_to_the_same_page() {
+    let app = TestApp::start_with(Setup {
+        public_url: "https://it.example.com/base".into(),
+        ..Setup::default()
+    })
+    .await;
+    let ids = app.users(1).await;
+    let (id, token) = invited(&app, &ids[0], json!({})).await;
+    let right = open(&app, &format!("/enroll/{token}"), IPHONE).await;
+    assert_eq!(right.status, StatusCode::OK);
+    for mangled in [
+        "//enroll/TOKEN",
+        "/enroll//TOKEN",
+        "/enroll/TOKEN/",
+        "/enroll/TOKEN.",
+        "/enroll/TOKEN)",
+        "/enroll/TOKEN>",
+        "/enroll/TOKEN,",
+        "/enroll/TOKEN%20",
+        "/enroll/TOKEN\"",
+        "/enroll/TOKEN%E2%80%8B",
+        "/enroll/TOKEN?utm_source=mail&utm_medium=x",
+        "/enroll/TOKEN%3Futm_source=mail",
+        "/enroll/TOKEN/?fbclid=1",
+        "/enroll/%3CTOKEN%3E",
+        "/Enroll/TOKEN",
+        "/ENROLL/TOKEN/",
+        "/base/enroll/TOKEN",
+        "/base/base//enroll/TOKEN).",
+    ] {
+        let page = open(&app, &mangled.replace("TOKEN", &token), IPHONE).await;
+        assert_eq!(page.status, StatusCode::OK, "{mangled}");
+        assert_eq!(page.text, right.text, "{mangled}");
+        assert_eq!(page.header("cache-control"), "no-store", "{mangled}");
+    }
+    let shown = app.get(&format!("/invitations/{id}")).await.json;
+    assert_eq!(shown["state"], "pending");
+    let general = open(&app, "/enroll", IPHONE).await;
+    for mangled in ["/enroll/", "//Enroll", "/enroll.", "/base/enroll/"] {
+        let page = open(&app, mangled, IPHONE).await;
+        assert_eq!((page.status, &page.text), (StatusCode::OK, &general.text));
+    }
+    for other in ["/users/enroll/TOKEN", "/enroll/TOKEN/TOKEN", "/enrol/TOKEN"] {
+        let page = open(&app, &other.replace("TOKEN", &token), IPHONE).await;
+        page.is_problem(404, "not_found");
+    }
+}
+
 #[tokio::test]
 async fn the_pin_is_on_no_page() {
     let app = TestApp::start().await;
@@ -376,7 +426,7 @@ async fn a_forged_token_is_a_friendly_404_and_does_not_reach_the_database() {
     for wrong in [
         changed.as_str(),
         &token[1..],
-        &format!("{token}."),
+        &format!("{changed}."),
         token::SAMPLE,
         "x",
         "%00",
@@ -682,6 +732,15 @@ async fn logs_hold_the_pattern_and_never_the_token() {
     app.db.close();
     open(&app, &format!("/enroll/{other}"), IPHONE).await;
     app.db.reopen();
+    for mangled in [
+        "//enroll/",
+        "/Enroll/",
+        "/enroll/%20",
+        "/enroll/x/",
+        "/nowhere/",
+    ] {
+        open(&app, &format!("{mangled}{other}."), IPHONE).await;
+    }
     let written = log::captured();
     let ours: Vec<&str> = written
         .lines()

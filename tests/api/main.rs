@@ -33,6 +33,7 @@ mod paging;
 mod password_alone;
 mod pin_requests;
 mod progress;
+mod proxied;
 mod reminders;
 mod retention;
 mod roles;

@@ -60,6 +60,7 @@ pub struct Setup {
     pub keys: String,
     pub branding: Branding,
     pub cors_origins: Vec<String>,
+    pub public_url: String,
     pub clock: Clock,
     pub limits: Rates,
     pub proxies: Proxies,
@@ -81,6 +82,7 @@ impl Default for Setup {
                 logo: None,
             },
             cors_origins: Vec::new(),
+            public_url: "https://enroll.example.com".into(),
             clock: Clock::fixed(start_of_time()),
             // Tests come from one address.
             limits: rates(1_000_000, 1_000_000, 1_000_000),
@@ -101,7 +103,7 @@ pub fn config(db: &TestDb, sink: &SmtpSink, setup: &Setup) -> Config {
         migrate: false,
         http: Http {
             listen: "127.0.0.1:0".parse().unwrap(),
-            public_url: Some("https://enroll.example.com".into()),
+            public_url: Some(setup.public_url.clone()),
         },
         mail: Mail {
             smtp: sink.url().parse().unwrap(),

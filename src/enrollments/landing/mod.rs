@@ -3,6 +3,7 @@
 
 mod facts;
 pub mod http;
+pub mod link;
 pub mod page;
 pub mod queries;
 pub mod render;
