@@ -2,6 +2,7 @@
 
 use mailparse::{DispositionType, MailHeaderMap, ParsedMail};
 use proptest::prelude::*;
+use scraper::{ElementRef, Html, Selector};
 
 use super::*;
 use crate::mail::{
@@ -185,6 +186,83 @@ fn names_are_encoded_and_read_back() {
         assert_eq!(to_header(nothing).0, None);
     }
     assert_eq!(to_header(&"y".repeat(9_999)).0.unwrap().len(), 250);
+}
+
+/// A mail in which every name is as long as names may be, without a blank.
+fn with_long_names(name: &str, username: &str, credential: Credential<'_>) -> [Rendered; 2] {
+    let mail = InvitationMail {
+        lang: Lang::parse("en").unwrap(),
+        display_name: name,
+        username,
+        credential,
+        enroll_url: "https://enroll.example.com/enroll",
+        valid_until: DateTime::UNIX_EPOCH.with_timezone(&chrono_tz::Tz::UTC),
+        note: None,
+    };
+    let renderer = Renderer::new(Branding {
+        org_name: name.to_owned(),
+        support: None,
+        logo: None,
+    })
+    .unwrap();
+    [
+        renderer.invitation(&mail).unwrap(),
+        renderer.reminder(&mail).unwrap(),
+    ]
+}
+
+#[test]
+fn the_longest_names_make_no_line_that_is_too_long() {
+    for letter in ["W", "ü", "山", "𐐷", "&"] {
+        let (name, username) = (letter.repeat(200), letter.repeat(254));
+        for credential in [Credential::Pin("48217730"), Credential::Password] {
+            for rendered in with_long_names(&name, &username, credential) {
+                let from = Mailbox::new(Some(name.clone()), "it@example.com".parse().unwrap());
+                // Which holds that the lines are short enough.
+                let bytes = bytes(&with(&from, "zoe@example.com", &name), &rendered);
+                let read = mailparse::parse_mail(&bytes).unwrap();
+                let text = read.subparts[0].get_body().unwrap();
+                assert!(text.contains(&name) && text.contains(&username), "{text}");
+                let subject = read.headers.get_first_value("Subject").unwrap();
+                assert!(subject.contains(&name), "{subject}");
+            }
+        }
+    }
+}
+
+/// Else a name without a blank makes the page wider than a phone.
+#[test]
+fn long_names_are_broken_wherever_they_stand() {
+    let long = "W".repeat(200);
+    let everything = Selector::parse("body *").unwrap();
+    for credential in [
+        Credential::PinAndPassword("48217730"),
+        Credential::Qr {
+            link: LINK,
+            says: LINK,
+            code: Code::Page,
+        },
+    ] {
+        for rendered in with_long_names(&long, &long, credential) {
+            let page = Html::parse_document(&rendered.html);
+            let places: Vec<_> = page
+                .select(&everything)
+                .filter(|place| {
+                    let mut own = place.children().filter_map(|child| child.value().as_text());
+                    own.any(|text| text.contains(&long))
+                })
+                .collect();
+            assert!(places.len() > 3);
+            for place in places {
+                let around = place.ancestors().filter_map(ElementRef::wrap);
+                let is_broken_or_hidden = std::iter::once(place).chain(around).any(|element| {
+                    let style = element.attr("style").unwrap_or_default();
+                    style.contains("overflow-wrap:anywhere") || style.contains("display:none")
+                });
+                assert!(is_broken_or_hidden, "{}", place.html());
+            }
+        }
+    }
 }
 
 #[test]
