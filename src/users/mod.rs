@@ -8,5 +8,6 @@ pub mod domain;
 pub mod export;
 pub mod http;
 pub mod import;
+mod names;
 pub mod profile;
 pub mod queries;

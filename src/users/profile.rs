@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{
     attributes::{AttributesPatch, MOST_ATTRIBUTES},
     domain::{CreateUser, PatchUser, User},
+    names::{Parts, given_name_first, in_its_order},
 };
 use crate::model::{
     identity::{
@@ -63,11 +64,8 @@ impl CreateUser {
             .take()
             .map(PersonName::into_string)
             .unwrap_or_default();
-        Ok(Profile {
-            display_name: self.display_name.take().map_or_else(
-                || default_display_name(&first_name, &last_name, &username),
-                DisplayName::into_string,
-            ),
+        let mut profile = Profile {
+            display_name: String::new(),
             username,
             email,
             first_name,
@@ -80,19 +78,13 @@ impl CreateUser {
                 .map(AppleAccount::into_string),
             enabled: self.enabled.unwrap_or(true),
             attributes: self.attributes.take().unwrap_or_default().0,
-        })
+        };
+        profile.display_name = self
+            .display_name
+            .take()
+            .map_or_else(|| in_its_order(profile.parts()), DisplayName::into_string);
+        Ok(profile)
     }
-}
-
-/// First and last name as far as they are known, else the username.
-fn default_display_name(first: &str, last: &str, username: &str) -> String {
-    let full = format!("{first} {last}");
-    let name = if full.trim().is_empty() {
-        username
-    } else {
-        full.trim()
-    };
-    name.chars().take(200).collect()
 }
 
 impl Profile {
@@ -102,8 +94,10 @@ impl Profile {
     /// When the result would be no valid user.
     pub fn apply(&mut self, patch: PatchUser) -> Result<(), Faults> {
         let mut faults = Faults::default();
-        let name_was_default = self.display_name
-            == default_display_name(&self.first_name, &self.last_name, &self.username);
+        // A name that was made in the other order, as all once were, follows its parts in that order.
+        let made: Option<fn(Parts<'_>) -> String> = [in_its_order, given_name_first]
+            .into_iter()
+            .find(|make| make(self.parts()) == self.display_name);
         set_optional(&mut self.email, patch.email, Email::into_string);
         set_optional(&mut self.locale, patch.locale, LocaleTag::into_string);
         set_optional(&mut self.time_zone, patch.time_zone, TimeZone::into_string);
@@ -138,11 +132,12 @@ impl Profile {
         }
         match patch.display_name {
             Patch::Set(name) => self.display_name = name.into_string(),
-            Patch::Keep if !name_was_default => {}
-            Patch::Keep | Patch::Clear => {
-                self.display_name =
-                    default_display_name(&self.first_name, &self.last_name, &self.username);
+            Patch::Keep => {
+                if let Some(make) = made {
+                    self.display_name = make(self.parts());
+                }
             }
+            Patch::Clear => self.display_name = in_its_order(self.parts()),
         }
         set_or(&mut self.enabled, patch.enabled, |enabled| enabled, || true);
         match patch.attributes {
@@ -169,6 +164,15 @@ impl Profile {
             Ok(())
         } else {
             Err(faults)
+        }
+    }
+
+    fn parts(&self) -> Parts<'_> {
+        Parts {
+            first: &self.first_name,
+            last: &self.last_name,
+            username: &self.username,
+            locale: self.locale.as_deref(),
         }
     }
 
@@ -299,5 +303,42 @@ mod tests {
             patched(named, json!({"display_name": null})).display_name,
             "Ada"
         );
+    }
+
+    #[test]
+    fn a_default_name_follows_its_parts_in_the_order_that_it_has() {
+        let nagy =
+            json!({"username": "n", "first_name": "János", "last_name": "Nagy", "locale": "hu"});
+        let before = Profile {
+            display_name: "János Nagy".to_owned(),
+            ..profile(nagy.clone())
+        };
+        let explicit = Profile {
+            display_name: "Jani".to_owned(),
+            ..profile(nagy.clone())
+        };
+        for (who, change, name) in [
+            (
+                profile(nagy.clone()),
+                json!({"last_name": "Kis"}),
+                "Kis János",
+            ),
+            (profile(nagy.clone()), json!({"locale": "de"}), "János Nagy"),
+            (
+                profile(nagy),
+                json!({"first_name": "一郎", "last_name": "山田"}),
+                "山田一郎",
+            ),
+            (before.clone(), json!({"enabled": false}), "János Nagy"),
+            (before.clone(), json!({"last_name": "Kis"}), "János Kis"),
+            (before, json!({"display_name": null}), "Nagy János"),
+            (
+                explicit,
+                json!({"last_name": "Kis", "locale": "de"}),
+                "Jani",
+            ),
+        ] {
+            assert_eq!(patched(who, change.clone()).display_name, name, "{change}");
+        }
     }
 }
