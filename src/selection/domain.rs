@@ -5,7 +5,12 @@ use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::model::{identity::Source, invitation::InviteStatus, search::SearchText, wire::Faults};
+use crate::model::{
+    identity::Source,
+    invitation::InviteStatus,
+    search::{SearchText, SearchWords},
+    wire::Faults,
+};
 
 /// Which users: the filters of `GET /users`, and of `filter` in a selection. All must hold.
 #[derive(Debug, Clone, Default, Serialize, Deserr, ToSchema, IntoParams)]
@@ -13,11 +18,12 @@ use crate::model::{identity::Source, invitation::InviteStatus, search::SearchTex
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct UserFilter {
-    /// A part of the username, e-mail address or names, without regard to case and accents.
+    /// Up to eight words in up to 200 characters. Each must be found, in any order, as a part of the username, the e-mail
+    /// address or one of the names, without regard to case and accents; `"…"` keeps a phrase together.
     #[schema(value_type = Option<String>, max_length = 200)]
     #[param(value_type = Option<String>, max_length = 200)]
     #[deserr(default)]
-    pub q: Option<SearchText>,
+    pub q: Option<SearchWords>,
     /// Members of this group.
     #[deserr(default)]
     pub group: Option<Uuid>,

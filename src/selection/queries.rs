@@ -41,8 +41,12 @@ pub const PENDING_END: &str =
 macro_rules! filtered {
     ($query:expr, $filter:expr, $now:expr) => {{
         let (mut query, filter, now) = ($query, $filter, $now);
-        if let Some(q) = filter.q.as_ref().filter(|q| !q.as_str().is_empty()) {
-            query = query.filter($crate::schema::users::search_text.like($crate::db::text::enlist_part(q.as_str().to_owned())));
+        for word in filter.q.iter().flat_map($crate::model::search::SearchWords::words) {
+            let text = $crate::schema::users::search_text;
+            query = query.filter(
+                text.like($crate::db::text::enlist_part(word.clone()))
+                    .or(text.nullable().like($crate::db::text::enlist_part_spelled_out(word))),
+            );
         }
         if let Some(group) = filter.group {
             query = query.filter(

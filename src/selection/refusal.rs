@@ -39,7 +39,7 @@ pub fn check(selection: &Selection) -> Result<(), ApiError> {
         .filter
         .as_ref()
         .and_then(|filter| filter.q.as_ref());
-    if q.is_some_and(|q| q.as_str().is_empty()) {
+    if q.is_some_and(|q| q.is_blank()) {
         return Err(ApiError::invalid(vec![Fault::new(
             "/filter/q",
             "empty",

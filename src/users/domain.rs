@@ -17,7 +17,7 @@ use crate::{
         },
         invitation::InviteStatus,
         named::Named,
-        search::SearchText,
+        search::{SearchText, SearchWords},
         secret_input::Password,
         wire::{Faults, Patch},
     },
@@ -79,10 +79,11 @@ string_enum! {
 list_query!(
     /// The query of `GET /users`.
     ListQuery("enabled",) {
-        /// A part of the username, e-mail address or names, without regard to case and accents.
+        /// Up to eight words in up to 200 characters. Each must be found, in any order, as a part of the username, the e-mail
+        /// address or one of the names, without regard to case and accents; `"…"` keeps a phrase together.
         #[param(value_type = Option<String>, max_length = 200)]
         #[deserr(default)]
-        pub q: Option<SearchText>,
+        pub q: Option<SearchWords>,
         /// Members of this group.
         #[deserr(default)]
         pub group: Option<Uuid>,
@@ -141,7 +142,8 @@ pub struct CreateUser {
     #[schema(value_type = Option<String>, max_length = 200)]
     #[deserr(default)]
     pub last_name: Option<PersonName>,
-    /// The name that lists and mails show; first and last name, else the username, unless given.
+    /// The name that lists and mails show. Unless given it is first and last name, in the order that their script
+    /// and the locale have, else the username.
     #[schema(value_type = Option<String>, min_length = 1, max_length = 200)]
     #[deserr(default)]
     pub display_name: Option<DisplayName>,

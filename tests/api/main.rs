@@ -38,6 +38,7 @@ mod reminders;
 mod retention;
 mod roles;
 mod rotation;
+mod search;
 mod settings;
 mod shell;
 mod smtp;

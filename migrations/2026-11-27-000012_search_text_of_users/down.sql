@@ -1,0 +1,2 @@
+-- The migration before makes the column anew.
+SELECT;
