@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, IsTerminal},
+    io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -20,8 +20,11 @@ use enlist::{
     db::Db,
     secrets::{keys::KeyRing, password::Hasher},
     server::startup,
-    users::import::{
-        self, Format, ImportError, OnConflict, Options, Progress, Report, Tools, Upload,
+    users::{
+        csv::mapping::ColumnMap,
+        import::{
+            self, Format, ImportError, OnConflict, Options, Progress, Report, Shape, Tools, Upload,
+        },
     },
 };
 use indicatif::{ProgressBar, ProgressStyle};
@@ -54,6 +57,12 @@ pub struct ImportArgs {
     /// What to do with records of users who are there already
     #[arg(long, default_value = "fail", value_parser = on_conflict())]
     on_conflict: OnConflict,
+    /// What columns are, as POST /users/import takes it: {"Work mail": "email", "Notes": null}
+    #[arg(long, value_name = "JSON", default_value = "{}", hide_default_value = true, value_parser = columns)]
+    columns: ColumnMap,
+    /// On a terminal too: do not show what the columns become, and do not ask
+    #[arg(long)]
+    yes: bool,
     /// Check everything, store nothing
     #[arg(long)]
     dry_run: bool,
@@ -83,6 +92,17 @@ fn on_conflict() -> impl TypedValueParser<Value = OnConflict> {
         .try_map(|name| OnConflict::from_name(&name).ok_or("unknown --on-conflict"))
 }
 
+/// Takes what the columns are.
+fn columns(text: &str) -> Result<ColumnMap, String> {
+    ColumnMap::parse(text).map_err(|flaws| {
+        let flaws = flaws.into_iter().map(|(column, flaw)| match column {
+            Some(column) => format!("`{column}` {}", flaw.detail),
+            None => flaw.detail,
+        });
+        flaws.collect::<Vec<_>>().join("; ")
+    })
+}
+
 /// Imports, shows how far it is, and tells what came of it. Fails if a record did.
 fn run_import(args: &ImportArgs) -> anyhow::Result<()> {
     let file = open(&args.file).with_context(|| format!("{}", args.file.display()))?;
@@ -99,10 +119,24 @@ fn run_import(args: &ImportArgs) -> anyhow::Result<()> {
         )
     });
     let keys = keys.transpose()?.map(Arc::new);
-    let report = with_database(&args.database, |url| {
+    let upload = Upload::new(file, format).with_columns(args.columns.clone());
+    let shape = upload.look().map_err(explained)?;
+    let is_watched = !args.yes
+        && args.file != Path::new("-")
+        && io::stdin().is_terminal()
+        && io::stdout().is_terminal();
+    if is_watched && !is_agreed(&shape, args.dry_run)? {
+        bail!("nothing was stored");
+    }
+    let mut report = with_database(&args.database, |url| {
         migrate::apply(url)?;
-        runtime()?.block_on(import(url, Upload::new(file, format), args, keys))
+        runtime()?.block_on(import(url, upload, shape.rows, args, keys))
     })?;
+    if is_watched {
+        report
+            .warnings
+            .retain(|warning| !shape.warnings.contains(warning));
+    }
     tell(&report, args.dry_run);
     if report.failed > 0 {
         let records = match report.failed {
@@ -117,6 +151,30 @@ fn run_import(args: &ImportArgs) -> anyhow::Result<()> {
         bail!("{records} could not be taken{nothing}");
     }
     Ok(())
+}
+
+/// Shows what the columns become, and asks, where anything would be stored.
+fn is_agreed(shape: &Shape, dry_run: bool) -> io::Result<bool> {
+    let mut out = io::stdout().lock();
+    for column in &shape.columns {
+        writeln!(out, "{column}")?;
+    }
+    for warning in &shape.warnings {
+        writeln!(out, "warning: {warning}")?;
+    }
+    if dry_run {
+        return Ok(true);
+    }
+    let records = match shape.rows {
+        1 => "one record".to_owned(),
+        rows => format!("{rows} records"),
+    };
+    write!(out, "Import {records}? [y/N] ")?;
+    out.flush()?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    let answer = answer.trim();
+    Ok(answer.eq_ignore_ascii_case("y") || answer.eq_ignore_ascii_case("yes"))
 }
 
 /// The file; standard input is kept in one that has no name, since it is read twice.
@@ -137,6 +195,7 @@ fn open(path: &Path) -> io::Result<File> {
 async fn import(
     url: &str,
     upload: Upload,
+    rows: usize,
     args: &ImportArgs,
     keys: Option<Arc<KeyRing>>,
 ) -> anyhow::Result<Report> {
@@ -144,7 +203,6 @@ async fn import(
     if let Some(keys) = &keys {
         startup::check_keys(&db, keys, &clock).await?;
     }
-    let rows = upload.look().map_err(explained)?.rows;
     let options = Options {
         on_conflict: args.on_conflict,
         dry_run: args.dry_run,
@@ -238,6 +296,9 @@ fn explained(error: ImportError) -> anyhow::Error {
 fn tell(report: &Report, dry_run: bool) {
     for fault in &report.errors {
         eprintln!("{fault}");
+    }
+    for warning in &report.warnings {
+        eprintln!("warning: {warning}");
     }
     println!(
         "{}{} created, {} updated, {} skipped, {} failed.",

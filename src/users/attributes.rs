@@ -3,6 +3,7 @@
 use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
 use serde_json::Map;
 
+use super::csv::passwords;
 use crate::model::wire::{Faults, Flaw, check_length, line};
 
 /// Custom attributes, usable in templates: up to 50 names, each with a string, number or boolean.
@@ -102,13 +103,13 @@ fn attributes<V: IntoValue>(
     for (name, value) in members {
         let place = location.push_key(&name);
         let checked = attribute_name(&name);
-        let flaws = [
-            checked.as_ref().err().cloned(),
-            (!value.is_null() || !null_is_fine)
-                .then(|| check_member(&value).err())
-                .flatten(),
-        ];
-        for flaw in flaws.into_iter().flatten() {
+        let mut flaws: Vec<Flaw> = checked.as_ref().err().cloned().into_iter().collect();
+        // What is there from before can always be taken away.
+        if !value.is_null() || !null_is_fine {
+            flaws.extend(passwords::check_name(&name).err());
+            flaws.extend(check_member(&value).err());
+        }
+        for flaw in flaws {
             faults.0.extend(Faults::at(place, flaw.code, flaw.detail).0);
         }
         if let Ok(name) = checked {

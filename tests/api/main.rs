@@ -7,6 +7,7 @@ mod access;
 mod audit;
 mod bounces;
 mod chaos;
+mod columns;
 mod confirmations;
 mod contract;
 mod database;

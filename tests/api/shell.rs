@@ -1,6 +1,7 @@
 //! `enlist users import` in the hands of a person: interrupted, and on a terminal.
 
 use std::{
+    io::Write,
     path::Path,
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
@@ -114,7 +115,7 @@ async fn a_terminal_of_any_width_shows_a_bar() {
     file(folder.path(), 3_000);
     for columns in [80, 40, 20] {
         let command = format!(
-            "stty cols {columns} rows 24; exec '{ENLIST}' users import users.csv --on-conflict skip"
+            "stty cols {columns} rows 24; exec '{ENLIST}' users import users.csv --yes --on-conflict skip"
         );
         let output = Command::new("script")
             .current_dir(folder.path())
@@ -146,4 +147,102 @@ async fn a_terminal_of_any_width_shows_a_bar() {
             "{frames:?}"
         );
     }
+}
+
+/// What a person answers on a terminal, and what was shown there.
+fn answered(app: &TestApp, folder: &Path, args: &str, answer: &str) -> (bool, String) {
+    let mut child = Command::new("script")
+        .current_dir(folder)
+        .env("DATABASE_URL", &app.db.url)
+        .env("TERM", "xterm")
+        .args([
+            "-qefc",
+            &format!("exec '{ENLIST}' users import users.csv {args}"),
+            "/dev/null",
+        ])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(answer.as_bytes()).unwrap();
+    drop(input);
+    let output = child.wait_with_output().unwrap();
+    (output.status.success(), said(&output).0)
+}
+
+/// Nothing is stored before somebody has seen what the columns become, and agreed.
+#[tokio::test]
+async fn a_terminal_shows_the_columns_and_asks() {
+    let app = TestApp::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let csv = "E-Mail-Adresse,Vorname,Kennwort,Abt\nada@example.com,Ada,correct horse,R&D\n";
+    std::fs::write(folder.path().join("users.csv"), csv).unwrap();
+    for (args, answer, is_well, stored) in [
+        ("", "n\n", false, 0),
+        ("", "\n", false, 0),
+        ("--dry-run", "", true, 0),
+        (
+            r#"--columns '{"Abt": null, "Kennwort": "password"}'"#,
+            "yes\n",
+            true,
+            1,
+        ),
+    ] {
+        let (ended_well, shown) = answered(&app, folder.path(), args, answer);
+        assert_eq!(
+            (ended_well, app.count("users")),
+            (is_well, stored),
+            "{args}: {shown}"
+        );
+        assert!(
+            shown.contains("E-Mail-Adresse -> email\r\nVorname -> first_name"),
+            "{shown}"
+        );
+        assert_eq!(
+            shown.contains("Import one record? [y/N]"),
+            args != "--dry-run",
+            "{shown}"
+        );
+        let (kennwort, abt) = match args.contains("columns") {
+            true => ("Kennwort -> password", "Abt -> (left out)"),
+            false => ("Kennwort -> (left out)", "Abt -> attributes.Abt"),
+        };
+        assert!(shown.contains(kennwort) && shown.contains(abt), "{shown}");
+        assert!(!shown.contains("correct horse"), "{shown}");
+        assert_eq!(
+            shown
+                .matches("warning: the column `Kennwort` is not stored")
+                .count(),
+            usize::from(!args.contains("columns")),
+            "{shown}"
+        );
+    }
+    // Without a terminal it goes on, as it does with `--yes`; what is wrong with `--columns` is told.
+    let output = start(&app, folder.path(), &["--on-conflict", "skip"])
+        .wait_with_output()
+        .unwrap();
+    let (out, err) = said(&output);
+    assert!(
+        output.status.success() && out.contains("1 skipped"),
+        "{out}{err}"
+    );
+    assert!(
+        err.contains("warning: the column `Kennwort` is not stored"),
+        "{err}"
+    );
+    let (_, shown) = answered(&app, folder.path(), "--yes --on-conflict skip", "");
+    assert!(
+        !shown.contains("[y/N]") && shown.contains("1 skipped"),
+        "{shown}"
+    );
+    let output = start(&app, folder.path(), &["--columns", r#"{"Abt": "dept"}"#])
+        .wait_with_output()
+        .unwrap();
+    let (_, err) = said(&output);
+    assert!(
+        !output.status.success() && err.contains("known: username, email"),
+        "{err}"
+    );
 }

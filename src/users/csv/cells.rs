@@ -51,11 +51,21 @@ fn push(names: &mut [String], c: char) {
     }
 }
 
+/// What spreadsheets and directories write for yes, in the languages of the mails.
+const YES: &str = "true yes y 1 active enabled on wahr ja aktiv aktiviert vrai oui actif activé verdadero sí si activo \
+    habilitado vero sì attivo abilitato verdadeiro sim ativo ativado waar actief ingeschakeld 有効 はい 真 ○";
+/// The same for no.
+const NO: &str = "false no n 0 inactive disabled suspended off falsch nein inaktiv deaktiviert gesperrt faux non inactif \
+    désactivé falso inactivo deshabilitado inattivo disabilitato não nao inativo desativado onwaar nee inactief \
+    uitgeschakeld 無効 いいえ 偽 ×";
+
 /// Yes or no, as people and spreadsheets write it.
 pub fn flag(cell: &str) -> Option<bool> {
-    match cell.trim().to_ascii_lowercase().as_str() {
-        "true" | "yes" | "1" => Some(true),
-        "false" | "no" | "0" => Some(false),
+    let word = cell.trim().to_lowercase();
+    let is_in = |words: &str| words.split(' ').any(|other| other == word);
+    match (is_in(YES), is_in(NO)) {
+        (true, _) => Some(true),
+        (_, true) => Some(false),
         _ => None,
     }
 }
@@ -81,6 +91,34 @@ mod tests {
             ("\"", json!("\"")),
         ] {
             assert_eq!(attribute(cell), value, "{cell}");
+        }
+    }
+
+    #[test]
+    fn yes_and_no_are_known_in_every_language() {
+        for word in [
+            "TRUE", "yes", " 1 ", "WAHR", "Ja", "Vrai", "Sí", "VERO", "Sim", "Waar", "有効",
+            "ACTIVE",
+        ] {
+            assert_eq!(flag(word), Some(true), "{word}");
+        }
+        for word in [
+            "FALSE",
+            "No",
+            "0",
+            "FALSCH",
+            "nein",
+            "Non",
+            "FALSO",
+            "Não",
+            "Nee",
+            "無効",
+            "Suspended",
+        ] {
+            assert_eq!(flag(word), Some(false), "{word}");
+        }
+        for word in ["", "perhaps", "2", "on leave", "yes no"] {
+            assert_eq!(flag(word), None, "{word}");
         }
     }
 

@@ -1,92 +1,36 @@
-//! The columns of a file of users: what they are called, and what a file's own header means by it. Pure.
+//! The columns of a file of users: what the file calls them, and what each becomes. Pure.
 
 use std::{collections::HashMap, str};
 
-use super::{LineFault, Row};
-use crate::{http::csv::unescaped, model::wire::Flaw, users::attributes::attribute_name};
+use super::{
+    LineFault, Row,
+    assign::assign,
+    folded::Folded,
+    known::{ATTRIBUTE, is_status},
+    mapping::ColumnMap,
+    passwords::is_password,
+    synonyms::{field_of, is_bare_name, is_family_given},
+    told::{ColumnTold, Warning},
+};
+use crate::{http::csv::unescaped, model::wire::Flaw};
 
-/// The columns of the template and the first ones of an export, in this order.
-pub const PROFILE: [&str; 10] = [
-    "username",
-    "email",
-    "first_name",
-    "last_name",
-    "display_name",
-    "locale",
-    "time_zone",
-    "managed_apple_account",
-    "enabled",
-    "groups",
-];
-/// Only ever imported.
-pub const PASSWORD: &str = "password";
-/// Only ever exported: an import passes over them.
-pub const STATUS: [&str; 8] = [
-    "id",
-    "source",
-    "has_password",
-    "invite_status",
-    "last_invited_at",
-    "device_count",
-    "created_at",
-    "updated_at",
-];
-/// In front of an attribute whose name is a column's own.
-const ATTRIBUTE: &str = "attributes.";
+pub use super::known::{Column, Known, PASSWORD, PROFILE, STATUS};
 
-/// A column that is a field of a user.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Known {
-    Username,
-    Email,
-    FirstName,
-    LastName,
-    DisplayName,
-    Locale,
-    TimeZone,
-    AppleAccount,
-    Enabled,
-    Groups,
-    Password,
-    /// Only ever exported.
-    Passed,
-}
-
-impl Known {
-    /// `First Name`, `first-name` and `FIRST_NAME` are the same.
-    fn named(header: &str) -> Option<Self> {
-        let name = header.trim().to_lowercase().replace([' ', '-'], "_");
-        Some(match name.as_str() {
-            "username" | "user_name" => Self::Username,
-            "email" | "e_mail" | "email_address" | "e_mail_address" => Self::Email,
-            "first_name" => Self::FirstName,
-            "last_name" => Self::LastName,
-            "display_name" => Self::DisplayName,
-            "locale" => Self::Locale,
-            "time_zone" => Self::TimeZone,
-            "managed_apple_account" => Self::AppleAccount,
-            "enabled" => Self::Enabled,
-            "groups" => Self::Groups,
-            PASSWORD => Self::Password,
-            name if STATUS.contains(&name) => Self::Passed,
-            _ => return None,
-        })
-    }
-}
-
-/// The header of an attribute's column.
+/// The header of an attribute's column. What would be taken for a field has a mark in front.
 pub fn of_attribute(name: &str) -> String {
-    if Known::named(name).is_some() || name.starts_with(ATTRIBUTE) {
+    let folded = Folded::of(name);
+    let is_another = Known::of_key(&folded.whole).is_some()
+        || is_status(&folded.whole)
+        || field_of(&folded).is_some()
+        || is_bare_name(folded.bare())
+        || is_family_given(name)
+        || is_password(&folded)
+        || name.starts_with(ATTRIBUTE);
+    if is_another {
         format!("{ATTRIBUTE}{name}")
     } else {
         name.to_owned()
     }
-}
-
-#[derive(Debug, PartialEq, Eq, Hash, Clone)]
-pub(super) enum Column {
-    Known(Known),
-    Attribute(String),
 }
 
 /// What a file calls the columns that are fields of a user: faults name them as it does.
@@ -96,7 +40,7 @@ pub struct Names(HashMap<Known, String>);
 impl Names {
     /// The column of a field; where the file has no header, the field's own name.
     pub fn of<'a>(&'a self, field: &'a str) -> &'a str {
-        let known = Known::named(field).and_then(|known| self.0.get(&known));
+        let known = Known::from_name(field).and_then(|known| self.0.get(&known));
         known.map_or(field, String::as_str)
     }
 
@@ -115,6 +59,7 @@ pub(super) struct Columns {
     columns: Vec<Column>,
     /// As the file names them, for faults.
     names: Vec<String>,
+    warnings: Vec<Warning>,
 }
 
 impl Columns {
@@ -125,57 +70,25 @@ impl Columns {
     pub(super) fn parse<'a>(
         number: u32,
         fields: impl Iterator<Item = &'a [u8]>,
+        asked: &ColumnMap,
     ) -> Result<Self, Vec<LineFault>> {
-        let mut faults = Vec::new();
-        let mut seen: HashMap<Column, usize> = HashMap::new();
-        let (mut columns, mut names) = (Vec::new(), Vec::new());
-        for (index, field) in fields.enumerate() {
-            let Ok(text) = str::from_utf8(field) else {
-                return Err(vec![LineFault::of_record(number, not_utf8())]);
-            };
-            let name = unescaped(text);
-            let name = name.trim();
-            let mut refuse = |flaw| faults.push(LineFault::of_cell(number, &shown(name), flaw));
-            let column = match Known::named(name) {
-                Some(known) => Column::Known(known),
-                None => match attribute_name(name.strip_prefix(ATTRIBUTE).unwrap_or(name)) {
-                    Ok(attribute) => Column::Attribute(attribute),
-                    Err(flaw) => {
-                        let flaw = match name {
-                            "" => Flaw::new("empty", format!("column {} has no name", index + 1)),
-                            _ => flaw,
-                        };
-                        refuse(flaw);
-                        continue;
-                    }
-                },
-            };
-            if column != Column::Known(Known::Passed)
-                && let Some(first) = seen.insert(column.clone(), index)
-            {
-                refuse(Flaw::new(
-                    "repeated_column",
-                    format!("columns {} and {} mean the same", first + 1, index + 1),
-                ));
-            }
-            columns.push(column);
-            names.push(shown(name));
-        }
-        let is_there = |known| columns.contains(&Column::Known(known));
-        if !is_there(Known::Username) && !is_there(Known::Email) {
-            faults.push(LineFault::of_record(
-                number,
-                Flaw::new(
-                    "missing_column",
-                    "the first line must name the columns, and one of them must be `username` or `email`",
-                ),
-            ));
-        }
-        if faults.is_empty() {
-            Ok(Self { columns, names })
-        } else {
-            Err(faults)
-        }
+        let names: Result<Vec<String>, _> = fields.map(str::from_utf8).map(read).collect();
+        let Ok(names) = names else {
+            return Err(vec![LineFault::of_record(number, not_utf8())]);
+        };
+        let shown: Vec<String> = names.iter().map(|name| shown(name)).collect();
+        let assigned = assign(&names, &shown, asked).map_err(|flaws| {
+            let faults = flaws.into_iter().map(|(column, flaw)| match column {
+                Some(name) => LineFault::of_cell(number, &name, flaw),
+                None => LineFault::of_record(number, flaw),
+            });
+            faults.collect::<Vec<_>>()
+        })?;
+        Ok(Self {
+            columns: assigned.columns,
+            names: shown,
+            warnings: assigned.warnings,
+        })
     }
 
     pub(super) fn count(&self) -> usize {
@@ -198,11 +111,29 @@ impl Columns {
             self.named()
                 .filter_map(|(column, name)| match column {
                     Column::Known(known) => Some((*known, name.to_owned())),
-                    Column::Attribute(_) => None,
+                    _ => None,
                 })
                 .collect(),
         )
     }
+
+    /// What became of each.
+    pub(super) fn told(&self) -> Vec<ColumnTold> {
+        self.named()
+            .map(|(column, name)| ColumnTold {
+                name: name.to_owned(),
+                becomes: (*column != Column::Left).then(|| column.to_string()),
+            })
+            .collect()
+    }
+
+    pub(super) fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+}
+
+fn read(text: Result<&str, str::Utf8Error>) -> Result<String, str::Utf8Error> {
+    text.map(|text| unescaped(text).trim().to_owned())
 }
 
 pub(super) fn not_utf8() -> Flaw {
@@ -220,8 +151,21 @@ mod tests {
 
     #[test]
     fn attributes_named_as_columns_keep_their_names() {
-        assert_eq!(of_attribute("floor"), "floor");
-        for name in ["email", "E-Mail", "id", "attributes.x"] {
+        for name in ["floor", "Abteilung", "Private E-Mail", "department"] {
+            assert_eq!(of_attribute(name), name);
+        }
+        for name in [
+            "email",
+            "E-Mail",
+            "id",
+            "attributes.x",
+            "Vorname",
+            "Name",
+            "mail",
+            "E-Mail (work)",
+            "Nachname, Vorname",
+            "Kennwort",
+        ] {
             assert_eq!(of_attribute(name), format!("attributes.{name}"));
         }
     }

@@ -1,10 +1,17 @@
 //! Users as lines of text: what a CSV file, or a pasted list of addresses, says about each. Pure.
 
 pub mod addresses;
+mod assign;
 pub mod cells;
 pub mod columns;
+mod folded;
+mod known;
+pub mod mapping;
+pub mod passwords;
 pub mod records;
 pub mod rows;
+pub mod synonyms;
+pub mod told;
 
 use std::fmt::{self, Write};
 

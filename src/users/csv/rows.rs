@@ -5,7 +5,9 @@ use std::{borrow::Cow, io::Read, str};
 use super::{
     Line, LineFault, Row, cells,
     columns::{Column, Columns, Known, Names, not_utf8},
+    mapping::ColumnMap,
     records::{MOST_FIELDS, Outcome, Records},
+    told::{ColumnTold, Warning},
 };
 use crate::{
     groups::domain::GroupName,
@@ -33,6 +35,14 @@ impl<R: Read> UserRecords<R> {
     /// # Errors
     /// When the source cannot be read; inside, what is wrong with the header.
     pub fn open(source: R) -> std::io::Result<Result<Self, Vec<LineFault>>> {
+        Self::open_as(source, &ColumnMap::default())
+    }
+
+    /// Reads the header of a file of which the caller says what columns are.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_as(source: R, asked: &ColumnMap) -> std::io::Result<Result<Self, Vec<LineFault>>> {
         let refused = |flaw| Ok(Err(vec![LineFault::of_record(1, flaw)]));
         let mut records = match Records::open(source)? {
             Ok(records) => records,
@@ -48,7 +58,7 @@ impl<R: Read> UserRecords<R> {
             }
             Some(too_big) => return refused(flaw_of(&too_big)),
         }
-        Ok(Columns::parse(records.line(), records.fields())
+        Ok(Columns::parse(records.line(), records.fields(), asked)
             .map(|columns| Self { records, columns }))
     }
 
@@ -60,6 +70,16 @@ impl<R: Read> UserRecords<R> {
     /// What the file calls its columns.
     pub fn names(&self) -> Names {
         self.columns.names()
+    }
+
+    /// What became of each column.
+    pub fn told(&self) -> Vec<ColumnTold> {
+        self.columns.told()
+    }
+
+    /// What to look at again in the header.
+    pub fn warnings(&self) -> &[Warning] {
+        self.columns.warnings()
     }
 
     /// Passes over a record that is not blank; whether there was one.
@@ -126,7 +146,7 @@ fn row<'a>(columns: &Columns, number: u32, fields: impl Iterator<Item = &'a [u8]
     };
     let mut faults = Vec::new();
     for ((column, name), field) in columns.named().zip(fields) {
-        if field.is_empty() {
+        if field.is_empty() || *column == Column::Left {
             continue;
         }
         let read = str::from_utf8(field)
@@ -177,10 +197,10 @@ impl Reading {
         };
         let cell = &*cell;
         let known = match column {
-            Column::Known(known) if cell.trim().is_empty() || *known == Known::Passed => {
-                return Ok(());
-            }
+            Column::Known(_) | Column::FamilyGiven if cell.trim().is_empty() => return Ok(()),
             Column::Known(known) => known,
+            Column::Left => return Ok(()),
+            Column::FamilyGiven => return self.take_name(cell),
             Column::Attribute(name) => {
                 let value = cells::attribute(cell);
                 check_attribute(&value)?;
@@ -199,7 +219,7 @@ impl Reading {
             Known::TimeZone => user.time_zone = Some(TimeZone::parse(cell.trim())?),
             Known::AppleAccount => user.managed_apple_account = Some(AppleAccount::parse(cell)?),
             Known::Enabled => {
-                let flaw = || Flaw::new("wrong_type", "must be true or false");
+                let flaw = || Flaw::new("wrong_type", "must be true or false, yes or no");
                 user.enabled = Some(cells::flag(cell).ok_or_else(flaw)?);
             }
             Known::Groups => {
@@ -209,7 +229,22 @@ impl Reading {
                     .collect::<Result<_, _>>()?;
             }
             Known::Password => self.row.password = Some(Password::parse(cell)?),
-            Known::Passed => {}
+        }
+        Ok(())
+    }
+
+    /// Takes `Lind, Asa`. Without a comma nobody knows which name it is: then it is the one that is shown.
+    fn take_name(&mut self, cell: &str) -> Result<(), Flaw> {
+        let user = &mut self.row.user;
+        let Some((last, first)) = cell.split_once([',', '，', '、']) else {
+            let name = DisplayName::parse(cell)?;
+            user.display_name.get_or_insert(name);
+            return Ok(());
+        };
+        for (name, field) in [(first, &mut user.first_name), (last, &mut user.last_name)] {
+            if !name.trim().is_empty() {
+                *field = Some(PersonName::parse(name)?);
+            }
         }
         Ok(())
     }

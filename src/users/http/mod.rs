@@ -1,5 +1,6 @@
 //! `/users`.
 
+mod header;
 mod transfer;
 mod upload;
 

@@ -14,7 +14,10 @@ use futures_util::{StreamExt, stream};
 use tokio::time::timeout;
 use utoipa::IntoParams;
 
-use super::upload::{format, receive};
+use super::{
+    header::of_header,
+    upload::{format, receive},
+};
 use crate::{
     audit::Trail,
     db::DbError,
@@ -32,7 +35,7 @@ use crate::{
     selection::domain::UserFilter,
     state::State,
     users::{
-        csv::LineFault,
+        csv::mapping::ColumnMap,
         export::{self, Export, ExportError, MOST_ATTRIBUTES},
         import::{
             self, Format, ImportError, MOST_ROWS, OnConflict, Options, Report, Tools, Upload,
@@ -93,6 +96,11 @@ struct ImportQuery {
     #[param(value_type = Option<bool>)]
     #[deserr(default)]
     invite: bool,
+    /// What columns are, whatever they are called: a JSON object of their names and a field each,
+    /// `attributes.<name>`, `last_name,first_name`, or `null` for one that is left out.
+    #[param(value_type = Option<String>, example = json!(r#"{"Work mail":"email","Notes":null}"#))]
+    #[deserr(default)]
+    columns: ColumnMap,
 }
 
 impl QueryTypes for ImportQuery {
@@ -107,8 +115,9 @@ impl QueryTypes for UserFilter {
 ///
 /// A CSV file (UTF-8; fields apart by `,`, `;` or tab; a header row with `username` or `email`), or as
 /// `text/plain` a list of e-mail addresses apart by commas, semicolons, spaces or lines, with names
-/// (`Ada <ada@example.com>`) or without. Up to 100,000 records. Columns that are no field of a user
-/// become attributes; `groups` are names apart by `;` and made when missing; empty cells say nothing.
+/// (`Ada <ada@example.com>`) or without. Up to 100,000 records. Columns are known by the fields' names
+/// and by what other systems call them in eight languages (422 `ambiguous_columns` where two mean one field), others
+/// become attributes, and what is called as passwords are is left out; `groups` are names apart by `;` and made when missing; empty cells say nothing.
 /// Good records go in and bad ones are reported, unless `atomic` is set.
 #[utoipa::path(
     tag = "users",
@@ -136,6 +145,10 @@ async fn import_users(
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let format = format(&request)?;
+    if format == Format::Addresses && !asked.columns.is_empty() {
+        let detail = "a list of addresses has no columns";
+        return Err(vec![Fault::new("/columns", "not_applicable", detail)].into());
+    }
     // A bad key is refused before the upload, and where nothing is stored too.
     let has_key = idempotent::key_of(&request)?.is_some() && !asked.dry_run;
     let upload = Arc::clone(&places.files)
@@ -157,7 +170,7 @@ async fn import_users(
     };
     let mut lease = None;
     if has_key {
-        let body = asked_for(&digest, format, &options);
+        let body = asked_for(&digest, format, &options, &asked.columns);
         let scope = Scope::of(&request, &caller, "POST /users/import", &body, &state.keys)?;
         lease = match begin(&state, scope, body).await? {
             Some(Begun::Done(answer)) => return Ok(respond::answer(answer)),
@@ -165,7 +178,7 @@ async fn import_users(
             None => None,
         };
     }
-    let file = Upload::new(file, format);
+    let file = Upload::new(file, format).with_columns(asked.columns);
     let options = Options { lease, ..options };
     // By itself: the import goes on when its client is gone, who may come back for the answer.
     let report = tokio::spawn(async move {
@@ -178,13 +191,13 @@ async fn import_users(
 }
 
 /// What is asked for, in one spelling: the file by its digest, and the options.
-fn asked_for(digest: &[u8], format: Format, options: &Options) -> Vec<u8> {
+fn asked_for(digest: &[u8], format: Format, options: &Options, columns: &ColumnMap) -> Vec<u8> {
     let format = match format {
         Format::Csv => "csv",
         Format::Addresses => "addresses",
     };
     let options = format!(
-        "format={format}&on_conflict={}&atomic={}&invite={}",
+        "format={format}&on_conflict={}&atomic={}&invite={}&columns={columns}",
         options.on_conflict,
         options.atomic,
         options.invite.is_some()
@@ -268,20 +281,7 @@ async fn keep(state: &web::Data<State>, lease: &Arc<Lease>) -> Infallible {
 impl From<ImportError> for ApiError {
     fn from(error: ImportError) -> Self {
         match error {
-            ImportError::Header(faults) => faults
-                .into_iter()
-                .map(|fault: LineFault| {
-                    let column = fault
-                        .column
-                        .map(|name| format!("/{}", name.replace('~', "~0").replace('/', "~1")));
-                    Fault::new(
-                        column.unwrap_or_default(),
-                        fault.code,
-                        format!("line {}: {}", fault.line, fault.detail),
-                    )
-                })
-                .collect::<Vec<_>>()
-                .into(),
+            ImportError::Header(faults) => of_header(faults),
             ImportError::TooManyRows => Self::new(
                 422,
                 "too_many_rows",

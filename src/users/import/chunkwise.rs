@@ -23,7 +23,7 @@ pub(super) async fn import(
     tools: &Tools,
     progress: &Progress,
 ) -> Result<Report, ImportError> {
-    let mut report = Report::default();
+    let mut report = Report::of(&shape);
     let mut chunks = Chunks::of(upload)?;
     let mut changed: HashMap<Uuid, u32> = HashMap::new();
     let mut rows_left = shape.rows;
@@ -50,21 +50,19 @@ pub(super) async fn import(
         }
     }
     if shape.rows == 0 {
-        settle(options, tools).await?;
+        settle(options, tools, &report).await?;
     }
     Ok(report)
 }
 
 /// Answers for a file without a record.
-async fn settle(options: &Arc<Options>, tools: &Tools) -> Result<(), ImportError> {
+async fn settle(options: &Arc<Options>, tools: &Tools, report: &Report) -> Result<(), ImportError> {
     let (options, clock) = (Arc::clone(options), options.trail.clock.clone());
+    let answer = report.answer()?;
     tools
         .db
         .transaction(move |connection| match &options.lease {
-            Some(lease) => {
-                let answer = Report::default().answer()?;
-                Ok(lease.settle(connection, &answer, clock.now())?)
-            }
+            Some(lease) => Ok(lease.settle(connection, &answer, clock.now())?),
             None => Ok(()),
         })
         .await

@@ -6,7 +6,7 @@
 //! ([`Chunks`] sees to that), and of those that it took away from somebody, this keeps a list.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -14,22 +14,23 @@ use uuid::Uuid;
 
 use super::{
     error::ImportError,
-    file::{Chunk, Chunks, Upload},
+    file::{Chunk, Chunks, Shape, Upload},
     options::{OnConflict, Options, Tools},
     progress::Progress,
-    queries::{self, Holders},
+    queries::{self, Holders, Stored},
     report::Report,
     store::{Prepared, Ready, ids_of, plan},
 };
-use crate::users::profile::Profile;
+use crate::{invitations::plan::SkipReason, users::profile::Profile};
 
 pub(super) async fn import(
     upload: &Upload,
+    shape: &Shape,
     options: &Options,
     tools: &Tools,
     progress: &Progress,
 ) -> Result<Report, ImportError> {
-    let mut report = Report::default();
+    let mut report = Report::of(shape);
     let mut chunks = Chunks::of(upload)?;
     let mut before = Before::default();
     loop {
@@ -79,6 +80,20 @@ impl Before {
         holders.of_email = holders.of_email.filter(has_email);
         holders
     }
+}
+
+/// Whom nobody could invite, whatever the settings say of the others.
+fn uninvited(creations: &[Stored]) -> BTreeMap<SkipReason, usize> {
+    let mut counts = BTreeMap::new();
+    for user in creations {
+        let reason = match &user.profile {
+            profile if !profile.enabled => SkipReason::UserDisabled,
+            profile if profile.email.is_none() => SkipReason::NoEmail,
+            _ => continue,
+        };
+        *counts.entry(reason).or_default() += 1;
+    }
+    counts
 }
 
 async fn foresee(
@@ -155,6 +170,10 @@ async fn foresee(
         skipped: plan.left.len() - joining,
         ..Report::default()
     };
+    if options.invite.is_some() {
+        report.not_invited = uninvited(&plan.creations);
+        report.invited = plan.creations.len() - report.not_invited.values().sum::<usize>();
+    }
     report.mix(plan.report);
     report.mix(prepared.refused.clone());
     Ok(report)

@@ -15,7 +15,14 @@ use super::{
 use crate::{
     http::error::ApiError,
     model::wire::Flaw,
-    users::csv::{Line, LineFault, Row, addresses::Addresses, columns::Names, rows::UserRecords},
+    users::csv::{
+        Line, LineFault, Row,
+        addresses::Addresses,
+        columns::Names,
+        mapping::ColumnMap,
+        rows::UserRecords,
+        told::{ColumnTold, Warning},
+    },
 };
 
 /// Users stored in one go: few enough to be held in memory and to commit in a blink, enough that the
@@ -34,19 +41,34 @@ pub enum Format {
 pub struct Upload {
     file: File,
     format: Format,
+    columns: ColumnMap,
 }
 
 /// What a first look at a file found.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Shape {
     pub rows: usize,
+    /// What becomes of its columns; a list of addresses has none.
+    pub columns: Vec<ColumnTold>,
+    /// What to look at again in its header.
+    pub warnings: Vec<Warning>,
     pub(super) has_passwords: bool,
 }
 
 impl Upload {
     /// Takes a file, which nobody else may move about in meanwhile.
     pub fn new(file: File, format: Format) -> Self {
-        Self { file, format }
+        Self {
+            file,
+            format,
+            columns: ColumnMap::default(),
+        }
+    }
+
+    /// Says what columns are, whatever they are called.
+    #[must_use]
+    pub fn with_columns(self, columns: ColumnMap) -> Self {
+        Self { columns, ..self }
     }
 
     /// Reads the header and counts the records.
@@ -62,8 +84,11 @@ impl Upload {
                 return Err(ImportError::TooManyRows);
             }
         }
+        let (columns, warnings) = records.told();
         Ok(Shape {
             rows,
+            columns,
+            warnings,
             has_passwords: records.has_passwords(),
         })
     }
@@ -82,7 +107,7 @@ impl Upload {
         file.seek(SeekFrom::Start(0))?;
         Ok(match self.format {
             Format::Csv => Records::Csv(
-                UserRecords::open(file)?
+                UserRecords::open_as(file, &self.columns)?
                     .map_err(ImportError::Header)?
                     .into(),
             ),
@@ -115,6 +140,13 @@ impl Records {
         match self {
             Self::Csv(records) => records.names(),
             Self::Addresses(_) => Names::default(),
+        }
+    }
+
+    fn told(&self) -> (Vec<ColumnTold>, Vec<Warning>) {
+        match self {
+            Self::Csv(records) => (records.told(), records.warnings().to_vec()),
+            Self::Addresses(_) => (Vec::new(), Vec::new()),
         }
     }
 

@@ -1,10 +1,14 @@
 //! Inviting whom an import created.
 
-use diesel::PgConnection;
+use std::collections::BTreeMap;
 
-use super::{error::ImportError, options::Options, store::Done};
+use diesel::{PgConnection, dsl::count_star, prelude::*};
+use uuid::Uuid;
+
+use super::{error::ImportError, options::Options, report::Report, store::Done};
 use crate::{
-    invitations::{domain::Overrides, send},
+    invitations::{domain::Overrides, plan::SkipReason, send},
+    schema::batch_skips,
     selection::domain::{Ids, Selection},
 };
 
@@ -29,5 +33,31 @@ pub(super) fn invite(
         &Overrides::default(),
     )?;
     done.report.batch_ids.push(sent.batch_id);
+    done.report.invited = sent.accepted_count;
+    if sent.skipped_count > 0 {
+        done.report.add(Report {
+            not_invited: skipped(connection, sent.batch_id)?,
+            ..Report::default()
+        });
+    }
     Ok(())
+}
+
+/// How many of a batch were not invited, and why.
+fn skipped(
+    connection: &mut PgConnection,
+    batch: Uuid,
+) -> Result<BTreeMap<SkipReason, usize>, ImportError> {
+    let counts: Vec<(String, i64)> = batch_skips::table
+        .filter(batch_skips::batch_id.eq(batch))
+        .group_by(batch_skips::reason)
+        .select((batch_skips::reason, count_star()))
+        .load(connection)?;
+    let counts = counts.into_iter();
+    Ok(counts
+        .filter_map(|(reason, count)| {
+            let count = usize::try_from(count).unwrap_or_default();
+            Some((SkipReason::from_name(&reason)?, count))
+        })
+        .collect())
 }

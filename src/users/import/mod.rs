@@ -44,7 +44,7 @@ pub async fn import(
     let (upload, shape) = upload.looked_at().await?;
     let (db, options) = (tools.db.clone(), Arc::new(options));
     let done = if options.dry_run {
-        return dry_run::import(&upload, &options, &tools, &progress).await;
+        return dry_run::import(&upload, &shape, &options, &tools, &progress).await;
     } else if options.atomic {
         whole::import(upload, shape, Arc::clone(&options), tools, progress).await
     } else {

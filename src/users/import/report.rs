@@ -1,12 +1,19 @@
 //! What came of an import, added up part by part.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::file::Shape;
 use crate::{
     http::{error::ApiError, idempotent::Answer},
-    users::csv::LineFault,
+    invitations::plan::SkipReason,
+    users::csv::{
+        LineFault,
+        told::{ColumnTold, Warning},
+    },
 };
 
 /// Faults that an answer lists; all are counted.
@@ -27,9 +34,30 @@ pub struct Report {
     pub errors: Vec<LineFault>,
     /// The batches of the invitations that were sent, with `invite=true`.
     pub batch_ids: Vec<Uuid>,
+    /// Whom it invited, with `invite=true`.
+    pub invited: usize,
+    /// What became of each column; a list of addresses has none.
+    pub columns: Vec<ColumnTold>,
+    /// What to look at again: nothing was refused for it.
+    pub warnings: Vec<Warning>,
+    /// Whom it created and did not invite, and why.
+    #[serde(skip)]
+    pub(super) not_invited: BTreeMap<SkipReason, usize>,
 }
 
+/// The code of the warning that counts those who are not invited.
+const NOT_INVITED: &str = "not_invited";
+
 impl Report {
+    /// Of a file before its first record.
+    pub(super) fn of(shape: &Shape) -> Self {
+        Self {
+            columns: shape.columns.clone(),
+            warnings: shape.warnings.clone(),
+            ..Self::default()
+        }
+    }
+
     /// Adds what came of the records that follow.
     pub(super) fn add(&mut self, other: Self) {
         self.created += other.created;
@@ -38,6 +66,30 @@ impl Report {
         self.failed += other.failed;
         self.list(other.errors);
         self.batch_ids.extend(other.batch_ids);
+        self.invited += other.invited;
+        for (reason, count) in other.not_invited {
+            *self.not_invited.entry(reason).or_default() += count;
+        }
+        self.count_uninvited();
+    }
+
+    /// Says how many are not invited, and why.
+    fn count_uninvited(&mut self) {
+        self.warnings.retain(|warning| warning.code != NOT_INVITED);
+        if self.not_invited.is_empty() {
+            return;
+        }
+        let counts = self.not_invited.iter();
+        let counts: Vec<String> = counts
+            .map(|(reason, count)| format!("{count} {reason}"))
+            .collect();
+        let all: usize = self.not_invited.values().sum();
+        let detail = format!(
+            "{all} of the created users {} not invited: {}",
+            if all == 1 { "is" } else { "are" },
+            counts.join(", ")
+        );
+        self.warnings.push(Warning::new(NOT_INVITED, detail));
     }
 
     /// Adds what came of other records of the same part of the file.
@@ -61,11 +113,15 @@ impl Report {
 
     /// Of a file that is taken as a whole or not at all: only what is wrong with it.
     pub(super) fn of_refusal(self) -> Self {
-        Self {
+        let mut refusal = Self {
             failed: self.failed,
             errors: self.errors,
+            columns: self.columns,
+            warnings: self.warnings,
             ..Self::default()
-        }
+        };
+        refusal.count_uninvited();
+        refusal
     }
 
     /// As it is answered with.

@@ -21,6 +21,7 @@ use crate::db::DbError;
 /// What every try needs.
 struct Whole {
     upload: Upload,
+    shape: Shape,
     options: Arc<Options>,
     /// Made beforehand, so that no transaction waits for them.
     hashes: Vec<SecretString>,
@@ -42,6 +43,7 @@ pub(super) async fn import(
     };
     let whole = Arc::new(Whole {
         upload,
+        shape,
         options,
         hashes,
         tools,
@@ -107,7 +109,10 @@ async fn try_once(whole: Arc<Whole>, lost: Lost) -> Result<Report, ImportError> 
     let ended = db
         .transaction(move |connection| {
             let mut hashes = whole.hashes.iter();
-            let mut all = Done::default();
+            let mut all = Done {
+                report: Report::of(&whole.shape),
+                ..Done::default()
+            };
             let mut changed: HashMap<Uuid, u32> = HashMap::new();
             let mut chunks = Chunks::of(&whole.upload)?;
             while let Some(chunk) = chunks.advance()? {
