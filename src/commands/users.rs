@@ -21,7 +21,10 @@ use enlist::{
     secrets::{keys::KeyRing, password::Hasher},
     server::startup,
     users::{
-        csv::mapping::ColumnMap,
+        csv::{
+            decoding::{Charset, KNOWN},
+            mapping::ColumnMap,
+        },
         import::{
             self, Format, ImportError, OnConflict, Options, Progress, Report, Shape, Tools, Upload,
         },
@@ -51,9 +54,12 @@ pub struct ImportArgs {
     database: DatabaseArgs,
     /// The file, or - for standard input
     file: PathBuf,
-    /// The file is a list of e-mail addresses, not CSV
+    /// The file is a list of e-mail addresses, no CSV and no workbook
     #[arg(long)]
     addresses: bool,
+    /// The encoding of the file, where it is neither UTF-8 nor UTF-16: windows-1252, shift_jis, …
+    #[arg(long, value_parser = charset)]
+    charset: Option<Charset>,
     /// What to do with records of users who are there already
     #[arg(long, default_value = "fail", value_parser = on_conflict())]
     on_conflict: OnConflict,
@@ -103,6 +109,11 @@ fn columns(text: &str) -> Result<ColumnMap, String> {
     })
 }
 
+/// Takes the name of an encoding.
+fn charset(name: &str) -> Result<Charset, String> {
+    Charset::named(name).ok_or_else(|| format!("known are {KNOWN}"))
+}
+
 /// Imports, shows how far it is, and tells what came of it. Fails if a record did.
 fn run_import(args: &ImportArgs) -> anyhow::Result<()> {
     let file = open(&args.file).with_context(|| format!("{}", args.file.display()))?;
@@ -119,7 +130,7 @@ fn run_import(args: &ImportArgs) -> anyhow::Result<()> {
         )
     });
     let keys = keys.transpose()?.map(Arc::new);
-    let upload = Upload::new(file, format).with_columns(args.columns.clone());
+    let upload = Upload::new(file, format, args.charset).with_columns(args.columns.clone());
     let shape = upload.look().map_err(explained)?;
     let is_watched = !args.yes
         && args.file != Path::new("-")
@@ -276,6 +287,10 @@ fn explained(error: ImportError) -> anyhow::Error {
             let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
             anyhow::anyhow!("{}", faults.join("; "))
         }
+        ImportError::Detected(detected) => anyhow::anyhow!(
+            "{detected}; if that is right, say --charset {}, else save the file as CSV UTF-8; nothing was stored",
+            detected.charset
+        ),
         ImportError::Api(error) => anyhow::anyhow!("{}", error.detail),
         ImportError::Stopped => anyhow::anyhow!("stopped; nothing was stored"),
         ImportError::Partly { report, cause } => {

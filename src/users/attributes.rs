@@ -58,18 +58,17 @@ fn check_member(value: &serde_json::Value) -> Result<(), Flaw> {
     }
 }
 
-/// The attribute as it is kept: a whole number that other readers would round is text, digit for digit.
-fn kept(value: serde_json::Value) -> serde_json::Value {
+/// The attribute as it is kept: a number that other readers would round is text, digit for digit, and text has no
+/// byte-order marks at its ends, which only files leave there.
+pub(super) fn kept(value: serde_json::Value) -> serde_json::Value {
+    let exact = EXACT as f64;
     match value {
         serde_json::Value::Number(number)
-            if number
-                .as_i64()
-                .map(i64::unsigned_abs)
-                .or_else(|| number.as_u64())
-                .is_some_and(|size| size > EXACT) =>
+            if number.as_f64().is_some_and(|number| number.abs() > exact) =>
         {
             serde_json::Value::from(number.to_string())
         }
+        serde_json::Value::String(text) => serde_json::Value::from(text.trim_matches('\u{FEFF}')),
         other => other,
     }
 }

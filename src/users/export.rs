@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 
 use super::{
-    csv::{cells, columns, records::MOST_FIELDS},
-    domain::{Sort, User},
+    csv::{columns, records::MOST_FIELDS, written},
+    domain::Sort,
     queries,
 };
 use crate::{
@@ -43,19 +43,6 @@ pub struct Export {
     is_done: bool,
 }
 
-/// The header row of a file to fill in.
-pub fn template() -> Vec<u8> {
-    rows(|write| {
-        write(
-            columns::PROFILE
-                .iter()
-                .chain([&columns::PASSWORD])
-                .map(|name| (*name).to_owned())
-                .collect(),
-        );
-    })
-}
-
 impl Export {
     /// Begins: gives the header row.
     ///
@@ -74,14 +61,7 @@ impl Export {
         if attributes.len() > MOST_ATTRIBUTES {
             return Err(ExportError::TooWide(attributes.len()));
         }
-        let header = rows(|write| {
-            let own = columns::PROFILE.iter().chain(&columns::STATUS);
-            write(
-                own.map(|name| (*name).to_owned())
-                    .chain(attributes.iter().map(|name| columns::of_attribute(name)))
-                    .collect(),
-            );
-        });
+        let header = rows(|write| write(written::header(&attributes)));
         let export = Self {
             db,
             filter,
@@ -112,41 +92,8 @@ impl Export {
         self.after = users.last().map(|user| queries::position(user, ORDER));
         Ok(Some(rows(|write| {
             for user in &users {
-                write(cells_of(user, &self.attributes));
+                write(written::cells_of(user, &self.attributes));
             }
         })))
     }
-}
-
-fn cells_of(user: &User, attributes: &[String]) -> Vec<String> {
-    let text = |value: &Option<String>| value.clone().unwrap_or_default();
-    let time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Micros, true);
-    let groups = user.groups.iter().map(|group| group.name.as_str());
-    let mut row = vec![
-        user.username.clone(),
-        text(&user.email),
-        user.first_name.clone(),
-        user.last_name.clone(),
-        user.display_name.clone(),
-        text(&user.locale),
-        text(&user.time_zone),
-        text(&user.managed_apple_account),
-        user.enabled.to_string(),
-        cells::of_groups(groups),
-        user.id.to_string(),
-        user.source.to_string(),
-        user.has_password.to_string(),
-        user.invite_status.to_string(),
-        user.last_invited_at.map(time).unwrap_or_default(),
-        user.device_count.to_string(),
-        time(user.created_at),
-        time(user.updated_at),
-    ];
-    row.extend(attributes.iter().map(|name| {
-        user.attributes
-            .get(name)
-            .map(cells::of_attribute)
-            .unwrap_or_default()
-    }));
-    row
 }

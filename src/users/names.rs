@@ -42,7 +42,9 @@ fn shown(one: &str, between: &str, other: &str, parts: Parts<'_>) -> String {
         "" => parts.username,
         name => name,
     };
-    name.chars().take(MOST_CHARACTERS).collect()
+    let name: String = name.chars().take(MOST_CHARACTERS).collect();
+    // A cut may have left a blank.
+    name.trim_end().to_owned()
 }
 
 fn is_family_first(locale: Option<&str>) -> bool {

@@ -43,6 +43,7 @@ mod search;
 mod settings;
 mod shell;
 mod smtp;
+mod tables;
 mod transfer;
 mod typing;
 mod users;

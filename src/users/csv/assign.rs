@@ -258,11 +258,11 @@ impl Assigning<'_> {
             let prefixed = name.strip_prefix(ATTRIBUTE);
             match attribute_name(prefixed.unwrap_or(name)) {
                 Ok(attribute) => self.columns[index] = Some(Column::Attribute(attribute)),
+                Err(_) if name.is_empty() => {
+                    self.columns[index] = Some(Column::Nameless);
+                    continue;
+                }
                 Err(flaw) => {
-                    let flaw = match name.as_str() {
-                        "" => Flaw::new("empty", format!("column {} has no name", index + 1)),
-                        _ => flaw,
-                    };
                     self.flaws.push((Some(shown), flaw));
                     continue;
                 }
@@ -301,7 +301,7 @@ impl Assigning<'_> {
     fn find_repeated(&mut self) {
         for index in 0..self.columns.len() {
             let column = &self.columns[index];
-            if matches!(column, None | Some(Column::Left)) {
+            if matches!(column, None | Some(Column::Left | Column::Nameless)) {
                 continue;
             }
             let mut before = self.columns[..index].iter();

@@ -76,7 +76,7 @@ impl Columns {
         let Ok(names) = names else {
             return Err(vec![LineFault::of_record(number, not_utf8())]);
         };
-        let shown: Vec<String> = names.iter().map(|name| shown(name)).collect();
+        let shown: Vec<String> = (1..).zip(&names).map(shown).collect();
         let assigned = assign(&names, &shown, asked).map_err(|flaws| {
             let faults = flaws.into_iter().map(|(column, flaw)| match column {
                 Some(name) => LineFault::of_cell(number, &name, flaw),
@@ -122,7 +122,10 @@ impl Columns {
         self.named()
             .map(|(column, name)| ColumnTold {
                 name: name.to_owned(),
-                becomes: (*column != Column::Left).then(|| column.to_string()),
+                becomes: match column {
+                    Column::Left | Column::Nameless => None,
+                    named => Some(named.to_string()),
+                },
             })
             .collect()
     }
@@ -137,12 +140,18 @@ fn read(text: Result<&str, str::Utf8Error>) -> Result<String, str::Utf8Error> {
 }
 
 pub(super) fn not_utf8() -> Flaw {
-    Flaw::new("not_utf8", "is not UTF-8; save the file as CSV UTF-8")
+    Flaw::new(
+        "not_utf8",
+        "holds bytes that are no text in the file's encoding; save the file as CSV UTF-8",
+    )
 }
 
-/// A column's name as a fault shows it: never long.
-fn shown(name: &str) -> String {
-    name.chars().take(100).collect()
+/// A column's name as a fault shows it: never long. One without a name goes by its place, from 1.
+fn shown((place, name): (usize, &String)) -> String {
+    match name.as_str() {
+        "" => format!("column {place}"),
+        name => name.chars().take(100).collect(),
+    }
 }
 
 #[cfg(test)]

@@ -92,6 +92,8 @@ pub enum Column {
     FamilyGiven,
     /// Nothing is taken from it.
     Left,
+    /// Its cells must be empty: nobody says what they are.
+    Nameless,
 }
 
 impl Column {
@@ -100,7 +102,7 @@ impl Column {
         match self {
             Self::Known(known) => std::slice::from_ref(known),
             Self::FamilyGiven => &[Known::LastName, Known::FirstName],
-            Self::Attribute(_) | Self::Left => &[],
+            Self::Attribute(_) | Self::Left | Self::Nameless => &[],
         }
     }
 }
@@ -112,7 +114,7 @@ impl fmt::Display for Column {
             Self::Known(known) => f.write_str(known.as_str()),
             Self::Attribute(name) => write!(f, "{ATTRIBUTE}{name}"),
             Self::FamilyGiven => f.write_str("last_name,first_name"),
-            Self::Left => Ok(()),
+            Self::Left | Self::Nameless => Ok(()),
         }
     }
 }

@@ -1,17 +1,25 @@
-//! Users as lines of text: what a CSV file, or a pasted list of addresses, says about each. Pure.
+//! Users as lines of text: what a table (CSV, a workbook), or a pasted list of addresses, says about each. Pure.
 
 pub mod addresses;
+mod archive;
 mod assign;
 pub mod cells;
 pub mod columns;
+pub mod decoding;
+mod example;
 mod folded;
 mod known;
 pub mod mapping;
+mod outcome;
 pub mod passwords;
 pub mod records;
 pub mod rows;
+mod sheet;
 pub mod synonyms;
+mod text;
 pub mod told;
+pub mod workbook;
+pub mod written;
 
 use std::fmt::{self, Write};
 
@@ -29,7 +37,7 @@ use crate::{
 /// One thing that is wrong with a file, and where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct LineFault {
-    /// The line on which the record begins, from 1.
+    /// The line on which the record begins, or its bad quote, from 1; the row of a sheet.
     pub line: u32,
     /// The column's name, as the header has it; `null` for the whole record.
     #[schema(required)]

@@ -5,8 +5,9 @@ use std::{borrow::Cow, io::Read, str};
 use super::{
     Line, LineFault, Row, cells,
     columns::{Column, Columns, Known, Names, not_utf8},
+    example::is_example,
     mapping::ColumnMap,
-    records::{MOST_FIELDS, Outcome, Records},
+    records::{Outcome, Records},
     told::{ColumnTold, Warning},
 };
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
         wire::Flaw,
     },
     users::{
-        attributes::{Attributes, MOST_ATTRIBUTES, check_attribute},
+        attributes::{Attributes, MOST_ATTRIBUTES, check_attribute, kept},
         domain::CreateUser,
     },
 };
@@ -30,33 +31,23 @@ pub struct UserRecords<R> {
 }
 
 impl<R: Read> UserRecords<R> {
-    /// Reads the header.
+    /// Reads the header. `asked` is what the caller says that columns are.
     ///
     /// # Errors
     /// When the source cannot be read; inside, what is wrong with the header.
-    pub fn open(source: R) -> std::io::Result<Result<Self, Vec<LineFault>>> {
-        Self::open_as(source, &ColumnMap::default())
-    }
-
-    /// Reads the header of a file of which the caller says what columns are.
-    ///
-    /// # Errors
-    /// As [`Self::open`].
-    pub fn open_as(source: R, asked: &ColumnMap) -> std::io::Result<Result<Self, Vec<LineFault>>> {
-        let refused = |flaw| Ok(Err(vec![LineFault::of_record(1, flaw)]));
-        let mut records = match Records::open(source)? {
-            Ok(records) => records,
-            Err(flaw) => return refused(flaw),
+    pub fn open(
+        mut records: Records<R>,
+        asked: &ColumnMap,
+    ) -> std::io::Result<Result<Self, Vec<LineFault>>> {
+        let flaw = match records.advance()? {
+            Some(outcome) => outcome.flaw(),
+            None => Some(Flaw::new(
+                "empty_file",
+                "the file is empty; its first line must name the columns",
+            )),
         };
-        match records.advance()? {
-            Some(Outcome::Read) => {}
-            None => {
-                return refused(Flaw::new(
-                    "empty_file",
-                    "the file is empty; its first line must name the columns",
-                ));
-            }
-            Some(too_big) => return refused(flaw_of(&too_big)),
+        if let Some(flaw) = flaw {
+            return Ok(Err(vec![LineFault::of_record(records.line(), flaw)]));
         }
         Ok(Columns::parse(records.line(), records.fields(), asked)
             .map(|columns| Self { records, columns }))
@@ -82,32 +73,29 @@ impl<R: Read> UserRecords<R> {
         self.columns.warnings()
     }
 
-    /// Passes over a record that is not blank; whether there was one.
+    /// Passes over a record that is neither blank nor the template's example; whether there was one.
     ///
     /// # Errors
     /// When the source cannot be read.
     pub fn pass(&mut self) -> std::io::Result<bool> {
         while let Some(outcome) = self.records.advance()? {
-            let is_blank = self
-                .records
-                .fields()
-                .all(|field| field.trim_ascii().is_empty());
-            if outcome != Outcome::Read || !is_blank {
+            let fields: Vec<&[u8]> = self.records.fields().collect();
+            if outcome != Outcome::Read || !says_nothing(&self.columns, &fields) {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    /// The next record that is not blank.
+    /// The next record that is neither blank nor the template's example.
     ///
     /// # Errors
     /// When the source cannot be read.
     pub fn advance(&mut self) -> std::io::Result<Option<Line>> {
         while let Some(outcome) = self.records.advance()? {
             let number = self.records.line();
-            if outcome != Outcome::Read {
-                let fault = LineFault::of_record(number, flaw_of(&outcome));
+            if let Some(flaw) = outcome.flaw() {
+                let fault = LineFault::of_record(number, flaw);
                 return Ok(Some(Line::Faulty(vec![fault])));
             }
             if let Some(line) = row(&self.columns, number, self.records.fields()) {
@@ -118,17 +106,25 @@ impl<R: Read> UserRecords<R> {
     }
 }
 
-/// Reads a record; `None` for one whose cells are all empty, as spreadsheets leave at the end.
+/// Whether a record is of nobody: all its cells are empty, as spreadsheets leave at the end, or it is the template's
+/// example.
+fn says_nothing(columns: &Columns, fields: &[&[u8]]) -> bool {
+    fields.iter().all(|field| field.trim_ascii().is_empty()) || is_example(columns, fields)
+}
+
+/// Reads a record; `None` for one of nobody.
 fn row<'a>(columns: &Columns, number: u32, fields: impl Iterator<Item = &'a [u8]>) -> Option<Line> {
     let fields: Vec<&[u8]> = fields.collect();
-    if fields.iter().all(|field| field.trim_ascii().is_empty()) {
+    if says_nothing(columns, &fields) {
         return None;
     }
-    if fields.len() != columns.count() {
+    // What it has less is empty.
+    let (_, more) = fields.split_at_checked(columns.count()).unwrap_or_default();
+    if more.iter().any(|field| !field.trim_ascii().is_empty()) {
         let flaw = Flaw::new(
             "wrong_column_count",
             format!(
-                "has {}, but the header has {}",
+                "has {}, but the header has {}; quote a cell that holds a separator",
                 counted(fields.len(), "cell"),
                 counted(columns.count(), "column")
             ),
@@ -201,8 +197,15 @@ impl Reading {
             Column::Known(known) => known,
             Column::Left => return Ok(()),
             Column::FamilyGiven => return self.take_name(cell),
+            Column::Nameless if cell.trim().is_empty() => return Ok(()),
+            Column::Nameless => {
+                return Err(Flaw::new(
+                    "nameless_column",
+                    "stands in a column without a name; name the column or empty the cell",
+                ));
+            }
             Column::Attribute(name) => {
-                let value = cells::attribute(cell);
+                let value = kept(cells::attribute(cell));
                 check_attribute(&value)?;
                 self.attributes.0.insert(name.clone(), value);
                 return Ok(());
@@ -255,127 +258,5 @@ fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
-fn flaw_of(outcome: &Outcome) -> Flaw {
-    match outcome {
-        Outcome::TooManyFields => Flaw::new(
-            "too_many_columns",
-            format!("has more than {MOST_FIELDS} cells"),
-        ),
-        _ => Flaw::new(
-            "record_too_long",
-            "is longer than a record can be; perhaps a closing quote is missing",
-        ),
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn open(text: &str) -> Result<UserRecords<&[u8]>, Vec<LineFault>> {
-        UserRecords::open(text.as_bytes()).unwrap()
-    }
-
-    fn lines(text: &str) -> Vec<Line> {
-        let mut records = open(text).unwrap();
-        std::iter::from_fn(|| records.advance().unwrap()).collect()
-    }
-
-    fn row(text: &str) -> Row {
-        match lines(text).pop() {
-            Some(Line::User(row)) => *row,
-            Some(Line::Faulty(faults)) => panic!("{faults:?}"),
-            None => panic!("no row"),
-        }
-    }
-
-    fn codes(faults: &[LineFault]) -> Vec<(u32, Option<&str>, &str)> {
-        faults
-            .iter()
-            .map(|fault| (fault.line, fault.column.as_deref(), fault.code))
-            .collect()
-    }
-
-    #[test]
-    fn a_row_holds_what_its_cells_say() {
-        let row = row(
-            "\u{FEFF}E-Mail;First Name;groups;enabled;floor;password;created_at;attributes.source\r\n\
-             ada@example.com;Ada; Sales ;FALSE;4;correct horse;whenever;x\r\n",
-        );
-        assert_eq!((row.line, row.username()), (2, "ada@example.com"));
-        assert_eq!(row.groups, ["Sales"]);
-        assert_eq!(row.user.enabled, Some(false));
-        let attributes = row.user.attributes.unwrap().0;
-        assert_eq!(json!(attributes), json!({"floor": 4, "source": "x"}));
-        assert!(row.password.is_some());
-    }
-
-    #[test]
-    fn empty_cells_say_nothing() {
-        let row = row("username,email,locale,enabled,floor\nada, ,,,\n,,,,\n");
-        assert_eq!((row.username(), row.email()), ("ada", None));
-        assert!(row.user.locale.is_none() && row.user.attributes.is_none());
-    }
-
-    #[test]
-    fn a_bad_header_is_refused() {
-        for (text, code) in [
-            ("", "empty_file"),
-            ("first_name\nAda\n", "missing_column"),
-            ("email,Email\n", "repeated_column"),
-            ("email,floor,floor\n", "repeated_column"),
-            ("email,\n", "empty"),
-            ("ada@example.com\nbob@example.com", "missing_column"),
-            ("email,a\u{0}b", "control_character"),
-        ] {
-            let Err(faults) = open(text) else {
-                panic!("{text:?} was taken");
-            };
-            assert_eq!(faults[0].code, code, "{text:?}");
-        }
-        assert!(open(&format!("email{}", ",x".repeat(999))).is_err());
-    }
-
-    #[test]
-    fn every_fault_of_a_row_is_told() {
-        let text = "email,locale,enabled,password,floor\n\
-            nobody,xx-$$,perhaps,short,\"a\0\"\n\
-            a@x.yz,fr,true\n\
-            ,fr,,,\n\
-            b@x.yz,,,,\n";
-        let lines = lines(text);
-        let faulty: Vec<_> = lines
-            .iter()
-            .map(|line| match line {
-                Line::Faulty(faults) => codes(faults),
-                Line::User(_) => Vec::new(),
-            })
-            .collect();
-        assert_eq!(
-            faulty[0],
-            [
-                (2, Some("email"), "invalid_email"),
-                (2, Some("locale"), "invalid_locale"),
-                (2, Some("enabled"), "wrong_type"),
-                (2, Some("password"), "too_short"),
-                (2, Some("floor"), "control_character")
-            ]
-        );
-        assert_eq!(faulty[1], [(3, None, "wrong_column_count")]);
-        assert_eq!(faulty[2], [(4, None, "required")]);
-        assert!(faulty[3].is_empty());
-    }
-
-    #[test]
-    fn what_is_not_utf8_is_told_where_it_is() {
-        let mut records = UserRecords::open(&b"email,last_name\na@x.yz,M\xFCller\nb@x.yz,M\n"[..])
-            .unwrap()
-            .unwrap();
-        let Some(Line::Faulty(faults)) = records.advance().unwrap() else {
-            panic!("taken");
-        };
-        assert_eq!(codes(&faults), [(2, Some("last_name"), "not_utf8")]);
-        assert!(matches!(records.advance().unwrap(), Some(Line::User(_))));
-    }
-}
+mod tests;

@@ -181,9 +181,7 @@ pub(super) fn is_family_given(name: &str) -> bool {
         };
         let is_bare = |part: &str| is_bare_name(&key(part));
         let (family_fits, given_fits) = (is(family, Known::LastName), is(given, Known::FirstName));
-        (family_fits && given_fits)
-            || (family_fits && is_bare(given))
-            || (is_bare(family) && given_fits)
+        (family_fits && (given_fits || is_bare(given))) || (is_bare(family) && given_fits)
     };
     of_pair(name) || inside.is_some_and(|(inside, _)| of_pair(inside))
 }

@@ -1,6 +1,9 @@
 //! `/users`.
 
-mod header;
+mod exports;
+mod faults;
+mod form;
+mod media;
 mod transfer;
 mod upload;
 
@@ -36,6 +39,7 @@ use crate::{
 /// Adds the handlers.
 pub fn routes(api: &mut impl Register) {
     // Before `/users/{id}`: the first match decides.
+    exports::routes(api);
     transfer::routes(api);
     api.permit(Permission::Read, list_users)
         .permit(Permission::Manage, create_user)

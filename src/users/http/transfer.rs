@@ -1,22 +1,17 @@
-//! `/users/import` and `/users/export`.
+//! `/users/import`.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
-use actix_web::{
-    HttpRequest, HttpResponse, get,
-    http::header::{ContentDisposition, DispositionParam, DispositionType},
-    post,
-    web::{self, Bytes},
-};
+use actix_web::{HttpRequest, HttpResponse, post, web};
 use deserr::Deserr;
-use futures_util::{StreamExt, stream};
 use tokio::time::timeout;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    header::of_header,
-    upload::{format, receive},
+    form,
+    media::Said,
+    upload::{self, Way, check_announced, receive},
 };
 use crate::{
     audit::Trail,
@@ -32,14 +27,10 @@ use crate::{
         caller::{Caller, Permission},
         wire::{Fault, Faults, QueryTypes},
     },
-    selection::domain::UserFilter,
     state::State,
     users::{
         csv::mapping::ColumnMap,
-        export::{self, Export, ExportError, MOST_ATTRIBUTES},
-        import::{
-            self, Format, ImportError, MOST_ROWS, OnConflict, Options, Report, Tools, Upload,
-        },
+        import::{self, Format, OnConflict, Options, Report, Tools, Upload},
     },
 };
 
@@ -70,9 +61,7 @@ impl Default for Uploads {
 
 /// Adds the handlers.
 pub fn routes(api: &mut impl Register) {
-    api.permit(Permission::Read, get_import_template)
-        .permit(Permission::Manage, import_users)
-        .permit(Permission::Read, export_users);
+    api.permit(Permission::Manage, import_users);
 }
 
 /// The query of `POST /users/import`.
@@ -107,13 +96,20 @@ impl QueryTypes for ImportQuery {
     const FLAGS: &'static [&'static str] = &["dry_run", "atomic", "invite"];
 }
 
-impl QueryTypes for UserFilter {
-    const FLAGS: &'static [&'static str] = &["enabled"];
+/// A form with one file.
+#[derive(ToSchema)]
+#[schema(as = ImportForm)]
+#[expect(dead_code, reason = "only described")]
+struct FormFile {
+    /// CSV or a workbook.
+    #[schema(value_type = String, format = Binary)]
+    file: Vec<u8>,
 }
 
 /// Import users
 ///
-/// A CSV file (UTF-8; fields apart by `,`, `;` or tab; a header row with `username` or `email`), or as
+/// A CSV file (UTF-8, UTF-16 or what `charset=` says; fields apart by `,`, `;`, `|` or tab; a header row with
+/// `username` or `email`), the first visible sheet of a workbook (`.xlsx`), either also as the one file of a form, or as
 /// `text/plain` a list of e-mail addresses apart by commas, semicolons, spaces or lines, with names
 /// (`Ada <ada@example.com>`) or without. Up to 100,000 records. Columns are known by the fields' names
 /// and by what other systems call them in eight languages (422 `ambiguous_columns` where two mean one field), others
@@ -127,6 +123,8 @@ impl QueryTypes for UserFilter {
     ),
     request_body(content(
         (String = "text/csv", example = "username,email,groups\r\nada,ada@example.com,Sales\r\n"),
+        (Vec<u8> = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+        (FormFile = "multipart/form-data"),
         (String = "text/plain", example = "ada@example.com, bob@example.com")
     )),
     responses(
@@ -144,11 +142,7 @@ async fn import_users(
     Params(asked): Params<ImportQuery>,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let format = format(&request)?;
-    if format == Format::Addresses && !asked.columns.is_empty() {
-        let detail = "a list of addresses has no columns";
-        return Err(vec![Fault::new("/columns", "not_applicable", detail)].into());
-    }
+    let way = upload::way(&request)?;
     // A bad key is refused before the upload, and where nothing is stored too.
     let has_key = idempotent::key_of(&request)?.is_some() && !asked.dry_run;
     let upload = Arc::clone(&places.files)
@@ -159,7 +153,18 @@ async fn import_users(
                     .into(),
             ..ApiError::unavailable(5, "all places for uploads are taken")
         })?;
-    let (file, digest) = receive(&request, payload).await?;
+    check_announced(&request)?;
+    let (said, file, digest) = match way {
+        Way::Body(said) => {
+            let (file, digest) = receive(payload).await?;
+            (said, file, digest)
+        }
+        Way::Form => form::receive(&request, payload).await?,
+    };
+    if said.format == Format::Addresses && !asked.columns.is_empty() {
+        let detail = "a list of addresses has no columns";
+        return Err(vec![Fault::new("/columns", "not_applicable", detail)].into());
+    }
     let options = Options {
         on_conflict: asked.on_conflict.unwrap_or(OnConflict::Fail),
         dry_run: asked.dry_run,
@@ -170,7 +175,7 @@ async fn import_users(
     };
     let mut lease = None;
     if has_key {
-        let body = asked_for(&digest, format, &options, &asked.columns);
+        let body = asked_for(&digest, said, &options, &asked.columns);
         let scope = Scope::of(&request, &caller, "POST /users/import", &body, &state.keys)?;
         lease = match begin(&state, scope, body).await? {
             Some(Begun::Done(answer)) => return Ok(respond::answer(answer)),
@@ -178,7 +183,7 @@ async fn import_users(
             None => None,
         };
     }
-    let file = Upload::new(file, format).with_columns(asked.columns);
+    let file = Upload::new(file, said.format, said.charset).with_columns(asked.columns);
     let options = Options { lease, ..options };
     // By itself: the import goes on when its client is gone, who may come back for the answer.
     let report = tokio::spawn(async move {
@@ -191,13 +196,17 @@ async fn import_users(
 }
 
 /// What is asked for, in one spelling: the file by its digest, and the options.
-fn asked_for(digest: &[u8], format: Format, options: &Options, columns: &ColumnMap) -> Vec<u8> {
-    let format = match format {
+fn asked_for(digest: &[u8], said: Said, options: &Options, columns: &ColumnMap) -> Vec<u8> {
+    let format = match said.format {
         Format::Csv => "csv",
         Format::Addresses => "addresses",
     };
+    let charset = said.charset.filter(|charset| !charset.is_usual());
+    let charset = charset.map_or_else(String::new, |charset| {
+        format!("&charset={}", charset.name())
+    });
     let options = format!(
-        "format={format}&on_conflict={}&atomic={}&invite={}&columns={columns}",
+        "format={format}{charset}&on_conflict={}&atomic={}&invite={}&columns={columns}",
         options.on_conflict,
         options.atomic,
         options.invite.is_some()
@@ -276,97 +285,4 @@ async fn keep(state: &web::Data<State>, lease: &Arc<Lease>) -> Infallible {
             .transaction(move |connection| lease.renew(connection, clock.now()))
             .await;
     }
-}
-
-impl From<ImportError> for ApiError {
-    fn from(error: ImportError) -> Self {
-        match error {
-            ImportError::Header(faults) => of_header(faults),
-            ImportError::TooManyRows => Self::new(
-                422,
-                "too_many_rows",
-                format!(
-                    "The file has more than {MOST_ROWS} records; split it. Nothing was imported."
-                ),
-            ),
-            ImportError::File(error) => Self::internal(error),
-            ImportError::Db(error) => error.into(),
-            ImportError::Api(error) => error,
-            ImportError::Stopped => Self::unavailable(5, error),
-            ImportError::Partly { report, cause } => Self {
-                detail: format!(
-                    "The import stopped half-way: {} users were created, {} updated, and stay so. \
-                     Repeat the file with on_conflict=skip or update, which goes on where it stopped.",
-                    report.created, report.updated
-                )
-                .into(),
-                ..Self::from(*cause)
-            },
-        }
-    }
-}
-
-impl From<ExportError> for ApiError {
-    fn from(error: ExportError) -> Self {
-        match error {
-            ExportError::TooWide(count) => Self::new(
-                422,
-                "too_many_columns",
-                format!(
-                    "The users have attributes of {count} different names, and a file has room for \
-                     {MOST_ATTRIBUTES}. Export fewer users at a time: `group` and the other filters help."
-                ),
-            ),
-            ExportError::Db(error) => error.into(),
-        }
-    }
-}
-
-fn csv(name: &str) -> actix_web::HttpResponseBuilder {
-    let mut response = HttpResponse::Ok();
-    response
-        .content_type("text/csv; charset=utf-8")
-        .insert_header(ContentDisposition {
-            disposition: DispositionType::Attachment,
-            parameters: vec![DispositionParam::Filename(name.to_owned())],
-        });
-    response
-}
-
-/// Get an empty import file
-///
-/// The header row, with every column that an import knows.
-#[utoipa::path(
-    tag = "users",
-    responses((status = 200, description = "The header row", body = String, content_type = "text/csv"))
-)]
-#[get("/users/import/template")]
-async fn get_import_template() -> HttpResponse {
-    csv("users-template.csv").body(export::template())
-}
-
-/// Export users
-///
-/// All that match the filters, as CSV (RFC 4180) that `POST /users/import` takes back. Cells that a
-/// spreadsheet could run as a formula begin with a `'`, which the import takes off again. Read to the
-/// end: an answer that breaks off was not whole. Users whose attributes have more names than a file has
-/// columns are refused.
-#[utoipa::path(
-    tag = "users", params(UserFilter),
-    responses((status = 200, description = "The users", body = String, content_type = "text/csv"))
-)]
-#[get("/users/export")]
-async fn export_users(
-    state: web::Data<State>,
-    Params(filter): Params<UserFilter>,
-) -> Result<HttpResponse, ApiError> {
-    let (mut export, header) = Export::begin(state.db.clone(), filter, state.clock.now()).await?;
-    // The first rows before the answer begins: a database that is away is a 503 still.
-    let first = export.advance().await?.unwrap_or_default();
-    let rest = stream::try_unfold(export, |mut export| async move {
-        let rows = export.advance().await.map_err(ApiError::from)?;
-        Ok::<_, ApiError>(rows.map(|rows| (Bytes::from(rows), export)))
-    });
-    let begin = stream::iter([Ok(Bytes::from(header)), Ok(Bytes::from(first))]);
-    Ok(csv("users.csv").streaming(begin.chain(rest)))
 }

@@ -1,17 +1,19 @@
 //! A file that a client uploads: what it says that it is, and keeping it on disk while it arrives.
 
-use std::{fs::File, io::Write, time::Duration};
+use std::{fs::File, future::Future, io::Write, time::Duration};
 
 use actix_web::{
     HttpRequest,
-    http::header,
+    http::header::{self, ContentDisposition},
+    mime::Mime,
     web::{self, Bytes, BytesMut},
 };
 use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::{http::error::ApiError, users::import::Format};
+use super::media::{Said, said, unsupported};
+use crate::http::error::ApiError;
 
 /// The largest file, in bytes.
 const LARGEST: usize = 128 * 1024 * 1024;
@@ -22,18 +24,19 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// However slowly it goes, a file is here by then.
 const UPLOAD_TIME: Duration = Duration::from_secs(30 * 60);
 
-/// How the request says that its file is written.
+/// How the request says that it brings its file.
+pub(super) enum Way {
+    /// It is the body.
+    Body(Said),
+    /// It is in a form.
+    Form,
+}
+
+/// Reads the request's headers.
 ///
 /// # Errors
-/// 415 for anything but UTF-8 CSV and plain text.
-pub(super) fn format(request: &HttpRequest) -> Result<Format, ApiError> {
-    let unsupported = || {
-        ApiError::new(
-            415,
-            "unsupported_media_type",
-            "Send the file as `Content-Type: text/csv` in UTF-8, or a list of addresses as `text/plain`.",
-        )
-    };
+/// 415 for what is no table and no text.
+pub(super) fn way(request: &HttpRequest) -> Result<Way, ApiError> {
     let is_encoded = request
         .headers()
         .get(header::CONTENT_ENCODING)
@@ -45,23 +48,19 @@ pub(super) fn format(request: &HttpRequest) -> Result<Format, ApiError> {
             "Send the file as it is, without `Content-Encoding`.",
         ));
     }
-    let media_type = request
-        .headers()
+    let headers = request.headers();
+    let media_type = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.parse::<actix_web::mime::Mime>().ok())
+        .and_then(|value| value.parse::<Mime>().ok())
         .ok_or_else(unsupported)?;
-    let charset = media_type.get_param("charset");
-    if charset
-        .is_some_and(|charset| charset != "utf-8" && charset != "utf8" && charset != "us-ascii")
-    {
-        return Err(unsupported());
+    if media_type.essence_str() == "multipart/form-data" {
+        return Ok(Way::Form);
     }
-    match media_type.essence_str() {
-        "text/csv" => Ok(Format::Csv),
-        "text/plain" => Ok(Format::Addresses),
-        _ => Err(unsupported()),
-    }
+    let disposition = headers
+        .get(header::CONTENT_DISPOSITION)
+        .and_then(|value| ContentDisposition::from_raw(value).ok());
+    said(&media_type, disposition.as_ref()).map(Way::Body)
 }
 
 fn announced(request: &HttpRequest) -> Option<usize> {
@@ -80,59 +79,116 @@ fn too_large() -> ApiError {
     )
 }
 
-/// Keeps the upload in a file without a name, which is gone with its handle; gives its SHA-256 too.
+pub(super) fn cut() -> ApiError {
+    ApiError::new(
+        400,
+        "malformed_body",
+        "The connection ended before the file was here in full. Nothing was imported.",
+    )
+}
+
+/// Refuses a body that says to be too large, before it is here.
 ///
 /// # Errors
-/// 413, 408 for a client that falls silent, 400 for one that is gone, 503 without room for the file.
-pub(super) async fn receive(
-    request: &HttpRequest,
-    mut payload: web::Payload,
-) -> Result<(File, Vec<u8>), ApiError> {
+/// 413.
+pub(super) fn check_announced(request: &HttpRequest) -> Result<(), ApiError> {
     if announced(request).is_some_and(|length| length > LARGEST) {
         return Err(too_large());
     }
-    let deadline = Instant::now() + UPLOAD_TIME;
-    let late = |_| {
-        ApiError::new(
-            408,
-            "request_timeout",
-            "The file did not arrive in time. Nothing was imported.",
-        )
-    };
-    let mut digest = Sha256::new();
-    let mut file = tempfile::tempfile().map_err(no_room)?;
-    let mut piece = BytesMut::new();
-    let mut size = 0;
-    loop {
-        let chunk = timeout_at(deadline, timeout(SILENCE, payload.next()))
+    Ok(())
+}
+
+/// How long a client is waited for.
+#[derive(Clone, Copy)]
+pub(super) struct Patience(Instant);
+
+impl Patience {
+    pub(super) fn begin() -> Self {
+        Self(Instant::now() + UPLOAD_TIME)
+    }
+
+    /// Waits for the next piece.
+    ///
+    /// # Errors
+    /// 408 for a client that falls silent, or is too slow.
+    pub(super) async fn wait<T>(self, next: impl Future<Output = T>) -> Result<T, ApiError> {
+        let late = |_| {
+            ApiError::new(
+                408,
+                "request_timeout",
+                "The file did not arrive in time. Nothing was imported.",
+            )
+        };
+        timeout_at(self.0, timeout(SILENCE, next))
             .await
             .map_err(late)?
-            .map_err(late)?
-            .transpose()
-            .map_err(|_| {
-                ApiError::new(
-                    400,
-                    "malformed_body",
-                    "The connection ended before the file was here in full. Nothing was imported.",
-                )
-            })?;
-        let is_last = chunk.is_none();
-        if let Some(chunk) = chunk {
-            size += chunk.len();
-            if size > LARGEST {
-                return Err(too_large());
-            }
-            digest.update(&chunk);
-            piece.extend_from_slice(&chunk);
+            .map_err(late)
+    }
+}
+
+/// A file without a name, which is gone with its handle, while it arrives.
+pub(super) struct Arriving {
+    file: File,
+    piece: BytesMut,
+    size: usize,
+    digest: Sha256,
+}
+
+impl Arriving {
+    pub(super) fn begin() -> Result<Self, ApiError> {
+        Ok(Self {
+            file: tempfile::tempfile().map_err(no_room)?,
+            piece: BytesMut::new(),
+            size: 0,
+            digest: Sha256::new(),
+        })
+    }
+
+    /// Adds some bytes.
+    ///
+    /// # Errors
+    /// 413, 503 without room for the file.
+    pub(super) async fn add(mut self, bytes: &Bytes) -> Result<Self, ApiError> {
+        self.size += bytes.len();
+        if self.size > LARGEST {
+            return Err(too_large());
         }
-        if piece.len() >= PIECE || is_last {
-            let full = piece.split().freeze();
-            file = write(file, full).await?;
-        }
-        if is_last {
-            return Ok((file, digest.finalize().to_vec()));
+        self.digest.update(bytes);
+        self.piece.extend_from_slice(bytes);
+        if self.piece.len() >= PIECE {
+            self.flush().await
+        } else {
+            Ok(self)
         }
     }
+
+    async fn flush(mut self) -> Result<Self, ApiError> {
+        let piece = self.piece.split().freeze();
+        self.file = write(self.file, piece).await?;
+        Ok(self)
+    }
+
+    /// The file and its SHA-256.
+    ///
+    /// # Errors
+    /// 503 without room for the file.
+    pub(super) async fn finish(self) -> Result<(File, Vec<u8>), ApiError> {
+        let done = self.flush().await?;
+        Ok((done.file, done.digest.finalize().to_vec()))
+    }
+}
+
+/// Keeps a body.
+///
+/// # Errors
+/// 413, 408 for a client that falls silent, 400 for one that is gone, 503 without room for the file.
+pub(super) async fn receive(mut payload: web::Payload) -> Result<(File, Vec<u8>), ApiError> {
+    let patience = Patience::begin();
+    let mut arriving = Arriving::begin()?;
+    while let Some(bytes) = patience.wait(payload.next()).await? {
+        arriving = arriving.add(&bytes.map_err(|_| cut())?).await?;
+    }
+    arriving.finish().await
 }
 
 async fn write(mut file: File, piece: Bytes) -> Result<File, ApiError> {

@@ -7,11 +7,12 @@ use uuid::Uuid;
 use super::{
     error::ImportError,
     event::record,
-    file::{Chunk, Chunks, Shape, Upload},
+    file::{Chunk, Chunks, Upload},
     invite::invite,
     options::{Options, Tools},
     progress::Progress,
     report::Report,
+    shape::Shape,
     store::{Lost, Prepared, Ready, store},
     tries::{PAUSE, TRIES, is_crossed},
 };

@@ -14,11 +14,12 @@ use uuid::Uuid;
 
 use super::{
     error::ImportError,
-    file::{Chunk, Chunks, Shape, Upload},
+    file::{Chunk, Chunks, Upload},
     options::{OnConflict, Options, Tools},
     progress::Progress,
     queries::{self, Holders, Stored},
     report::Report,
+    shape::Shape,
     store::{Prepared, Ready, ids_of, plan},
 };
 use crate::{invitations::plan::SkipReason, users::profile::Profile};

@@ -1,10 +1,10 @@
 //! Why nothing, or not everything, was imported.
 
-use std::io;
+use std::{fmt, io};
 
 use super::report::Report;
 use crate::{
-    db::DbError, http::error::ApiError, secrets::password::HashError,
+    db::DbError, http::error::ApiError, model::wire::Flaw, secrets::password::HashError,
     selection::queries::SelectionError, users::csv::LineFault,
 };
 
@@ -16,6 +16,10 @@ pub const MOST_ROWS: usize = 100_000;
 pub enum ImportError {
     #[error("the header is wrong")]
     Header(Vec<LineFault>),
+    #[error("{}", .0.detail)]
+    Unreadable(Flaw),
+    #[error("{0}")]
+    Detected(Detected),
     #[error("the file has more than {MOST_ROWS} records")]
     TooManyRows,
     #[error("the file cannot be read: {0}")]
@@ -33,6 +37,29 @@ pub enum ImportError {
         report: Box<Report>,
         cause: Box<ImportError>,
     },
+}
+
+/// A file in another encoding than was said, and how its names would be stored.
+#[derive(Debug)]
+pub struct Detected {
+    /// What to say as its charset.
+    pub charset: String,
+    pub names: Vec<String>,
+}
+
+impl fmt::Display for Detected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let not = match &*self.charset {
+            "utf-8" => "in the encoding that was said",
+            _ => "UTF-8",
+        };
+        write!(f, "the file is not {not}; it looks like {}", self.charset)?;
+        if !self.names.is_empty() {
+            let names: Vec<String> = self.names.iter().map(|name| format!("`{name}`")).collect();
+            write!(f, ", and would be stored with {}", names.join(", "))?;
+        }
+        Ok(())
+    }
 }
 
 impl From<ApiError> for ImportError {

@@ -4,64 +4,44 @@ use std::{
     collections::HashMap,
     fs::File,
     hash::{BuildHasher, RandomState},
-    io::{self, BufReader, Seek, SeekFrom},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use super::{
     error::{ImportError, MOST_ROWS},
     report::Report,
+    shape::Shape,
+    table::{Format, Records, Table},
 };
 use crate::{
     http::error::ApiError,
     model::wire::Flaw,
-    users::csv::{
-        Line, LineFault, Row,
-        addresses::Addresses,
-        columns::Names,
-        mapping::ColumnMap,
-        rows::UserRecords,
-        told::{ColumnTold, Warning},
-    },
+    users::csv::{Line, LineFault, Row, columns::Names, decoding::Charset, mapping::ColumnMap},
 };
 
 /// Users stored in one go: few enough to be held in memory and to commit in a blink, enough that the
 /// statements' own cost does not count.
 const CHUNK: usize = 500;
 
-/// How a file is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    Csv,
-    /// A list of addresses.
-    Addresses,
-}
-
 /// A file that is here in full.
 pub struct Upload {
     file: File,
     format: Format,
     columns: ColumnMap,
-}
-
-/// What a first look at a file found.
-#[derive(Debug, Clone)]
-pub struct Shape {
-    pub rows: usize,
-    /// What becomes of its columns; a list of addresses has none.
-    pub columns: Vec<ColumnTold>,
-    /// What to look at again in its header.
-    pub warnings: Vec<Warning>,
-    pub(super) has_passwords: bool,
+    charset: Option<Charset>,
+    /// The text or sheet in it, once somebody asked.
+    table: OnceLock<Table>,
 }
 
 impl Upload {
-    /// Takes a file, which nobody else may move about in meanwhile.
-    pub fn new(file: File, format: Format) -> Self {
+    /// Takes a file, which nobody else may move about in meanwhile, and what is said of its encoding.
+    pub fn new(file: File, format: Format, charset: Option<Charset>) -> Self {
         Self {
             file,
             format,
             columns: ColumnMap::default(),
+            charset,
+            table: OnceLock::new(),
         }
     }
 
@@ -74,7 +54,7 @@ impl Upload {
     /// Reads the header and counts the records.
     ///
     /// # Errors
-    /// A bad header, or too many records.
+    /// A file that is no table, a bad header, or too many records.
     pub fn look(&self) -> Result<Shape, ImportError> {
         let mut rows = 0;
         let mut records = self.records()?;
@@ -90,6 +70,7 @@ impl Upload {
             columns,
             warnings,
             has_passwords: records.has_passwords(),
+            encoding: self.table()?.encoding.clone(),
         })
     }
 
@@ -102,59 +83,16 @@ impl Upload {
         .await
     }
 
+    fn table(&self) -> Result<&Table, ImportError> {
+        if let Some(table) = self.table.get() {
+            return Ok(table);
+        }
+        let table = Table::read(&self.file, self.format, self.charset, &self.columns)?;
+        Ok(self.table.get_or_init(|| table))
+    }
+
     fn records(&self) -> Result<Records, ImportError> {
-        let mut file = self.file.try_clone()?;
-        file.seek(SeekFrom::Start(0))?;
-        Ok(match self.format {
-            Format::Csv => Records::Csv(
-                UserRecords::open_as(file, &self.columns)?
-                    .map_err(ImportError::Header)?
-                    .into(),
-            ),
-            Format::Addresses => Records::Addresses(Addresses::open(BufReader::new(file))),
-        })
-    }
-}
-
-enum Records {
-    Csv(Box<UserRecords<File>>),
-    Addresses(Addresses<BufReader<File>>),
-}
-
-impl Records {
-    fn advance(&mut self) -> io::Result<Option<Line>> {
-        match self {
-            Self::Csv(records) => records.advance(),
-            Self::Addresses(records) => records.advance(),
-        }
-    }
-
-    fn pass(&mut self) -> io::Result<bool> {
-        match self {
-            Self::Csv(records) => records.pass(),
-            Self::Addresses(records) => Ok(records.advance()?.is_some()),
-        }
-    }
-
-    fn names(&self) -> Names {
-        match self {
-            Self::Csv(records) => records.names(),
-            Self::Addresses(_) => Names::default(),
-        }
-    }
-
-    fn told(&self) -> (Vec<ColumnTold>, Vec<Warning>) {
-        match self {
-            Self::Csv(records) => (records.told(), records.warnings().to_vec()),
-            Self::Addresses(_) => (Vec::new(), Vec::new()),
-        }
-    }
-
-    fn has_passwords(&self) -> bool {
-        match self {
-            Self::Csv(records) => records.has_passwords(),
-            Self::Addresses(_) => false,
-        }
+        self.table()?.records(self.format, &self.columns)
     }
 }
 
@@ -273,7 +211,7 @@ mod tests {
     fn rows(text: &str, format: Format) -> (usize, usize) {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(text.as_bytes()).unwrap();
-        let upload = Upload::new(file, format);
+        let upload = Upload::new(file, format, None);
         // One after the other: they share the place in the file.
         let counted = upload.look().unwrap().rows;
         let mut chunks = Chunks::of(&upload).unwrap();

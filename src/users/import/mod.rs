@@ -13,7 +13,9 @@ mod options;
 mod progress;
 mod queries;
 mod report;
+mod shape;
 mod store;
+mod table;
 mod tries;
 mod whole;
 
@@ -23,11 +25,13 @@ use crate::db::DbError;
 use event::record;
 
 pub use self::{
-    error::{ImportError, MOST_ROWS},
-    file::{Format, Shape, Upload},
+    error::{Detected, ImportError, MOST_ROWS},
+    file::Upload,
     options::{OnConflict, Options, Tools},
     progress::Progress,
     report::Report,
+    shape::Shape,
+    table::Format,
 };
 
 /// Imports a file.

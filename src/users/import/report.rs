@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::file::Shape;
+use super::shape::Shape;
 use crate::{
     http::{error::ApiError, idempotent::Answer},
     invitations::plan::SkipReason,
@@ -36,6 +36,9 @@ pub struct Report {
     pub batch_ids: Vec<Uuid>,
     /// Whom it invited, with `invite=true`.
     pub invited: usize,
+    /// What the file was read as: the encoding of its text, or `xlsx`.
+    #[schema(examples("utf-8"))]
+    pub encoding: String,
     /// What became of each column; a list of addresses has none.
     pub columns: Vec<ColumnTold>,
     /// What to look at again: nothing was refused for it.
@@ -52,6 +55,7 @@ impl Report {
     /// Of a file before its first record.
     pub(super) fn of(shape: &Shape) -> Self {
         Self {
+            encoding: shape.encoding.clone(),
             columns: shape.columns.clone(),
             warnings: shape.warnings.clone(),
             ..Self::default()
@@ -118,6 +122,7 @@ impl Report {
             errors: self.errors,
             columns: self.columns,
             warnings: self.warnings,
+            encoding: self.encoding,
             ..Self::default()
         };
         refusal.count_uninvited();

@@ -8,11 +8,12 @@ use uuid::Uuid;
 use super::{
     error::ImportError,
     event::record,
-    file::{Chunks, Shape, Upload},
+    file::{Chunks, Upload},
     invite::invite,
     options::{Options, Tools},
     progress::Progress,
     report::Report,
+    shape::Shape,
     store::{Done, Lost, Prepared, Ready, store},
     tries::{PAUSE, TRIES, is_crossed},
 };
@@ -92,7 +93,7 @@ async fn hash_all(
 /// How the transaction ends.
 enum End {
     /// Nothing is kept, since something is wrong with the file.
-    TakenBack(Report),
+    TakenBack(Box<Report>),
     Failed(ImportError),
 }
 
@@ -148,7 +149,7 @@ async fn try_once(whole: Arc<Whole>, lost: Lost) -> Result<Report, ImportError> 
                 whole.progress.add(chunk.read);
             }
             if all.report.failed > 0 {
-                return Err(End::TakenBack(all.report.of_refusal()));
+                return Err(End::TakenBack(Box::new(all.report.of_refusal())));
             }
             invite(connection, &whole.options, &mut all)?;
             record(connection, &whole.options, &all.report)?;
@@ -169,7 +170,7 @@ async fn try_once(whole: Arc<Whole>, lost: Lost) -> Result<Report, ImportError> 
                 })
                 .await?;
             }
-            Ok(report)
+            Ok(*report)
         }
         Err(End::Failed(error)) => Err(error),
     }

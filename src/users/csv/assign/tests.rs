@@ -1,4 +1,6 @@
 //! What the headers of real files become: by language, by the system that they come from, and where there is doubt.
+//!
+//! Length: the headers are lists that are read as one.
 
 use super::*;
 

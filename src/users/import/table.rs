@@ -1,0 +1,202 @@
+//! What a file is read from: itself where it is UTF-8, else a file that its text or its sheet was written to.
+
+use std::{
+    fs::File,
+    io::{self, BufReader, BufWriter, Seek, SeekFrom, Write},
+};
+
+use super::error::{Detected, ImportError};
+use crate::users::csv::{
+    Line, Row,
+    addresses::Addresses,
+    columns::Names,
+    decoding::{self, Charset, Content},
+    mapping::ColumnMap,
+    records,
+    rows::UserRecords,
+    told::{ColumnTold, Warning},
+    workbook,
+};
+
+/// Names that are shown of a file whose encoding is guessed.
+const SHOWN: usize = 3;
+
+/// What a file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// A table: CSV, or a workbook, which is known by its first bytes.
+    Csv,
+    /// A list of addresses.
+    Addresses,
+}
+
+/// The text or sheet of a file.
+pub(super) struct Table {
+    file: File,
+    is_sheet: bool,
+    /// What it was read as.
+    pub(super) encoding: String,
+}
+
+impl Table {
+    /// Finds out what a file is, and makes what can be read of it.
+    ///
+    /// # Errors
+    /// It is no table, or its encoding is only guessed.
+    pub(super) fn read(
+        file: &File,
+        format: Format,
+        charset: Option<Charset>,
+        columns: &ColumnMap,
+    ) -> Result<Self, ImportError> {
+        let mut file = file.try_clone()?;
+        match decoding::look(&mut file, charset)? {
+            Content::Utf8 => Ok(Self {
+                file,
+                is_sheet: false,
+                encoding: "utf-8".to_owned(),
+            }),
+            Content::Encoded(charset) => Self::decoded(&mut file, charset),
+            Content::Guessed(charset) => {
+                let table = Self::decoded(&mut file, charset)?;
+                Err(ImportError::Detected(Detected {
+                    charset: charset.name(),
+                    names: table.names(format, columns)?,
+                }))
+            }
+            Content::Zip => Ok(Self {
+                file: workbook::convert(file)?.map_err(ImportError::Unreadable)?,
+                is_sheet: true,
+                encoding: "xlsx".to_owned(),
+            }),
+            Content::Refused(flaw) => Err(ImportError::Unreadable(flaw)),
+        }
+    }
+
+    fn decoded(source: &mut File, charset: Charset) -> Result<Self, ImportError> {
+        source.seek(SeekFrom::Start(0))?;
+        let mut sink = BufWriter::new(tempfile::tempfile()?);
+        let done = decoding::transcode(source, charset, &mut sink)?;
+        if let Some(flaw) = done.refusal(charset) {
+            return Err(ImportError::Unreadable(flaw));
+        }
+        sink.flush()?;
+        Ok(Self {
+            file: sink.into_inner().map_err(io::IntoInnerError::into_error)?,
+            is_sheet: false,
+            encoding: charset.name(),
+        })
+    }
+
+    /// The first names with letters that depend on the encoding.
+    fn names(&self, format: Format, columns: &ColumnMap) -> Result<Vec<String>, ImportError> {
+        let mut records = match self.records(format, columns) {
+            Ok(records) => records,
+            Err(ImportError::Header(_)) => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut names = Vec::new();
+        while names.len() < SHOWN
+            && let Some(line) = records.advance()?
+        {
+            if let Line::User(row) = line
+                && let Some(name) = telling(&row)
+                && !names.contains(&name)
+            {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    /// Its records, from the first one. `columns` is what the caller says that they are.
+    ///
+    /// # Errors
+    /// A bad header.
+    pub(super) fn records(
+        &self,
+        format: Format,
+        columns: &ColumnMap,
+    ) -> Result<Records, ImportError> {
+        let mut file = self.file.try_clone()?;
+        file.seek(SeekFrom::Start(0))?;
+        let records = match format {
+            _ if self.is_sheet => records::Records::sheet(file),
+            Format::Csv => records::Records::text(file)?,
+            Format::Addresses => {
+                let addresses = Addresses::open(BufReader::new(file));
+                return Ok(Records::Addresses(Box::new(addresses)));
+            }
+        };
+        let records = UserRecords::open(records, columns)?.map_err(ImportError::Header)?;
+        Ok(Records::Table(Box::new(records)))
+    }
+}
+
+/// The text of a row that shows whether its encoding was guessed right: a name if there is one. Never a password.
+fn telling(row: &Row) -> Option<String> {
+    let user = &row.user;
+    let names = [
+        user.display_name.as_ref().map(|name| name.as_str()),
+        user.first_name.as_ref().map(|name| name.as_str()),
+        user.last_name.as_ref().map(|name| name.as_str()),
+        user.username.as_ref().map(|name| name.as_str()),
+    ];
+    let whole = match names {
+        [None, Some(first), Some(last), _] => Some(format!("{first} {last}")),
+        _ => None,
+    };
+    let names = names.into_iter().flatten().map(str::to_owned);
+    let attributes = user.attributes.iter().flat_map(|attributes| &attributes.0);
+    let attributes = attributes.filter_map(|(_, value)| value.as_str().map(str::to_owned));
+    whole
+        .into_iter()
+        .chain(names)
+        .chain(row.groups.iter().cloned())
+        .chain(attributes)
+        .find(|text| !text.is_ascii())
+        .map(|text| text.chars().take(60).collect())
+}
+
+/// The records of a table or a list.
+pub(super) enum Records {
+    Table(Box<UserRecords<File>>),
+    Addresses(Box<Addresses<BufReader<File>>>),
+}
+
+impl Records {
+    pub(super) fn advance(&mut self) -> io::Result<Option<Line>> {
+        match self {
+            Self::Table(records) => records.advance(),
+            Self::Addresses(records) => records.advance(),
+        }
+    }
+
+    pub(super) fn pass(&mut self) -> io::Result<bool> {
+        match self {
+            Self::Table(records) => records.pass(),
+            Self::Addresses(records) => Ok(records.advance()?.is_some()),
+        }
+    }
+
+    pub(super) fn names(&self) -> Names {
+        match self {
+            Self::Table(records) => records.names(),
+            Self::Addresses(_) => Names::default(),
+        }
+    }
+
+    pub(super) fn told(&self) -> (Vec<ColumnTold>, Vec<Warning>) {
+        match self {
+            Self::Table(records) => (records.told(), records.warnings().to_vec()),
+            Self::Addresses(_) => (Vec::new(), Vec::new()),
+        }
+    }
+
+    pub(super) fn has_passwords(&self) -> bool {
+        match self {
+            Self::Table(records) => records.has_passwords(),
+            Self::Addresses(_) => false,
+        }
+    }
+}
