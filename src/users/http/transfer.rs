@@ -106,6 +106,12 @@ struct FormFile {
     file: Vec<u8>,
 }
 
+/// A workbook (`.xlsx`).
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "only described")]
+struct Workbook(Vec<u8>);
+
 /// Import users
 ///
 /// A CSV file (UTF-8, UTF-16 or what `charset=` says; fields apart by `,`, `;`, `|` or tab; a header row with
@@ -123,7 +129,7 @@ struct FormFile {
     ),
     request_body(content(
         (String = "text/csv", example = "username,email,groups\r\nada,ada@example.com,Sales\r\n"),
-        (Vec<u8> = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+        (Workbook = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
         (FormFile = "multipart/form-data"),
         (String = "text/plain", example = "ada@example.com, bob@example.com")
     )),
