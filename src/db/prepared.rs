@@ -1,5 +1,5 @@
-//! A statement in our own words that Postgres plans once: the library parses and plans its own
-//! `sql_query` anew each time, which costs a redemption as much as doing it.
+//! A statement in SQL that Postgres plans once. Diesel's `sql_query` is parsed and planned anew each time,
+//! which takes about as long as a redemption itself.
 
 use diesel::{
     pg::Pg,

@@ -119,7 +119,7 @@ impl Assigning<'_> {
         unknown
     }
 
-    /// What is called as passwords are is the field, or nothing.
+    /// A column named like a password becomes `password` or nothing.
     fn leave_passwords(&mut self) {
         for index in 0..self.names.len() {
             let name = &self.names[index];

@@ -21,7 +21,7 @@ pub fn attribute(cell: &str) -> Value {
     }
 }
 
-/// Group names in one cell, apart by `;`. A `;` inside a name is written `\;`.
+/// Group names in one cell, separated by `;`. A `;` inside a name is written `\;`.
 pub fn of_groups<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let names: Vec<String> = names
         .into_iter()

@@ -1,11 +1,11 @@
-//! What passwords are called. What is called so is never an attribute: those are shown, exported and logged. Pure.
+//! The names of columns that hold passwords. None of them is ever an attribute: attributes are shown, exported and logged. Pure.
 
 use std::{collections::HashSet, sync::LazyLock};
 
 use super::folded::{Folded, key};
 use crate::model::wire::Flaw;
 
-/// Whole names apart by `|`, under the language or the kind of system that uses them.
+/// Whole names separated by `|`, under the language or the kind of system that uses them.
 pub const PASSWORDS: &[(&str, &str)] = &[
     (
         "English",
@@ -73,7 +73,7 @@ static NAMES: LazyLock<HashSet<String>> = LazyLock::new(|| {
     words.map(key).collect()
 });
 
-/// Whether a column or an attribute is called as passwords are: wholly so, and not only with such a word in its name.
+/// Whether a column or an attribute is named like a password. The whole name counts: a word in it does not.
 pub(super) fn is_password(name: &Folded) -> bool {
     let is_one = |name: &str| {
         NAMES.contains(name) || NAMES.contains(name.trim_end_matches(|c: char| c.is_ascii_digit()))
@@ -91,7 +91,7 @@ pub fn check_name(name: &str) -> Result<(), Flaw> {
     if is_password(&Folded::of(name)) {
         return Err(Flaw::new(
             "password_like_attribute",
-            "is called as passwords are, and attributes are shown, exported and logged; a password goes into \
+            "is named like a password, and attributes are shown, exported and logged; a password goes into \
              `password`, anything else needs another name",
         ));
     }

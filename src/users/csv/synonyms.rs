@@ -7,7 +7,7 @@ use super::{
     known::Known,
 };
 
-/// For each field and each language or kind of system the names, apart by `|`. Passwords have a list of their own.
+/// For each field and each language or kind of system the names, separated by `|`. Passwords have a list of their own.
 #[rustfmt::skip]
 pub const SYNONYMS: &[(Known, &[(&str, &str)])] = &[
     (Known::Username, &[
