@@ -184,7 +184,7 @@ fn import(bench: &Bench, service: &Service) {
             i % 30
         );
     }
-    empty(bench, "users, groups");
+    empty(bench, "users, user_names, groups");
     let begun = Instant::now();
     let head = format!(
         "POST /users/import HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\ncontent-type: text/csv\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
@@ -211,7 +211,7 @@ fn import(bench: &Bench, service: &Service) {
         ));
     };
     copies("TO");
-    empty(bench, "users");
+    empty(bench, "users, user_names");
     let begun = Instant::now();
     copies("FROM");
     let ceiling = begun.elapsed();

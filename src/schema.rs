@@ -334,6 +334,15 @@ diesel::table! {
 }
 
 diesel::table! {
+    user_names (key) {
+        key -> Text,
+        user_id -> Uuid,
+        is_username -> Bool,
+        is_email -> Bool,
+    }
+}
+
+diesel::table! {
     users (id) {
         id -> Uuid,
         username -> Text,
@@ -352,6 +361,9 @@ diesel::table! {
         updated_at -> Timestamptz,
         email_sort -> Text,
         search_text -> Text,
+        name_clash -> Bool,
+        username_key -> Nullable<Text>,
+        email_key -> Nullable<Text>,
     }
 }
 
@@ -409,5 +421,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     settings,
     suppressions,
     user_activity,
+    user_names,
     users,
 );

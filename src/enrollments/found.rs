@@ -164,19 +164,13 @@ impl FoundRow {
     }
 }
 
-/// Who has a name: as a username, else as an address. The user is held, so that nobody is disabled or
+/// Who has a name, as a username or as an address. The user is held, so that nobody is disabled or
 /// deleted half-way; users come before invitations, as when sending.
 macro_rules! found_by_name {
     () => {
         r#"found AS (
             SELECT u.id, u.username, u.email, u.display_name, u.enabled, u.password_hash
-            FROM users u WHERE u.id = (
-                SELECT id FROM (
-                    SELECT id, 1 AS rank FROM users WHERE lower(username) = lower($1 COLLATE "und-x-icu")
-                    UNION ALL
-                    SELECT id, 2 FROM users WHERE lower(email) = lower($1 COLLATE "und-x-icu")
-                ) named ORDER BY rank LIMIT 1
-            ) FOR KEY SHARE
+            FROM users u WHERE u.id = (SELECT user_id FROM user_names WHERE key = enlist_name_key($1)) FOR KEY SHARE
         )"#
     };
 }

@@ -43,6 +43,11 @@ pub struct UserFilter {
     #[param(value_type = Option<String>)]
     #[deserr(default)]
     pub locale: Option<SearchText>,
+    /// `true`: users whose username or address an older user has. `false`: all others.
+    #[deserr(default)]
+    // A cursor from before knows no such filter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name_clash: Option<bool>,
 }
 
 impl UserFilter {

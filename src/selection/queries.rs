@@ -60,6 +60,12 @@ macro_rules! filtered {
         if let Some(enabled) = filter.enabled {
             query = query.filter($crate::schema::users::enabled.eq(enabled));
         }
+        // Not a parameter: the index is only of those who have the mark.
+        query = match filter.name_clash {
+            Some(true) => query.filter($crate::schema::users::name_clash),
+            Some(false) => query.filter(diesel::dsl::not($crate::schema::users::name_clash)),
+            None => query,
+        };
         if let Some(source) = filter.source {
             query = query.filter($crate::schema::users::source.eq(source.as_str()));
         }

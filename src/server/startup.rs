@@ -40,7 +40,7 @@ use crate::{
     secrets::{keys::KeyRing, password::Hasher},
     settings,
     state::State,
-    users::http::Uploads,
+    users::{http::Uploads, name_keys},
 };
 
 /// How long requests that are under way may still take after the service was told to stop, in seconds.
@@ -238,6 +238,7 @@ impl App {
             self.worker.db.clone(),
             self.worker.courier.clock.clone(),
         ));
+        let naming = tokio::spawn(name_keys::run(self.worker.db.clone()));
         let handle = self.server.handle();
         let (delivers, stopped) = (self.role != InstanceRole::Api, self.stop.subscribe());
         let listener = delivers.then(|| {
@@ -269,6 +270,7 @@ impl App {
         tidy.abort();
         linking.abort();
         reminding.abort();
+        naming.abort();
         delivered.context("delivery failed")?;
         served.context("the server failed")
     }

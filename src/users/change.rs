@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{
     domain::{PatchUser, User},
-    queries,
+    queries::{self, Taken},
 };
 use crate::{
     audit::{
@@ -50,12 +50,17 @@ pub fn change(
     if profile == before {
         return Ok(user);
     }
-    let clashes = queries::taken(connection, &profile, Some(id))?;
+    let now = trail.clock.now();
+    queries::update(connection, id, &profile, now).map_err(queries::stored_or_taken)?;
+    let mut clashes = queries::taken(connection, id, &profile)?;
+    // A name from before the change may be another user's (`name_clash`).
+    clashes.retain(|field| match field {
+        Taken::Username => profile.username != before.username,
+        Taken::Email => profile.email != before.email,
+    });
     if !clashes.is_empty() {
         return Err(queries::already_taken(&clashes));
     }
-    let now = trail.clock.now();
-    queries::update(connection, id, &profile, now).map_err(queries::stored_or_taken)?;
     if was_enabled && !profile.enabled {
         let revoked = InvitationState::Revoked;
         ending::end_pending(connection, std::iter::once(id), revoked, now)?;

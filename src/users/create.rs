@@ -55,19 +55,12 @@ pub fn create(
 ) -> Result<CreatedUser, ApiError> {
     let (id, now) = (trail.clock.new_id(), trail.clock.now());
     let (profile, hash) = (new.profile, new.password_hash);
-    // Unique indexes compare names with names and addresses with addresses; with one for both that is all there is.
-    if profile.email.as_ref() != Some(&profile.username) {
-        let clashes = queries::taken(connection, &profile, None)?;
-        if !clashes.is_empty() {
-            return Err(queries::already_taken(&clashes));
-        }
-    }
-    if !queries::insert(connection, id, &profile, hash.as_ref(), now)? {
-        return Err(match queries::taken(connection, &profile, None)?[..] {
-            // Whoever had it was deleted just now.
-            [] => ApiError::unavailable(1, "the name became free meanwhile"),
-            ref fields => queries::already_taken(fields),
-        });
+    let is_stored = queries::insert(connection, id, &profile, hash.as_ref(), now)?;
+    match queries::taken(connection, id, &profile)?[..] {
+        [] if is_stored => {}
+        // Whoever had it was deleted just now.
+        [] => return Err(ApiError::unavailable(1, "the name became free meanwhile")),
+        ref fields => return Err(queries::already_taken(fields)),
     }
     let unknown = queries::join_groups(connection, id, &new.group_ids)?;
     refuse_unknown_groups(&new.group_ids, &unknown)?;

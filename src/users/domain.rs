@@ -78,7 +78,7 @@ string_enum! {
 
 list_query!(
     /// The query of `GET /users`.
-    ListQuery("enabled",) {
+    ListQuery("enabled", "name_clash",) {
         /// Up to eight words in up to 200 characters. Each must be found, in any order, as a part of the username, the e-mail
         /// address or one of the names, without regard to case and accents; `"…"` keeps a phrase together.
         #[param(value_type = Option<String>, max_length = 200)]
@@ -102,6 +102,9 @@ list_query!(
         #[param(value_type = Option<String>)]
         #[deserr(default)]
         pub locale: Option<SearchText>,
+        /// `true`: users whose username or address an older user has. `false`: all others.
+        #[deserr(default)]
+        pub name_clash: Option<bool>,
         /// The order.
         #[param(inline)]
         #[deserr(default)]
@@ -119,6 +122,7 @@ impl ListQuery {
             enabled: self.enabled,
             source: self.source,
             locale: self.locale.clone(),
+            name_clash: self.name_clash,
         }
     }
 }
@@ -260,6 +264,9 @@ pub struct User {
     #[schema(required)]
     pub managed_apple_account: Option<String>,
     pub enabled: bool,
+    /// Whether an older user has this username or address. This user is then not found by it when enrolling, until one of
+    /// the two is given another.
+    pub name_clash: bool,
     pub source: Source,
     pub groups: Vec<GroupRef>,
     #[schema(value_type = Object)]

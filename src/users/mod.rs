@@ -8,6 +8,7 @@ pub mod domain;
 pub mod export;
 pub mod http;
 pub mod import;
+pub mod name_keys;
 mod names;
 pub mod profile;
 pub mod queries;

@@ -189,6 +189,7 @@ impl Profile {
             time_zone: self.time_zone,
             managed_apple_account: self.managed_apple_account,
             enabled: self.enabled,
+            name_clash: false,
             source: Source::Local,
             groups: Vec::new(),
             attributes: self.attributes,

@@ -695,28 +695,6 @@ async fn a_disabled_user_enrolls_nothing() {
 }
 
 #[tokio::test]
-async fn a_name_is_a_username_before_it_is_an_address() {
-    let app = TestApp::start().await;
-    let bob = app
-        .user(json!({"username": "Bób", "email": "bob@example.com"}))
-        .await;
-    // Older versions took another user's address as a username.
-    let eve = app.user(json!({"username": "eve"})).await;
-    app.db.execute(&format!(
-        "UPDATE users SET username = 'bob@example.com' WHERE id = '{eve}'"
-    ));
-    let (bob, eve) = (
-        invite(&app, &bob, json!({})).await,
-        invite(&app, &eve, json!({})).await,
-    );
-    let ask = |name: &str, pin: &str, serial: &str| json!({"username": name, "pin": pin, "device": device(serial)});
-    let answer = enroll(&app, ask("BOB@example.com", &eve.pin, "1")).await;
-    assert_eq!(answer.json["user"]["id"], eve.user, "{}", answer.text);
-    let answer = enroll(&app, ask("BO\u{301}B", &bob.pin, "2")).await;
-    assert_eq!(answer.json["user"]["id"], bob.user, "{}", answer.text);
-}
-
-#[tokio::test]
 async fn nothing_that_was_shown_stands_in_the_log() {
     log::capture();
     let app = TestApp::start().await;

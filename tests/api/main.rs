@@ -29,6 +29,7 @@ mod mailbox;
 mod metrics;
 mod migrations;
 mod model;
+mod names;
 mod operators;
 mod paging;
 mod password_alone;

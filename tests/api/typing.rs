@@ -135,35 +135,3 @@ async fn what_nobody_sees_makes_no_second_user() {
     assert_eq!(inside.status, 422, "{}", inside.text);
     assert!(inside.text.contains("U+200B"), "{}", inside.text);
 }
-
-/// Who signs in with one must not be taken for the other.
-#[tokio::test]
-async fn a_username_is_never_the_address_of_somebody_else() {
-    let app = TestApp::start().await;
-    let ada = app
-        .user(json!({"username": "ada", "email": "ada@example.com"}))
-        .await;
-    let eve = app
-        .user(json!({"username": "eve", "email": "eve@example.com"}))
-        .await;
-    for (body, place) in [
-        (json!({"username": "Ada@Example.com"}), "/username"),
-        (
-            json!({"username": "x", "email": "ADA@example.com"}),
-            "/email",
-        ),
-    ] {
-        let answer = app.post("/users", body).await;
-        assert_eq!(answer.status, 409, "{}", answer.text);
-        assert_eq!(answer.json["errors"][0]["pointer"], place);
-    }
-    let path = format!("/users/{eve}");
-    let change = json!({"username": "ada@example.com"});
-    let answer = app.send(reqwest::Method::PATCH, &path, change).await;
-    assert_eq!(answer.status, 409, "{}", answer.text);
-    // One's own address is one's own.
-    let path = format!("/users/{ada}");
-    let change = json!({"username": "ada@example.com"});
-    let answer = app.send(reqwest::Method::PATCH, &path, change).await;
-    assert_eq!(answer.status, 200, "{}", answer.text);
-}

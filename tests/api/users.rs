@@ -29,7 +29,7 @@ async fn a_user_is_created_read_changed_and_deleted() {
     let mut expected = json!({
         "id": id, "username": "Ada@Example.com", "email": "Ada@Example.com", "first_name": "Ada",
         "last_name": "Lovelace", "display_name": "Ada Lovelace", "locale": "fr-CA", "time_zone": "Europe/London",
-        "managed_apple_account": null, "enabled": true, "source": "local", "groups": [], "attributes": {"floor": 3},
+        "managed_apple_account": null, "enabled": true, "name_clash": false, "source": "local", "groups": [], "attributes": {"floor": 3},
         "has_password": true, "invite_status": "not_invited", "last_invited_at": null, "pin_status": null,
         "pin_issued_at": null, "pin_expires_at": null, "device_count": 0,
         "created_at": "2026-11-23T08:00:00Z", "updated_at": "2026-11-23T08:00:00Z"

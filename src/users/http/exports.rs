@@ -98,7 +98,7 @@ impl QueryTypes for ExportQuery {
 }
 
 impl QueryTypes for UserFilter {
-    const FLAGS: &'static [&'static str] = &["enabled"];
+    const FLAGS: &'static [&'static str] = &["enabled", "name_clash"];
 }
 
 fn mark(is_wanted: bool) -> &'static [u8] {

@@ -15,9 +15,10 @@ use uuid::Uuid;
 use super::{
     error::ImportError,
     file::{Chunk, Chunks, Upload},
+    holders::{self, Holder, Holders},
     options::{OnConflict, Options, Tools},
     progress::Progress,
-    queries::{self, Holders, Stored},
+    queries::{self, Stored},
     report::Report,
     shape::Shape,
     store::{Prepared, Ready, ids_of, plan},
@@ -70,16 +71,23 @@ struct Before {
 }
 
 impl Before {
-    fn correct(&self, mut holders: Holders, username: &str, email: Option<&str>) -> Holders {
-        let renamed = |id: &Uuid| self.renamed.get(id);
-        let has_username =
-            |id: &Uuid| renamed(id).is_none_or(|(name, _)| *name == username.to_lowercase());
-        let has_email = |id: &Uuid| {
-            renamed(id).is_none_or(|(_, address)| *address == email.map(str::to_lowercase))
+    fn correct(&self, holders: Holders, username: &str, email: Option<&str>) -> Holders {
+        let still = |holder: Holder, name: &str| match self.renamed.get(&holder.id) {
+            None => Some(holder),
+            Some((username, email)) => {
+                let name = name.to_lowercase();
+                let holder = Holder {
+                    is_username: *username == name,
+                    is_email: email.as_ref() == Some(&name),
+                    ..holder
+                };
+                Some(holder).filter(|holder| holder.is_username || holder.is_email)
+            }
         };
-        holders.of_username = holders.of_username.filter(has_username);
-        holders.of_email = holders.of_email.filter(has_email);
-        holders
+        Holders {
+            of_username: holders.of_username.and_then(|held| still(held, username)),
+            of_email: holders.of_email.and_then(|held| still(held, email?)),
+        }
     }
 }
 
@@ -119,7 +127,7 @@ async fn foresee(
     let asked = Arc::clone(&prepared);
     let holders = tools
         .db
-        .read(move |connection| queries::holders(connection, &asked.usernames(), &asked.emails()))
+        .read(move |connection| holders::of(connection, &asked.usernames(), &asked.emails()))
         .await?;
     let holders: Vec<Holders> = holders
         .into_iter()

@@ -173,14 +173,14 @@ struct Seen {
 }
 
 impl Seen {
-    fn key(&self, kind: &str, text: &str) -> u64 {
-        self.hasher.hash_one((kind, text.to_lowercase()))
+    fn key(&self, name: &str) -> u64 {
+        self.hasher.hash_one(name.to_lowercase())
     }
 
-    /// The fault of a record that has another one's name or address; else it is known from now on.
+    /// The fault of a record that has another one's name or address, either as either; else it is known from now on.
     fn repeats(&mut self, row: &Row, names: &Names) -> Option<LineFault> {
-        let username = self.key("username", row.username());
-        let email = row.email().map(|email| self.key("email", email));
+        let username = self.key(row.username());
+        let email = row.email().map(|email| self.key(email));
         let known = [
             (Some(username), names.of_username(row)),
             (email, names.of("email")),

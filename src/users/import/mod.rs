@@ -8,6 +8,7 @@ mod dry_run;
 mod error;
 mod event;
 mod file;
+mod holders;
 mod invite;
 mod options;
 mod progress;

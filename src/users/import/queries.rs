@@ -5,68 +5,17 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use diesel::{
     prelude::*,
-    sql_types::{Array, BigInt, Bool, Jsonb, Nullable, Text, Timestamptz},
+    sql_types::{Array, Bool, Jsonb, Nullable, Text, Timestamptz},
 };
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
+use super::holders::clashing;
 use crate::{
     clock::Clock, db::DbError, model::identity::Source, schema::users, users::profile::Profile,
 };
 
 type SqlUuid = diesel::sql_types::Uuid;
-
-/// Whom a name and an address belong to already.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct Holders {
-    pub of_username: Option<Uuid>,
-    pub of_email: Option<Uuid>,
-}
-
-/// The holders of each pair of username and address, in their order.
-///
-/// # Errors
-/// When the database is away.
-pub fn holders(
-    connection: &mut PgConnection,
-    usernames: &[&str],
-    emails: &[Option<&str>],
-) -> Result<Vec<Holders>, DbError> {
-    #[derive(QueryableByName)]
-    struct Found {
-        #[diesel(sql_type = BigInt)]
-        place: i64,
-        #[diesel(sql_type = Nullable<SqlUuid>)]
-        of_username: Option<Uuid>,
-        #[diesel(sql_type = Nullable<SqlUuid>)]
-        of_email: Option<Uuid>,
-    }
-    let found: Vec<Found> = diesel::sql_query(
-        "SELECT g.place, u.id AS of_username, e.id AS of_email \
-         FROM unnest($1, $2) WITH ORDINALITY AS g (username, email, place) \
-         LEFT JOIN users u ON lower(u.username) = lower(g.username COLLATE \"und-x-icu\") \
-         LEFT JOIN users e ON lower(e.email) = lower(g.email COLLATE \"und-x-icu\") \
-         WHERE u.id IS NOT NULL OR e.id IS NOT NULL",
-    )
-    .bind::<Array<Text>, _>(usernames)
-    .bind::<Array<Nullable<Text>>, _>(emails)
-    .load(connection)?;
-    let mut holders = vec![Holders::default(); usernames.len()];
-    for row in found {
-        if let Some(place) = index(row.place).and_then(|index| holders.get_mut(index)) {
-            *place = Holders {
-                of_username: row.of_username,
-                of_email: row.of_email,
-            };
-        }
-    }
-    Ok(holders)
-}
-
-/// Ordinals begin with 1.
-fn index(ordinal: i64) -> Option<usize> {
-    usize::try_from(ordinal).ok()?.checked_sub(1)
-}
 
 /// A user as it is to be stored.
 pub struct Stored {
@@ -154,13 +103,20 @@ pub fn insert(
         .bind::<Text, _>(Source::Local.as_str())
         .bind::<Timestamptz, _>(now)
         .load(connection)?;
-    Ok(stored.into_iter().map(|row| row.id).collect())
+    let mut stored: HashSet<Uuid> = stored.into_iter().map(|row| row.id).collect();
+    let ids: Vec<Uuid> = stored.iter().copied().collect();
+    let clashing = clashing(connection, &ids)?;
+    if !clashing.is_empty() {
+        stored.retain(|id| !clashing.contains(id));
+        diesel::delete(users::table.filter(users::id.eq_any(clashing))).execute(connection)?;
+    }
+    Ok(stored)
 }
 
 /// Stores changed users; a password only where there is a new one.
 ///
 /// # Errors
-/// A violated constraint, or the database is away.
+/// A violated constraint; `Unavailable` when somebody was quicker with a name; or the database is away.
 pub fn update(
     connection: &mut PgConnection,
     users: &[Stored],
@@ -178,10 +134,20 @@ pub fn update(
          last_name, display_name, locale, time_zone, managed_apple_account, enabled, attributes, password_hash) \
          WHERE u.id = n.id",
     );
+    let ids: Vec<Uuid> = users.iter().map(|user| user.id).collect();
+    let before = clashing(connection, &ids)?;
     bound!(query, users)
         .bind::<Timestamptz, _>(now)
         .execute(connection)?;
+    if !clashing(connection, &ids)?.is_subset(&before) {
+        return Err(others_were_quicker());
+    }
     Ok(())
+}
+
+/// Somebody else has taken a name since it was found free.
+pub fn others_were_quicker() -> DbError {
+    DbError::Unavailable("others were quicker with a name or an address".into())
 }
 
 type ProfileRow = (

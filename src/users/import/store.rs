@@ -10,8 +10,9 @@ use secrecy::SecretString;
 use uuid::Uuid;
 
 use super::{
+    holders::{self, Holder, Holders},
     options::{OnConflict, Options},
-    queries::{self, Holders, Stored},
+    queries::{self, Stored},
     report::Report,
 };
 use crate::{
@@ -108,10 +109,7 @@ impl Plan<'_> {
 
 /// The users that holders are, each once.
 pub(super) fn ids_of(holders: &[Holders]) -> Vec<Uuid> {
-    let mut ids: Vec<Uuid> = holders
-        .iter()
-        .filter_map(|holder| holder.of_username.or(holder.of_email))
-        .collect();
+    let mut ids: Vec<Uuid> = holders.iter().filter_map(Holders::user).collect();
     ids.sort_unstable();
     ids.dedup();
     ids
@@ -176,7 +174,7 @@ pub(super) fn store(
     changed: &HashMap<Uuid, u32>,
     when_lost: Lost,
 ) -> Result<Done, DbError> {
-    let holders = queries::holders(connection, &prepared.usernames(), &prepared.emails())?;
+    let holders = holders::of(connection, &prepared.usernames(), &prepared.emails())?;
     let profiles = match options.on_conflict {
         OnConflict::Update => queries::lock_profiles(connection, &ids_of(&holders))?,
         OnConflict::Fail | OnConflict::Skip => HashMap::new(),
@@ -205,9 +203,7 @@ pub(super) fn store(
     match when_lost {
         _ if lost.is_empty() => {}
         Lost::Repeat => {
-            return Err(DbError::Unavailable(
-                "others were quicker with a name or an address".into(),
-            ));
+            return Err(queries::others_were_quicker());
         }
         Lost::Report => done.report = lose(connection, options, prepared, &plan, &lost)?,
     }
@@ -241,37 +237,35 @@ fn lose(
     let rows: Vec<&Row> = rows.map(|(_, ready)| &ready.row).collect();
     let usernames: Vec<&str> = rows.iter().map(|row| row.username()).collect();
     let emails: Vec<Option<&str>> = rows.iter().map(|row| row.email()).collect();
-    let holders = queries::holders(connection, &usernames, &emails)?;
+    let holders = holders::of(connection, &usernames, &emails)?;
     let mut report = Report::default();
     for (row, holders) in rows.into_iter().zip(holders) {
         if options.on_conflict == OnConflict::Skip {
             report.skipped += 1;
         } else {
-            report.refuse(held(row, &prepared.names, holders));
+            report.refuse(held(row, &prepared.names, holders, None));
         }
     }
     Ok(report)
 }
 
-/// The faults of a row whose name or address others have.
-fn held(row: &Row, names: &Names, holders: Holders) -> Vec<LineFault> {
+/// The faults of a row of which others than `user` have the name or the address.
+fn held(row: &Row, names: &Names, holders: Holders, user: Option<Uuid>) -> Vec<LineFault> {
+    let is_other = |holder: &Holder| Some(holder.id) != user;
+    let username = holders.of_username.filter(is_other);
+    let email = holders.of_email.filter(is_other);
     let mut columns = Vec::new();
-    columns.extend(holders.of_username.map(|_| names.of_username(row)));
-    columns.extend(holders.of_email.map(|_| names.of("email")));
+    columns.extend(username.map(|_| names.of_username(row)));
+    columns.extend(email.map(|_| names.of("email")));
     // An address that is the username too is told once.
     columns.dedup();
     columns
         .into_iter()
-        .map(|column| taken(row, column))
+        .map(|column| {
+            let flaw = Flaw::new("already_exists", "another user has it already");
+            LineFault::of_cell(row.line, column, flaw)
+        })
         .collect()
-}
-
-fn taken(row: &Row, column: &str) -> LineFault {
-    LineFault::of_cell(
-        row.line,
-        column,
-        Flaw::new("already_exists", "another user has it already"),
-    )
 }
 
 /// Decides about one row. `before` says on which line the file had the user already.
@@ -285,7 +279,12 @@ fn decide(
     clock: &Clock,
 ) -> Fate {
     let row = &ready.row;
-    let Some(id) = holders.of_username.or(holders.of_email) else {
+    let Some(id) = holders.user() else {
+        // As the other of the two.
+        let faults = held(row, names, holders, None);
+        if !faults.is_empty() {
+            return Fate::Refuse(faults);
+        }
         return match row.user.clone().profile() {
             Ok(profile) => Fate::Create(Stored {
                 id: clock.new_id(),
@@ -306,13 +305,14 @@ fn decide(
     match on_conflict {
         OnConflict::Skip => return Fate::Leave(id),
         OnConflict::Fail => {
-            return Fate::Refuse(held(row, names, holders));
+            return Fate::Refuse(held(row, names, holders, None));
         }
         OnConflict::Update => {}
     }
-    // The username says who it is; the address must not be somebody else's then.
-    if holders.of_email.is_some_and(|other| other != id) {
-        return Fate::Refuse(vec![taken(row, names.of("email"))]);
+    // Neither name may be somebody else's then.
+    let faults = held(row, names, holders, Some(id));
+    if !faults.is_empty() {
+        return Fate::Refuse(faults);
     }
     if let Some(line) = before(id) {
         let flaw = Flaw::new(

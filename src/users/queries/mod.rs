@@ -5,5 +5,6 @@ mod write;
 
 pub use read::{attribute_names, count, get, list, position};
 pub use write::{
-    already_taken, delete, insert, join_groups, lock, set_password, stored_or_taken, taken, update,
+    Taken, already_taken, delete, insert, join_groups, lock, set_password, stored_or_taken, taken,
+    update,
 };

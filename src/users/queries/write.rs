@@ -3,13 +3,13 @@
 use chrono::{DateTime, Utc};
 use diesel::{
     prelude::*,
-    sql_types::{Bool, Nullable, Text},
+    sql_types::{Bool, Nullable, Text, Uuid as SqlUuid},
 };
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
 use crate::{
-    db::DbError,
+    db::{DbError, prepared::Prepared},
     http::error::ApiError,
     model::{identity::Source, wire::Fault},
     schema::{enrollments, group_members, groups, guesses, invitations, messages, users},
@@ -37,15 +37,15 @@ pub enum Taken {
     Email,
 }
 
-/// Which unique fields of `profile` another user than `except` has, as a username or as an address: who signs in with one
-/// must not be taken for the other.
+/// Which of the names of user `id` another user has, as a username or as an address. Asked after the names were stored,
+/// it is so until the end of the transaction: whoever stores the same names meanwhile waits for that.
 ///
 /// # Errors
 /// When the database is away.
 pub fn taken(
     connection: &mut PgConnection,
+    id: Uuid,
     profile: &Profile,
-    except: Option<Uuid>,
 ) -> Result<Vec<Taken>, DbError> {
     #[derive(QueryableByName)]
     struct Row {
@@ -54,15 +54,15 @@ pub fn taken(
         #[diesel(sql_type = Bool)]
         email: bool,
     }
-    // A parameter has the collation of the database, which may know no letters but ASCII's.
-    let Row { username, email } = diesel::sql_query(
-        r#"SELECT EXISTS (SELECT FROM users WHERE id <> $3 AND lower($1 COLLATE "und-x-icu") IN (lower(username), lower(email)))
-                AS username,
-            EXISTS (SELECT FROM users WHERE id <> $3 AND lower($2 COLLATE "und-x-icu") IN (lower(username), lower(email))) AS email"#,
+    let Row { username, email } = Prepared::new(
+        "SELECT EXISTS (SELECT FROM user_names WHERE key = enlist_name_key($2) AND user_id <> $1) AS username,
+            EXISTS (SELECT FROM user_names WHERE key = enlist_name_key($3) AND user_id <> $1) AS email",
+        (
+            id.into_sql::<SqlUuid>(),
+            profile.username.as_str().into_sql::<Text>(),
+            profile.email.as_deref().into_sql::<Nullable<Text>>(),
+        ),
     )
-    .bind::<Text, _>(&profile.username)
-    .bind::<Nullable<Text>, _>(profile.email.as_ref())
-    .bind::<diesel::sql_types::Uuid, _>(except.unwrap_or(Uuid::nil()))
     .get_result(connection)?;
     Ok([(username, Taken::Username), (email, Taken::Email)]
         .into_iter()

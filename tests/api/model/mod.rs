@@ -206,6 +206,17 @@ const NONE_OF: &[(&str, &str)] = &[
         "users whose devices are counted wrong",
         "SELECT FROM user_activity a WHERE device_count <> (SELECT count(*) FROM devices d WHERE d.user_id = a.user_id AND retired_at IS NULL)",
     ),
+    (
+        "users who are not found by a name that is theirs",
+        "SELECT FROM users u CROSS JOIN LATERAL (VALUES (username), (email)) names (name)
+         WHERE NOT name_clash AND name IS NOT NULL AND NOT EXISTS (
+            SELECT FROM user_names n WHERE n.user_id = u.id AND n.key COLLATE \"C\" = coalesce(CASE name WHEN username THEN username_key ELSE email_key END, enlist_name_key(name))
+         )",
+    ),
+    (
+        "names of users who are gone",
+        "SELECT FROM user_names n WHERE NOT EXISTS (SELECT FROM users u WHERE u.id = n.user_id)",
+    ),
 ];
 
 #[derive(QueryableByName)]

@@ -1,0 +1,2 @@
+-- The migration before takes the names away.
+SELECT;
