@@ -26,7 +26,8 @@ use enlist::{
             mapping::ColumnMap,
         },
         import::{
-            self, Format, ImportError, OnConflict, Options, Progress, Report, Shape, Tools, Upload,
+            self, Detected, Format, ImportError, OnConflict, Options, Progress, Report, Shape,
+            Tools, Upload,
         },
     },
 };
@@ -130,12 +131,23 @@ fn run_import(args: &ImportArgs) -> anyhow::Result<()> {
         )
     });
     let keys = keys.transpose()?.map(Arc::new);
-    let upload = Upload::new(file, format, args.charset).with_columns(args.columns.clone());
-    let shape = upload.look().map_err(explained)?;
     let is_watched = !args.yes
         && args.file != Path::new("-")
         && io::stdin().is_terminal()
         && io::stdout().is_terminal();
+    let looked_at = |charset| {
+        let columns = args.columns.clone();
+        let upload = Upload::new(file.try_clone()?, format, charset).with_columns(columns);
+        let shape = upload.look()?;
+        Ok((upload, shape))
+    };
+    let (upload, shape) = match looked_at(args.charset) {
+        Err(ImportError::Detected(detected)) if is_watched && is_right(&detected)? => {
+            looked_at(Charset::named(&detected.charset))
+        }
+        looked_at => looked_at,
+    }
+    .map_err(explained)?;
     if is_watched && !is_agreed(&shape, args.dry_run)? {
         bail!("nothing was stored");
     }
@@ -164,6 +176,13 @@ fn run_import(args: &ImportArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Shows how a file would be read that is not in the encoding that was said, and asks.
+fn is_right(detected: &Detected) -> io::Result<bool> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{detected}")?;
+    says_yes(&mut out, &format!("Read it as {}?", detected.charset))
+}
+
 /// Shows what the columns become, and asks, where anything would be stored.
 fn is_agreed(shape: &Shape, dry_run: bool) -> io::Result<bool> {
     let mut out = io::stdout().lock();
@@ -180,7 +199,11 @@ fn is_agreed(shape: &Shape, dry_run: bool) -> io::Result<bool> {
         1 => "one record".to_owned(),
         rows => format!("{rows} records"),
     };
-    write!(out, "Import {records}? [y/N] ")?;
+    says_yes(&mut out, &format!("Import {records}?"))
+}
+
+fn says_yes(out: &mut impl Write, question: &str) -> io::Result<bool> {
+    write!(out, "{question} [y/N] ")?;
     out.flush()?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;

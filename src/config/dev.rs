@@ -6,7 +6,7 @@ use clap::Args;
 use secrecy::SecretString;
 
 use super::{
-    callers::CallerArgs,
+    callers::{CORS_ORIGINS, CallerArgs},
     database::{DATA_DIR, DEFAULT_DATA_DIR, DatabaseArgs, POSTGRES_BIN},
     delivery::DeliveryArgs,
     errors::ConfigErrors,
@@ -37,6 +37,9 @@ pub struct DevArgs {
     /// The organisation's name, in every mail
     #[arg(long, env = ORG_NAME, default_value = "Example Ltd")]
     pub org_name: String,
+    /// Origins of a frontend that is tried in a browser, comma-separated
+    #[arg(long, env = CORS_ORIGINS, default_value = "")]
+    pub cors_origins: String,
     /// Throw away what is there and begin anew
     #[arg(long)]
     pub fresh: bool,
@@ -78,7 +81,10 @@ impl DevArgs {
                 logo: None,
                 support: Some("help@example.com".to_owned()),
             },
-            callers: CallerArgs::default(),
+            callers: CallerArgs {
+                cors_origins: self.cors_origins.clone(),
+                ..CallerArgs::default()
+            },
             retention: RetentionArgs::default(),
             delivery: DeliveryArgs::default(),
         }

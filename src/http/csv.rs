@@ -2,13 +2,28 @@
 
 use std::borrow::Cow;
 
-/// Writes rows (RFC 4180), each cell safe to open in a spreadsheet.
-pub fn rows(fill: impl FnOnce(&mut dyn FnMut(Vec<String>))) -> Vec<u8> {
+use crate::string_enum;
+
+string_enum! {
+    /// What stands between the cells of a row.
+    Separator {
+        /// As RFC 4180 has it.
+        Comma = "comma",
+        /// What spreadsheets expect where the comma is the decimal point.
+        Semicolon = "semicolon",
+    }
+}
+
+/// Writes rows (RFC 4180, but for the separator), each cell safe to open in a spreadsheet.
+pub fn rows(separator: Separator, fill: impl FnOnce(&mut dyn FnMut(Vec<String>))) -> Vec<u8> {
     let mut text = String::new();
     fill(&mut |row| {
         for (index, cell) in row.iter().enumerate() {
             if index > 0 {
-                text.push(',');
+                text.push(match separator {
+                    Separator::Comma => ',',
+                    Separator::Semicolon => ';',
+                });
             }
             write(&mut text, &escaped(cell));
         }
@@ -30,9 +45,9 @@ fn write(text: &mut String, cell: &str) {
 }
 
 /// What a program may begin a new cell or row after, when it opens the file with another separator than
-/// the comma: in Germany and France that is the semicolon. Quotes keep no cell whole there, since they
-/// are not at the beginning of what such a program takes for a cell.
-const SEPARATORS: [char; 4] = [';', '\t', '\r', '\n'];
+/// it was written with. Quotes keep no cell whole there, since they are not at the beginning of what such a
+/// program takes for a cell.
+const SEPARATORS: [char; 5] = [',', ';', '\t', '\r', '\n'];
 
 /// Whether a spreadsheet may take a cell that begins so for a formula (OWASP, CSV Injection), or
 /// whether it begins with our own mark.
@@ -125,7 +140,8 @@ mod tests {
             ("a;'=1", "a;''=1"),
             ("\t=1", "'\t'=1"),
             ("rock; 'n' roll;", "rock; 'n' roll;"),
-            ("a,=1", "a,=1"),
+            ("a,=1", "a,'=1"),
+            ("Lind, -x", "Lind, -x"),
         ] {
             assert_eq!(escaped(cell), safe);
             assert_eq!(unescaped(safe), cell);

@@ -10,7 +10,7 @@ use futures_util::{StreamExt, stream};
 use serde::Serialize;
 
 use super::{
-    csv,
+    csv::{self, Separator},
     error::ApiError,
     paging::{self, Page, Paging, Position},
     respond,
@@ -145,8 +145,9 @@ pub async fn page_or_csv<L: Table>(
     let after = opened(state, &list.scope(), paging.cursor.as_deref())?;
     let list = std::sync::Arc::new(list);
     // The first rows before the answer begins: a database that is away is a 503 still.
-    let mut first =
-        csv::rows(|write| write(L::COLUMNS.iter().map(|&name| name.to_owned()).collect()));
+    let mut first = csv::rows(Separator::Comma, |write| {
+        write(L::COLUMNS.iter().map(|&name| name.to_owned()).collect())
+    });
     let begun = chunk(&state.db, &list, after).await?;
     let last = begun.map(|(rows, last)| {
         first.extend(rows);
@@ -185,6 +186,8 @@ async fn chunk<L: Table>(
     let Some(last) = rows.last().map(|row| list.position(row)) else {
         return Ok(None);
     };
-    let text = csv::rows(|write| rows.into_iter().for_each(|row| write(L::cells(row))));
+    let text = csv::rows(Separator::Comma, |write| {
+        rows.into_iter().for_each(|row| write(L::cells(row)))
+    });
     Ok(Some((text, last)))
 }

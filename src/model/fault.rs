@@ -48,6 +48,11 @@ impl Faults {
         self.0.push(Fault::new(pointer, code, detail));
     }
 
+    /// The value of a part, or its faults among the others'.
+    pub fn keep<T>(&mut self, part: Result<T, Self>) -> Option<T> {
+        part.map_err(|faults| self.0.extend(faults.0)).ok()
+    }
+
     /// `Ok` when nothing was found.
     ///
     /// # Errors

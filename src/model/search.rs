@@ -54,7 +54,9 @@ impl SearchWords {
                 let phrase = &rest[first.len_utf8()..];
                 phrase.split_once(is_quote).unwrap_or((phrase, ""))
             } else {
-                rest.split_once(char::is_whitespace).unwrap_or((rest, ""))
+                let (word, behind) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+                // As lists write names: Lovelace, Ada.
+                (word.trim_end_matches([',', ';', '、', '，']), behind)
             };
             if !word.trim().is_empty() {
                 words.push(word.trim().to_owned());
@@ -112,6 +114,9 @@ mod tests {
             ("a\u{a0}b", vec!["a", "b"]),
             ("\"Ada Lovelace\" king", vec!["Ada Lovelace", "king"]),
             ("king \"Ada Lov", vec!["king", "Ada Lov"]),
+            ("Müller, Jürgen", vec!["Müller", "Jürgen"]),
+            ("山田， 太郎;", vec!["山田", "太郎"]),
+            ("a,b , \"x, y\"", vec!["a,b", "x, y"]),
             ("“Ada Lovelace”„x y“", vec!["Ada Lovelace", "x y"]),
             ("\"\" \" \" \"", vec![]),
             ("O\"Hara 5\"", vec!["O\"Hara", "5\""]),

@@ -1,5 +1,7 @@
 //! What applies to users, asked of the database.
 
+use std::collections::HashMap;
+
 use diesel::{
     dsl::exists,
     pg::PgRowByRowLoadingMode,
@@ -197,6 +199,43 @@ pub fn which(
         take(row.user_id, which);
     }
     Ok(())
+}
+
+/// Which settings apply to members of these groups who are in no other one, by the groups' names; where the defaults
+/// do, a name is missing. One statement, and none where there are no custom settings.
+///
+/// # Errors
+/// When the database is away.
+pub fn which_by_group(
+    connection: &mut PgConnection,
+    rules: &Rules,
+    names: &[String],
+) -> Result<HashMap<String, Which>, DbError> {
+    if rules.custom.is_empty() || names.is_empty() {
+        return Ok(HashMap::new());
+    }
+    #[derive(QueryableByName)]
+    struct Held {
+        #[diesel(sql_type = Text)]
+        name: String,
+        #[diesel(sql_type = diesel::sql_types::Uuid)]
+        setting: Uuid,
+    }
+    let held: Vec<Held> = diesel::sql_query(
+        "SELECT n.name, d.setting_id AS setting FROM unnest($1) AS n (name)
+         JOIN groups g ON lower(g.name) = lower(n.name COLLATE \"und-x-icu\")
+         JOIN setting_groups d ON d.group_id = g.id",
+    )
+    .bind::<Array<Text>, _>(names)
+    .load(connection)?;
+    let mut found = HashMap::new();
+    for Held { name, setting } in held {
+        if let Some(custom) = rules.custom.iter().find(|custom| custom.id == setting) {
+            let which = found.entry(name).or_insert_with(|| rules.defaults());
+            *which = which.min(rules.by(custom));
+        }
+    }
+    Ok(found)
 }
 
 #[derive(QueryableByName)]

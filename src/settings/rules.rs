@@ -40,7 +40,33 @@ pub struct Which {
     pub confirmation: u32,
 }
 
+impl Which {
+    /// Of each kind the one that stands before the other.
+    #[must_use]
+    pub fn min(self, other: Self) -> Self {
+        Self {
+            registration: self.registration.min(other.registration),
+            confirmation: self.confirmation.min(other.confirmation),
+        }
+    }
+}
+
 impl Rules {
+    /// What applies to whom only this custom setting holds.
+    pub fn by(&self, custom: &Custom) -> Which {
+        let defaults = self.defaults();
+        match custom.is_confirmation {
+            true => Which {
+                confirmation: custom.at,
+                ..defaults
+            },
+            false => Which {
+                registration: custom.at,
+                ..defaults
+            },
+        }
+    }
+
     /// What applies to whom no custom setting holds.
     pub fn defaults(&self) -> Which {
         let last = |length: usize| u32::try_from(length.saturating_sub(1)).unwrap_or(u32::MAX);

@@ -12,7 +12,10 @@ use super::{
 };
 use crate::{
     db::{Db, DbError},
-    http::{csv::rows, paging::Position},
+    http::{
+        csv::{Separator, rows},
+        paging::Position,
+    },
     selection::domain::UserFilter,
 };
 
@@ -37,6 +40,7 @@ pub enum ExportError {
 pub struct Export {
     db: Db,
     filter: Arc<UserFilter>,
+    separator: Separator,
     now: DateTime<Utc>,
     attributes: Arc<[String]>,
     after: Option<Position>,
@@ -51,6 +55,7 @@ impl Export {
     pub async fn begin(
         db: Db,
         filter: UserFilter,
+        separator: Separator,
         now: DateTime<Utc>,
     ) -> Result<(Self, Vec<u8>), ExportError> {
         let filter = Arc::new(filter);
@@ -61,10 +66,11 @@ impl Export {
         if attributes.len() > MOST_ATTRIBUTES {
             return Err(ExportError::TooWide(attributes.len()));
         }
-        let header = rows(|write| write(written::header(&attributes)));
+        let header = rows(separator, |write| write(written::header(&attributes)));
         let export = Self {
             db,
             filter,
+            separator,
             now,
             attributes: attributes.into(),
             after: None,
@@ -90,7 +96,7 @@ impl Export {
             .await?;
         self.is_done = users.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
         self.after = users.last().map(|user| queries::position(user, ORDER));
-        Ok(Some(rows(|write| {
+        Ok(Some(rows(self.separator, |write| {
             for user in &users {
                 write(written::cells_of(user, &self.attributes));
             }

@@ -368,3 +368,44 @@ async fn last_and_first_names_in_one_column_are_parted() {
         assert_eq!(names(app.only_user(q).await), expected, "{q}");
     }
 }
+
+/// A dry run knows whom nobody could invite, as the import then does: by the settings of the groups that are named, by
+/// passwords in the file, and by addresses that mails came back from.
+#[tokio::test]
+async fn a_dry_run_counts_whom_nobody_could_invite() {
+    let mut app = TestApp::start().await;
+    app.leaves_unsent = true;
+    let group = app.post("/groups", json!({"name": "Office"})).await.json["id"].clone();
+    for (name, priority, method, groups) in [
+        ("Passwords", 1, "password", json!([group])),
+        ("Codes", 2, "qr", json!([])),
+    ] {
+        let body = json!({"name": name, "priority": priority, "method": method, "distribution": {"group_ids": groups}});
+        let answer = app.post("/settings/registration", body).await;
+        assert_eq!(answer.status, 201, "{}", answer.text);
+    }
+    app.user(json!({"username": "before"})).await;
+    app.db.execute(
+        "INSERT INTO suppressions (id, email, user_id, reason, enhanced_status, created_at)
+         SELECT gen_random_uuid(), 'gone@example.com', id, 'hard_bounce', '5.1.1', now() FROM users LIMIT 1",
+    );
+    let csv = "username,email,groups,enabled,password\n\
+        ada,ada@example.com,OFFICE;New,,\n\
+        bob,bob@example.com,Office,,correct horse battery\n\
+        cy,cy@example.com,New,,\n\
+        dora,,,,\n\
+        eve,Gone@example.com,,,\n\
+        fay,fay@example.com,,no,\n";
+    let dry = app.import("?invite=true&dry_run=true", csv).await;
+    let real = app.import("?invite=true", csv).await;
+    for report in [&dry, &real] {
+        assert_eq!(counts(report), (6, 0, 0, 0), "{report}");
+        assert_eq!(report["invited"], 2, "{report}");
+        assert_eq!(
+            warnings(report, "not_invited"),
+            [
+                "4 of the created users are not invited: 1 user_disabled, 1 no_email, 1 email_suppressed, 1 no_password"
+            ]
+        );
+    }
+}

@@ -246,3 +246,41 @@ async fn a_terminal_shows_the_columns_and_asks() {
         "{err}"
     );
 }
+
+/// A file in another encoding is shown as it would be read, and read so once somebody agrees.
+#[tokio::test]
+async fn a_terminal_asks_about_a_guessed_encoding() {
+    let app = TestApp::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let csv = "E-Mail;Vorname;Nachname\njm@example.com;J\u{fc}rgen;M\u{fc}ller\nag@example.com;Anna;Gro\u{df}\n";
+    let bytes: Vec<u8> = csv
+        .chars()
+        .map(|c| u8::try_from(u32::from(c)).unwrap())
+        .collect();
+    std::fs::write(folder.path().join("users.csv"), bytes).unwrap();
+    for (answer, is_well, stored) in [("n\n", false, 0), ("y\nn\n", false, 0), ("y\ny\n", true, 2)]
+    {
+        let (ended_well, shown) = answered(&app, folder.path(), "", answer);
+        assert_eq!(
+            (ended_well, app.count("users")),
+            (is_well, stored),
+            "{shown}"
+        );
+        assert!(
+            shown.contains("it looks like windows-1252") && shown.contains("`Jürgen"),
+            "{shown}"
+        );
+        assert!(shown.contains("Read it as windows-1252? [y/N]"), "{shown}");
+        assert_eq!(
+            shown.contains("Import 2 records? [y/N]"),
+            answer.len() > 2,
+            "{shown}"
+        );
+    }
+    let output = start(&app, folder.path(), &[]).wait_with_output().unwrap();
+    let (_, err) = said(&output);
+    assert!(
+        !output.status.success() && err.contains("--charset windows-1252"),
+        "{err}"
+    );
+}

@@ -10,10 +10,10 @@ use futures_util::{StreamExt, stream};
 use utoipa::IntoParams;
 
 use crate::{
-    http::{error::ApiError, extract::Params, route::Register},
+    http::{csv::Separator, error::ApiError, extract::Params, route::Register},
     model::{
         caller::Permission,
-        wire::{Faults, Flaw, QueryTypes, parse_text},
+        wire::{Faults, QueryTypes},
     },
     selection::domain::UserFilter,
     state::State,
@@ -49,20 +49,24 @@ impl From<ExportError> for ApiError {
 #[derive(Debug, Deserr, IntoParams)]
 #[deserr(error = Faults, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct MarkQuery {
+struct FileQuery {
     /// Begin the file with a byte-order mark: Excel takes it for UTF-8 then. An import passes over the mark.
     #[param(value_type = Option<bool>)]
     #[deserr(default)]
     bom: bool,
+    /// What stands between the cells: `semicolon` for an Excel whose language has a decimal comma. An import reads both.
+    #[param(inline, value_type = Option<Separator>)]
+    #[deserr(default = Separator::Comma)]
+    separator: Separator,
 }
 
-impl QueryTypes for MarkQuery {
+impl QueryTypes for FileQuery {
     const FLAGS: &'static [&'static str] = &["bom"];
 }
 
-/// The query of `GET /users/export`: the filters, and `bom`.
+/// The query of `GET /users/export`: the filters, and how the file is written.
 struct ExportQuery {
-    bom: bool,
+    file: FileQuery,
     filter: UserFilter,
 }
 
@@ -71,29 +75,40 @@ impl Deserr<Faults> for ExportQuery {
         value: Value<V>,
         location: ValuePointerRef,
     ) -> Result<Self, Faults> {
-        let (bom, value) = match value {
-            Value::Map(mut members) => (members.remove("bom"), Value::Map(members)),
-            other => (None, other),
-        };
-        let bom = bom.map_or(Ok(false), |value| {
-            parse_text(value.into_value(), location.push_key("bom"), |text| {
-                let flaw = |_| Flaw::new("wrong_type", "must be true or false");
-                text.parse().map_err(flaw)
+        fn taken<T: Deserr<Faults>, V: IntoValue>(
+            value: Option<V>,
+            default: T,
+            location: ValuePointerRef,
+        ) -> Result<T, Faults> {
+            value.map_or(Ok(default), |value| {
+                T::deserialize_from_value(value.into_value(), location)
             })
-        });
-        match (bom, UserFilter::deserialize_from_value(value, location)) {
-            (Ok(bom), Ok(filter)) => Ok(Self { bom, filter }),
-            (Err(mut faults), Err(more)) => {
-                faults.0.extend(more.0);
-                Err(faults)
-            }
-            (Err(faults), Ok(_)) | (Ok(_), Err(faults)) => Err(faults),
+        }
+        let (bom, separator, value) = match value {
+            Value::Map(mut members) => (
+                members.remove("bom"),
+                members.remove("separator"),
+                Value::Map(members),
+            ),
+            other => (None, None, other),
+        };
+        let mut faults = Faults::default();
+        let bom = faults.keep(taken(bom, false, location.push_key("bom")));
+        let separator = taken(separator, Separator::Comma, location.push_key("separator"));
+        let separator = faults.keep(separator);
+        let filter = faults.keep(UserFilter::deserialize_from_value(value, location));
+        match (bom, separator, filter) {
+            (Some(bom), Some(separator), Some(filter)) => Ok(Self {
+                file: FileQuery { bom, separator },
+                filter,
+            }),
+            _ => Err(faults),
         }
     }
 }
 
 impl QueryTypes for ExportQuery {
-    const FLAGS: &'static [&'static str] = UserFilter::FLAGS;
+    const FLAGS: &'static [&'static str] = &["enabled", "name_clash", "bom"];
     const NUMBERS: &'static [&'static str] = UserFilter::NUMBERS;
 }
 
@@ -121,12 +136,12 @@ fn csv(name: &str) -> actix_web::HttpResponseBuilder {
 /// The header row, with every column that an import knows, and one line that shows how a user is written. An import
 /// passes over that line: it is known by its address at the reserved domain `example.com`, with its names.
 #[utoipa::path(
-    tag = "users", params(MarkQuery),
+    tag = "users", params(FileQuery),
     responses((status = 200, description = "The header row and an example", body = String, content_type = "text/csv"))
 )]
 #[get("/users/import/template")]
-async fn get_import_template(Params(asked): Params<MarkQuery>) -> HttpResponse {
-    let file = [mark(asked.bom), &written::template()].concat();
+async fn get_import_template(Params(asked): Params<FileQuery>) -> HttpResponse {
+    let file = [mark(asked.bom), &written::template(asked.separator)].concat();
     csv("users-template.csv").body(file)
 }
 
@@ -137,7 +152,7 @@ async fn get_import_template(Params(asked): Params<MarkQuery>) -> HttpResponse {
 /// end: an answer that breaks off was not whole. Users whose attributes have more names than a file has
 /// columns are refused.
 #[utoipa::path(
-    tag = "users", params(MarkQuery, UserFilter),
+    tag = "users", params(FileQuery, UserFilter),
     responses((status = 200, description = "The users", body = String, content_type = "text/csv"))
 )]
 #[get("/users/export")]
@@ -145,15 +160,20 @@ async fn export_users(
     state: web::Data<State>,
     Params(asked): Params<ExportQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    let ExportQuery { bom, filter } = asked;
-    let (mut export, header) = Export::begin(state.db.clone(), filter, state.clock.now()).await?;
+    let ExportQuery { file, filter } = asked;
+    let (db, now) = (state.db.clone(), state.clock.now());
+    let (mut export, header) = Export::begin(db, filter, file.separator, now).await?;
     // The first rows before the answer begins: a database that is away is a 503 still.
     let first = export.advance().await?.unwrap_or_default();
     let rest = stream::try_unfold(export, |mut export| async move {
         let rows = export.advance().await.map_err(ApiError::from)?;
         Ok::<_, ApiError>(rows.map(|rows| (Bytes::from(rows), export)))
     });
-    let begin = [Bytes::from_static(mark(bom)), header.into(), first.into()];
+    let begin = [
+        Bytes::from_static(mark(file.bom)),
+        header.into(),
+        first.into(),
+    ];
     let begin = stream::iter(begin.map(Ok));
     Ok(csv("users.csv").streaming(begin.chain(rest)))
 }

@@ -120,7 +120,8 @@ async fn import_chunk(
             .db
             .transaction(move |connection| {
                 let mut done = store(connection, &clock, &options, &prepared, &known, lost)?;
-                invite(connection, &options, &mut done)?;
+                let created = std::mem::take(&mut done.created);
+                done.report.add(invite(connection, &options, created)?);
                 // Last, so that the key is not locked for longer than a commit takes.
                 let whole = so_far.map(|mut whole| {
                     whole.add(done.report.clone());

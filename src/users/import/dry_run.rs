@@ -6,7 +6,7 @@
 //! ([`Chunks`] sees to that), and of those that it took away from somebody, this keeps a list.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     sync::Arc,
 };
 
@@ -16,14 +16,15 @@ use super::{
     error::ImportError,
     file::{Chunk, Chunks, Upload},
     holders::{self, Holder, Holders},
+    invite::uninvited,
     options::{OnConflict, Options, Tools},
     progress::Progress,
-    queries::{self, Stored},
+    queries,
     report::Report,
     shape::Shape,
     store::{Prepared, Ready, ids_of, plan},
 };
-use crate::{invitations::plan::SkipReason, users::profile::Profile};
+use crate::users::profile::Profile;
 
 pub(super) async fn import(
     upload: &Upload,
@@ -89,20 +90,6 @@ impl Before {
             of_email: holders.of_email.and_then(|held| still(held, email?)),
         }
     }
-}
-
-/// Whom nobody could invite, whatever the settings say of the others.
-fn uninvited(creations: &[Stored]) -> BTreeMap<SkipReason, usize> {
-    let mut counts = BTreeMap::new();
-    for user in creations {
-        let reason = match &user.profile {
-            profile if !profile.enabled => SkipReason::UserDisabled,
-            profile if profile.email.is_none() => SkipReason::NoEmail,
-            _ => continue,
-        };
-        *counts.entry(reason).or_default() += 1;
-    }
-    counts
 }
 
 async fn foresee(
@@ -172,6 +159,7 @@ async fn foresee(
             before.renamed.insert(user.id, now);
         }
     }
+    let newcomers = plan.newcomers();
     before.changed.extend(plan.here);
     let mut report = Report {
         created: plan.creations.len(),
@@ -180,7 +168,8 @@ async fn foresee(
         ..Report::default()
     };
     if options.invite.is_some() {
-        report.not_invited = uninvited(&plan.creations);
+        let counts = move |connection: &mut _| uninvited(connection, &newcomers);
+        report.not_invited = tools.db.read(counts).await?;
         report.invited = plan.creations.len() - report.not_invited.values().sum::<usize>();
     }
     report.mix(plan.report);

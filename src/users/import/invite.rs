@@ -1,28 +1,34 @@
-//! Inviting whom an import created.
+//! Inviting whom an import created, and what would come of that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use diesel::{PgConnection, dsl::count_star, prelude::*};
 use uuid::Uuid;
 
-use super::{error::ImportError, options::Options, report::Report, store::Done};
+use super::{error::ImportError, options::Options, report::Report};
 use crate::{
-    invitations::{domain::Overrides, plan::SkipReason, send},
-    schema::batch_skips,
+    db::DbError,
+    invitations::{
+        domain::Overrides,
+        plan::{Decision, Plan, Recipient, SkipReason},
+        send,
+    },
+    schema::{batch_skips, suppressions},
     selection::domain::{Ids, Selection},
+    settings,
 };
 
-/// Invites whom the transaction created, if that is wanted.
+/// Invites whom the transaction created, if that is wanted. Gives what the report says of it.
 pub(super) fn invite(
     connection: &mut PgConnection,
     options: &Options,
-    done: &mut Done,
-) -> Result<(), ImportError> {
-    let Some(keys) = options.invite.as_ref().filter(|_| !done.created.is_empty()) else {
-        return Ok(());
+    created: Vec<Uuid>,
+) -> Result<Report, ImportError> {
+    let Some(keys) = options.invite.as_ref().filter(|_| !created.is_empty()) else {
+        return Ok(Report::default());
     };
     let selection = Selection {
-        user_ids: Some(Ids(std::mem::take(&mut done.created))),
+        user_ids: Some(Ids(created)),
         ..Selection::default()
     };
     let sent = send::send(
@@ -32,15 +38,15 @@ pub(super) fn invite(
         &selection,
         &Overrides::default(),
     )?;
-    done.report.batch_ids.push(sent.batch_id);
-    done.report.invited = sent.accepted_count;
-    if sent.skipped_count > 0 {
-        done.report.add(Report {
-            not_invited: skipped(connection, sent.batch_id)?,
-            ..Report::default()
-        });
-    }
-    Ok(())
+    Ok(Report {
+        batch_ids: vec![sent.batch_id],
+        invited: sent.accepted_count,
+        not_invited: match sent.skipped_count {
+            0 => BTreeMap::new(),
+            _ => skipped(connection, sent.batch_id)?,
+        },
+        ..Report::default()
+    })
 }
 
 /// How many of a batch were not invited, and why.
@@ -60,4 +66,64 @@ fn skipped(
             Some((SkipReason::from_name(&reason)?, count))
         })
         .collect())
+}
+
+/// Somebody who would be created.
+pub(super) struct Newcomer {
+    pub(super) id: Uuid,
+    pub(super) email: Option<String>,
+    pub(super) enabled: bool,
+    pub(super) has_password: bool,
+    /// The names of the groups that the user would be in.
+    pub(super) groups: Vec<String>,
+}
+
+/// How many of these nobody could invite, and why: decided as when sending, in four statements whatever their number.
+///
+/// # Errors
+/// When the database is away.
+pub(super) fn uninvited(
+    connection: &mut PgConnection,
+    newcomers: &[Newcomer],
+) -> Result<BTreeMap<SkipReason, usize>, DbError> {
+    let rules = settings::queries::rules(connection)?;
+    let plan = Plan::of(&rules, &Overrides::default());
+    let mut groups: Vec<String> = newcomers
+        .iter()
+        .flat_map(|new| new.groups.clone())
+        .collect();
+    groups.sort_unstable();
+    groups.dedup();
+    let by_group = settings::queries::which_by_group(connection, &rules, &groups)?;
+    let addresses: Vec<String> = newcomers
+        .iter()
+        .filter_map(|new| Some(new.email.as_ref()?.to_lowercase()))
+        .collect();
+    let suppressed: HashSet<String> = suppressions::table
+        .filter(suppressions::email.eq_any(addresses))
+        .select(suppressions::email)
+        .load(connection)?
+        .into_iter()
+        .collect();
+    let mut counts = BTreeMap::new();
+    for new in newcomers {
+        let groups = new.groups.iter().filter_map(|name| by_group.get(name));
+        let recipient = Recipient {
+            user_id: new.id,
+            has_email: new.email.is_some(),
+            is_suppressed: new
+                .email
+                .as_ref()
+                .is_some_and(|email| suppressed.contains(&email.to_lowercase())),
+            enabled: new.enabled,
+            has_password: new.has_password,
+            lang: plan.lang_for(None),
+            which: groups.fold(rules.defaults(), |which, other| which.min(*other)),
+            devices: 0,
+        };
+        if let Decision::Skip(reason) = plan.decide(&recipient) {
+            *counts.entry(reason).or_default() += 1;
+        }
+    }
+    Ok(counts)
 }

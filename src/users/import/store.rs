@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::{
     holders::{self, Holder, Holders},
+    invite::Newcomer,
     options::{OnConflict, Options},
     queries::{self, Stored},
     report::Report,
@@ -97,6 +98,24 @@ pub(super) struct Plan<'a> {
 }
 
 impl Plan<'_> {
+    /// Those who are to be created, as far as inviting them goes.
+    pub(super) fn newcomers(&self) -> Vec<Newcomer> {
+        let rows: HashMap<Uuid, &Ready> = self.members.iter().copied().collect();
+        let creations = self.creations.iter();
+        creations
+            .filter_map(|user| {
+                let ready = rows.get(&user.id)?;
+                Some(Newcomer {
+                    id: user.id,
+                    email: user.profile.email.clone(),
+                    enabled: user.profile.enabled,
+                    has_password: ready.has_password,
+                    groups: ready.row.groups.clone(),
+                })
+            })
+            .collect()
+    }
+
     /// Who joins which groups, but for those who are `lost`.
     pub(super) fn memberships(&self, lost: &HashSet<Uuid>) -> Vec<(Uuid, &str)> {
         self.members

@@ -151,7 +151,8 @@ async fn try_once(whole: Arc<Whole>, lost: Lost) -> Result<Report, ImportError> 
             if all.report.failed > 0 {
                 return Err(End::TakenBack(Box::new(all.report.of_refusal())));
             }
-            invite(connection, &whole.options, &mut all)?;
+            let created = std::mem::take(&mut all.created);
+            all.report.add(invite(connection, &whole.options, created)?);
             record(connection, &whole.options, &all.report)?;
             if let Some(lease) = &whole.options.lease {
                 lease.settle(connection, &all.report.answer()?, clock.now())?;
