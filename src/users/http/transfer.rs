@@ -117,7 +117,7 @@ struct Workbook(Vec<u8>);
 /// A CSV file (UTF-8, UTF-16 or what `charset=` says; fields separated by `,`, `;`, `|` or tab; a header row with
 /// `username` or `email`), the first visible sheet of a workbook (`.xlsx`), either also as the one file of a form, or as
 /// `text/plain` a list of e-mail addresses separated by commas, semicolons, spaces or lines, with names
-/// (`Ada <ada@example.com>`) or without. Up to 100,000 records. Columns are known by the fields' names
+/// (`Ada <ada@example.com>`) or without, or rows copied from a spreadsheet. Up to 100,000 records. Columns are known by the fields' names
 /// and by what other systems call them in eight languages (422 `ambiguous_columns` where two mean one field), others
 /// become attributes, and columns named like a password are left out; `groups` are names separated by `;`, and groups that are missing are created; empty cells change nothing.
 /// Good records go in and bad ones are reported, unless `atomic` is set.

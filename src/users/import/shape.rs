@@ -8,7 +8,7 @@ pub struct Shape {
     pub rows: usize,
     /// What becomes of its columns; a list of addresses has none.
     pub columns: Vec<ColumnTold>,
-    /// What to look at again in its header.
+    /// What to look at again in its header, or in the rows of a list.
     pub warnings: Vec<Warning>,
     pub(super) has_passwords: bool,
     /// What the file was read as.

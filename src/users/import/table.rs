@@ -124,7 +124,7 @@ impl Table {
             _ if self.is_sheet => records::Records::sheet(file),
             Format::Csv => records::Records::text(file)?,
             Format::Addresses => {
-                let addresses = Addresses::open(BufReader::new(file));
+                let addresses = Addresses::open(BufReader::new(file))?;
                 return Ok(Records::Addresses(Box::new(addresses)));
             }
         };
@@ -186,10 +186,11 @@ impl Records {
         }
     }
 
+    /// What became of its columns, and what to look at again: of a list, in what was read so far.
     pub(super) fn told(&self) -> (Vec<ColumnTold>, Vec<Warning>) {
         match self {
             Self::Table(records) => (records.told(), records.warnings().to_vec()),
-            Self::Addresses(_) => (Vec::new(), Vec::new()),
+            Self::Addresses(records) => (Vec::new(), records.warnings()),
         }
     }
 

@@ -161,17 +161,21 @@ pub(super) enum Tag {
     Other,
 }
 
-/// A tag of HTML.
+/// A tag of HTML; one with an address inside is none that may be passed over. A cell is where it begins.
 pub(super) fn tag(content: &str) -> Option<Tag> {
+    if content.contains(['@', '＠']) {
+        return None;
+    }
+    let is_end = content.starts_with('/');
     let name = content.trim_start_matches('/').trim_end_matches('/');
     let name = name.split_whitespace().next().unwrap_or_default();
     Some(match name.to_ascii_lowercase().as_str() {
         "br" | "p" | "div" | "li" | "ul" | "ol" | "tr" | "table" | "tbody" | "thead" | "o:p" => {
             Tag::Line
         }
-        "td" | "th" => Tag::Cell,
-        "" | "a" | "b" | "i" | "u" | "em" | "strong" | "span" | "font" | "html" | "body"
-        | "!--" => Tag::Other,
+        "td" | "th" if !is_end => Tag::Cell,
+        "" | "td" | "th" | "a" | "b" | "i" | "u" | "em" | "strong" | "span" | "font" | "html"
+        | "body" | "!--" => Tag::Other,
         _ => return None,
     })
 }
@@ -227,7 +231,8 @@ pub(super) fn label(word: &str) -> Option<usize> {
     let address = word.find(['@', '＠'])?;
     let colon = word[..address].rfind([':', '：'])?;
     let length = word[colon..].chars().next()?.len_utf8();
-    (!is_scheme(&word[..colon])).then_some(colon + length)
+    let (scheme, behind) = (&word[..colon], &word[colon + length..]);
+    (!is_scheme(scheme) && !behind.starts_with("//")).then_some(colon + length)
 }
 
 /// What links and directories have in front of an address and a colon.
@@ -265,7 +270,11 @@ fn without_bullet(text: &str) -> Option<&str> {
         return Some(rest);
     }
     if first.is_alphabetic() {
-        return rest.strip_prefix([')', '）']);
+        // Word parts `a.` from its text with a tab.
+        let is_lettered = rest.starts_with(".\t");
+        return rest
+            .strip_prefix([')', '）'])
+            .or(rest.strip_prefix('.').filter(|_| is_lettered));
     }
     let number = text.strip_prefix(['(', '（']).unwrap_or(text);
     let behind = number.trim_start_matches(char::is_numeric);

@@ -6,43 +6,57 @@
 //! where this one parts its entries with semicolons and ends without one. What begins with a bullet or a number is new.
 //!
 //! # Whose name it is
-//! - Words in front of `<…>` (or of a link, or of an address in round brackets) are its name. In front of a bare address
-//!   or of a link that shows a name, they are its name only where a tab is in between; else nobody's, and a fault.
-//! - **A comma in front of `<…>` belongs to the name** (`Family, Given <…>`) where the text before it holds no address. In
-//!   a list whose entries are parted by commas, one comma of an entry does, unless a single word in small letters
-//!   stands in front of it: that is a fault, since it may be somebody (`nobody, Ada <…>`). Nor is anything a part of a
-//!   name that looks as if it were to be an address, such as `ada at example.com`.
-//! - Behind an address without a name, what is in round brackets is the name, and so is a table's next cell.
+//! - Words in front of `<…>` (or of a link, or of an address in round brackets) are its name; in front of a bare address
+//!   or of a link that shows a name, nobody's, and a fault. Behind an address without a name, what is in round brackets
+//!   is.
+//! - **A comma in front of `<…>` belongs to the name** (`Family, Given <…>`) where semicolons or lines part the list's
+//!   entries, or every name of it has one, with one word behind it ([`style`]). Else it is in doubt, and a fault. A single word in small letters
+//!   is no family name where commas part entries, nor is what looks as if it were to be an address: they are faults of
+//!   their own.
 //! - One comma makes a family and a given name, unless `Jr.`, `Inc.` or their kind follow it. What is in quotes is
 //!   also shown as it is written. Comments in round brackets are no part of a name.
-//! - What ends with a colon says what follows (`Team:`, `Cc:`) and is nobody.
+//! - What ends with a colon is the name of one bare address that follows, and nobody in front of several or of others'
+//!   names (`Team:`), or where it only says what follows (`Cc:`, [`labels`]).
+//! - In a table's row, cells are names as its header says or as they stand; the others are passed over, and told
+//!   ([`cells`]).
 //!
-//! Whatever is neither an address nor a name of one is a fault that shows it: nobody is lost.
+//! Whatever is neither an address nor a name of one is a fault that shows it: nobody is lost. Nor is a name cut: one
+//! that cannot be taken is a fault.
 
+mod cells;
+mod ends;
+mod entry;
 #[cfg(test)]
 mod forms;
+mod labels;
 mod marks;
 mod names;
+mod part;
+#[cfg(test)]
+mod pasted;
 mod scan;
+mod style;
 #[cfg(test)]
 mod tests;
 
 use std::{
     collections::VecDeque,
-    io::{self, BufRead},
+    io::{self, BufRead, Seek},
     mem,
 };
 
 use self::{
+    cells::{Cell, Cells},
+    entry::Entry,
+    labels::{Group, says_what_follows},
     marks::LONGEST,
-    names::{may_be_name, refusal},
+    names::{doubt, holds_another, may_be_name},
+    part::{Field, Part, texts},
     scan::{Beginning, Scan, Token},
+    style::Style,
 };
-use super::{Line, LineFault, Row};
-use crate::{
-    model::{identity::Email, wire::Flaw},
-    users::domain::CreateUser,
-};
+use super::{Line, told::Warning};
+use crate::model::wire::Flaw;
 
 /// More than a name has, whatever its commas.
 const MOST_PARTS: usize = 20;
@@ -50,15 +64,23 @@ const MOST_PARTS: usize = 20;
 /// Reads addresses one by one.
 pub struct Addresses<R> {
     scan: Scan<R>,
+    /// What all of the list says.
+    style: Style,
+    /// What it said so far.
+    seen: Style,
+    cells: Cells,
     done: VecDeque<Line>,
     /// An address whose name may come yet.
-    open: Option<Open>,
+    open: Option<Entry>,
+    group: Option<Group>,
     /// Words that no address has yet, apart by commas.
     parts: Vec<Part>,
-    /// A comma stands behind the last of them.
+    /// Cells that no address has yet.
+    waiting: Vec<Cell>,
+    /// A comma stands behind the last of the parts.
     is_parted: bool,
-    /// A tab stands behind them.
-    is_cell: bool,
+    /// More words came than a name has.
+    is_cut: bool,
     here: Place,
 }
 
@@ -66,43 +88,48 @@ pub struct Addresses<R> {
 #[derive(Default)]
 struct Place {
     indent: usize,
-    has_tab: bool,
+    /// Which cell of a row it is.
+    cell: usize,
+    is_row: bool,
+    /// A semicolon or a comma stands behind an address: tabs are only blanks then.
+    is_list: bool,
     has_semicolon: bool,
     /// An entry ended on it.
     has_entry: bool,
+    /// An address is in this cell.
+    is_behind_address: bool,
     /// The last entry ended with a comma.
     is_after_comma: bool,
 }
 
-struct Part {
-    line: u32,
-    text: String,
-    /// Without comments.
-    name: String,
-}
-
-struct Open {
-    line: u32,
-    address: String,
-    names: Vec<Part>,
-    /// What is in round brackets behind it, or what its link shows.
-    aside: String,
-    is_bracketed: bool,
-    /// A tab stands behind it: its name may be in the next cell.
-    is_cell: bool,
-    is_after_comma: bool,
+impl<R: BufRead + Seek> Addresses<R> {
+    /// Begins a list. It is read twice: what commas part is known by the end.
+    ///
+    /// # Errors
+    /// When the source cannot be read.
+    pub fn open(mut source: R) -> io::Result<Self> {
+        let mut first = Addresses::begin(&mut source, Style::default());
+        while first.advance()?.is_some() {}
+        let style = first.seen;
+        source.rewind()?;
+        Ok(Self::begin(source, style))
+    }
 }
 
 impl<R: BufRead> Addresses<R> {
-    /// Begins a list.
-    pub fn open(source: R) -> Self {
+    fn begin(source: R, style: Style) -> Self {
         Self {
             scan: Scan::open(source),
+            style,
+            seen: Style::default(),
+            cells: Cells::default(),
             done: VecDeque::new(),
             open: None,
+            group: None,
             parts: Vec::new(),
+            waiting: Vec::new(),
             is_parted: false,
-            is_cell: false,
+            is_cut: false,
             here: Place::default(),
         }
     }
@@ -117,6 +144,7 @@ impl<R: BufRead> Addresses<R> {
                 Some((line, token)) => self.take(line, token),
                 None => {
                     self.settle();
+                    self.end_group(false);
                     break;
                 }
             }
@@ -124,16 +152,21 @@ impl<R: BufRead> Addresses<R> {
         Ok(self.done.pop_front())
     }
 
+    /// What to look at again in what was read so far.
+    pub fn warnings(&self) -> Vec<Warning> {
+        self.cells.warnings()
+    }
+
     fn take(&mut self, line: u32, token: Token) {
         match token {
             Token::Text(text) => {
-                if self.open.as_ref().is_some_and(|open| !open.is_cell) {
-                    self.close(false);
+                if self.here.is_behind_address {
+                    self.close();
                 }
                 self.say(line, &text, &text);
             }
             Token::Comment(text) => match &mut self.open {
-                Some(open) if self.parts.is_empty() => {
+                Some(open) if self.parts.is_empty() && self.here.is_behind_address => {
                     if open.aside.is_empty() {
                         open.aside = text;
                     }
@@ -141,30 +174,34 @@ impl<R: BufRead> Addresses<R> {
                 _ => self.say(line, &format!("({text})"), ""),
             },
             Token::Address(found) => self.meet(line, found),
-            Token::Label => {
-                if !self.is_parted {
-                    self.parts.pop();
-                }
-                self.refuse_parts();
-                self.here.is_after_comma = false;
+            Token::Label(text) => self.take_label(line, &text),
+            Token::Tab => {
+                self.here.is_row = true;
+                self.end_cell();
+                self.here.cell += 1;
+                self.here.is_behind_address = false;
             }
-            Token::Tab => self.end_cell(),
             Token::Comma => {
                 if self.parts.is_empty() {
                     self.here.is_after_comma |= self.open.is_some();
-                    self.close(true);
+                    self.here.is_list |= mem::take(&mut self.here.is_behind_address);
+                    self.close();
                 }
                 self.is_parted = !self.parts.is_empty();
             }
             Token::Semicolon => {
                 self.settle();
+                self.end_group(true);
                 self.here.has_semicolon = true;
+                self.here.is_list |= mem::take(&mut self.here.is_behind_address);
                 self.here.is_after_comma = false;
             }
-            Token::Line(begun) => self.begin_line(begun.indent, begun.beginning),
-            Token::TooLong => {
+            Token::Line(begun) => self.begin_line(&begun),
+            Token::TooLong(text) => {
                 self.settle();
-                self.refuse(line, Flaw::new("too_long", "is longer than an address"));
+                let shown = names::shown(&text);
+                let detail = format!("`{shown}` is longer than an address");
+                self.refuse(line, Flaw::new("too_long", detail));
             }
         }
     }
@@ -173,16 +210,21 @@ impl<R: BufRead> Addresses<R> {
     fn say(&mut self, line: u32, text: &str, name: &str) {
         let known: usize = self.parts.iter().map(|part| part.text.len()).sum();
         if known + text.len() > LONGEST || self.parts.len() > MOST_PARTS {
-            self.refuse_parts();
+            if self.here.is_row {
+                self.end_cell();
+            } else {
+                self.refuse_parts();
+                self.is_cut = true;
+            }
         }
         if mem::take(&mut self.is_parted) || self.parts.is_empty() {
             self.parts.push(Part {
                 line,
                 text: String::new(),
                 name: String::new(),
+                field: Field::Name,
             });
         }
-        self.is_cell = false;
         if let Some(part) = self.parts.last_mut() {
             for (all, word) in [(&mut part.text, text), (&mut part.name, name)] {
                 if !all.is_empty() && !word.is_empty() {
@@ -193,171 +235,117 @@ impl<R: BufRead> Addresses<R> {
         }
     }
 
-    fn meet(&mut self, line: u32, found: scan::Address) {
-        let address = names::address(&found.text);
-        // `ada@example.com <mailto:ada@example.com>` is one entry.
-        if let Some(open) = &mut self.open
-            && self.parts.is_empty()
-            && found.is_bracketed
-            && !open.is_bracketed
-            && names::address(&open.address).eq_ignore_ascii_case(&address)
-        {
-            open.is_bracketed = true;
+    /// A row's cell that ends with a colon is like any other; else what follows is a group, or one person's address.
+    fn take_label(&mut self, line: u32, text: &str) {
+        if self.here.is_row {
+            self.say(line, &format!("{text}:"), text);
             return;
         }
-        if self.open.as_ref().is_some_and(|open| open.is_cell) {
-            self.name_by_cell();
+        self.close();
+        self.end_group(false);
+        if !text.is_empty() {
+            self.say(line, text, text);
         }
-        self.close(false);
-        let has_own = !found.is_bracketed || !found.shown.is_empty();
-        if has_own && !self.is_cell {
+        if self
+            .parts
+            .pop_if(|part| says_what_follows(&part.text))
+            .is_some()
+        {
             self.refuse_parts();
         }
-        let names = mem::take(&mut self.parts);
-        self.open = Some(Open {
-            line: names.first().map_or(line, |part| part.line),
-            address: found.text,
-            names,
-            aside: found.shown,
-            is_bracketed: found.is_bracketed,
-            is_cell: false,
-            is_after_comma: self.here.is_after_comma,
-        });
+        let label = mem::take(&mut self.parts);
+        self.group = (!label.is_empty()).then(|| Group::of(label));
         self.is_parted = false;
-        self.is_cell = false;
         self.here.is_after_comma = false;
     }
 
-    /// At a tab.
-    fn end_cell(&mut self) {
-        self.here.has_tab = true;
-        if self.parts.is_empty() {
-            if let Some(open) = &mut self.open {
-                open.is_cell = open.names.is_empty() && open.aside.is_empty();
-            }
+    fn meet(&mut self, line: u32, found: scan::Address) {
+        let address = names::address(&found.text);
+        // `ada@example.com <mailto:ada@example.com>` is one entry.
+        if let Some(open) = &self.open
+            && self.here.is_behind_address
+            && self.parts.is_empty()
+            && names::address(&open.address).eq_ignore_ascii_case(&address)
+            && !holds_another(&found.shown, &address)
+        {
             return;
         }
-        self.name_by_cell();
-        // A row's number.
-        if let [number] = &self.parts[..]
-            && !number.text.contains(char::is_alphabetic)
-        {
-            self.parts.clear();
+        if self.here.is_row && self.cells.is_another(self.here.cell) {
+            let before = texts(&mem::take(&mut self.parts));
+            let whole = format!("{before} <{}>", found.text);
+            let why = "stands in a column that the header does not call the user's e-mail; leave that column out, or \
+                       import the table as CSV";
+            self.refuse(line, doubt(whole.trim(), why));
+            self.here.is_behind_address = true;
+            return;
         }
-        self.is_cell = !self.parts.is_empty();
+        let shown = match holds_another(&found.shown, "") {
+            true if !holds_another(&found.shown, &address) => String::new(),
+            _ => found.shown,
+        };
+        if !found.is_bracketed || !shown.is_empty() {
+            self.refuse_parts();
+            self.is_cut = false;
+        }
+        self.name_by_cells(true);
+        self.close();
+        if !shown.is_empty() {
+            self.make_group();
+        }
+        let mut names = mem::take(&mut self.parts);
+        let waiting = mem::take(&mut self.waiting);
+        let is_of_cells = names.is_empty() && !waiting.is_empty();
+        let others = if is_of_cells && shown.is_empty() {
+            let (cells, others) = self.cells.names(waiting, false);
+            names = cells;
+            others
+        } else {
+            waiting
+        };
+        self.pass(others);
+        self.seen.has_commas_between |= mem::take(&mut self.here.is_after_comma);
+        self.open = Some(Entry {
+            line: names.first().map_or(line, |part| part.line),
+            address: found.text,
+            names,
+            is_of_cells,
+            aside: shown,
+            is_cut: mem::take(&mut self.is_cut),
+        });
+        self.here.is_behind_address = true;
+        self.is_parted = false;
     }
 
-    /// Gives an address the words of the cell behind it.
-    fn name_by_cell(&mut self) {
-        if let Some(open) = self.open.as_mut().filter(|open| open.is_cell) {
-            open.names = mem::take(&mut self.parts);
-            open.is_cell = false;
-            self.is_parted = false;
-        }
-    }
-
-    fn begin_line(&mut self, indent: usize, beginning: Beginning) {
+    fn begin_line(&mut self, begun: &scan::Line) {
         let here = &self.here;
-        let is_folded = indent > here.indent && (self.is_parted || here.has_entry);
+        let is_folded = begun.indent > here.indent && (self.is_parted || here.has_entry);
         // A single word may be somebody, and is no name that goes on.
         let may_go_on = |part: &Part| is_folded || may_be_name(&part.text, true);
         let goes_on = self.open.is_none()
+            && !here.is_row
             && self.parts.last().is_some_and(may_go_on)
-            && match beginning {
+            && match begun.beginning {
                 Beginning::Blank | Beginning::Bullet => false,
                 Beginning::Bracket => true,
                 Beginning::Other => is_folded || here.has_semicolon,
             };
-        if !goes_on {
-            self.settle();
-            self.here = Place {
-                indent,
-                ..Place::default()
-            };
-        }
-    }
-
-    /// At the end of an entry: what is there must be enough.
-    fn settle(&mut self) {
-        self.name_by_cell();
-        self.close(false);
-        self.refuse_parts();
-    }
-
-    fn close(&mut self, is_comma: bool) {
-        let Some(open) = self.open.take() else {
+        if goes_on {
             return;
-        };
-        self.here.has_entry = true;
-        let is_list = is_comma || open.is_after_comma;
-        // What is next to the address is its own; before that, as far back as it may be a name.
-        let most = if is_list { 1 } else { usize::MAX };
-        let before = open.names.iter().rev().skip(1).take(most);
-        let own = before
-            .take_while(|part| may_be_name(&part.text, is_list))
-            .count()
-            + 1;
-        let (others, own) = open.names.split_at(open.names.len().saturating_sub(own));
-        for part in others {
-            self.refuse_part(part);
         }
-        let text = own
-            .iter()
-            .map(|part| part.text.as_str())
-            .chain([open.address.as_str(), open.aside.as_str()])
-            .find(|text| text.contains(marks::BROKEN));
-        let address = names::address(&open.address);
-        match (text, Email::parse(&address)) {
-            (Some(broken), _) => self.refuse(open.line, refusal(broken)),
-            (None, Err(_)) => self.refuse(open.line, refusal(&open.address)),
-            (None, Ok(email)) => {
-                let names = own.iter().map(|part| part.name.as_str());
-                let mut name = names::name(names, &address);
-                if name.first.is_none() && name.display.is_none() {
-                    let comments = own.iter().filter(|part| part.name.is_empty());
-                    let asides = comments.map(|part| marks::inside(&part.text));
-                    let aside = asides.chain([&*open.aside]).find(|text| !text.is_empty());
-                    name = names::name(aside.into_iter(), &address);
-                }
-                let user = CreateUser {
-                    email: Some(email),
-                    first_name: name.first,
-                    last_name: name.last,
-                    display_name: name.display,
-                    ..CreateUser::default()
-                };
-                self.done.push_back(Line::User(Box::new(Row {
-                    line: open.line,
-                    user,
-                    groups: Vec::new(),
-                    password: None,
-                })));
+        let is_more = here.is_after_comma || begun.indent > here.indent;
+        self.settle();
+        if let Some(group) = &mut self.group {
+            group.is_heading |= group.first.is_none();
+            let is_listed = group.is_heading && begun.beginning != Beginning::Blank;
+            if group.first.is_some() && !is_more && !is_listed {
+                self.end_group(false);
             }
         }
-    }
-
-    fn refuse_parts(&mut self) {
-        for part in mem::take(&mut self.parts) {
-            self.refuse_part(&part);
-        }
-        self.is_parted = false;
-        self.is_cell = false;
-    }
-
-    /// Words that are nobody's name. Marks alone are nobody, nor are the numbers in a table.
-    fn refuse_part(&mut self, part: &Part) {
-        let is_somebody = if self.here.has_tab {
-            char::is_alphabetic
-        } else {
-            char::is_alphanumeric
+        self.here = Place {
+            indent: begun.indent,
+            cell: begun.tabs,
+            is_row: begun.is_row,
+            ..Place::default()
         };
-        if part.text.contains(is_somebody) || part.text.contains(marks::BROKEN) {
-            self.refuse(part.line, refusal(&part.text));
-        }
-    }
-
-    fn refuse(&mut self, line: u32, flaw: Flaw) {
-        let fault = LineFault::of_cell(line, "email", flaw);
-        self.done.push_back(Line::Faulty(vec![fault]));
     }
 }

@@ -15,6 +15,9 @@ const SUFFIXES: [&str; 19] = [
     "ag", "sa", "bv", "co", "plc",
 ];
 
+/// Characters of a text that a fault shows.
+const MOST_SHOWN: usize = 60;
+
 /// A name as far as a list gives it.
 #[derive(Debug, Default)]
 pub(super) struct Name {
@@ -25,7 +28,10 @@ pub(super) struct Name {
 }
 
 /// The name that the texts give, which commas parted.
-pub(super) fn name<'a>(texts: impl Iterator<Item = &'a str>, address: &str) -> Name {
+///
+/// # Errors
+/// They are no name, such as one that is too long: none is cut, and none left out.
+pub(super) fn name<'a>(texts: impl Iterator<Item = &'a str>, address: &str) -> Result<Name, Flaw> {
     let mut is_quoted = false;
     let texts: Vec<String> = texts
         .map(|text| match unquoted(text.trim()) {
@@ -46,26 +52,31 @@ pub(super) fn name<'a>(texts: impl Iterator<Item = &'a str>, address: &str) -> N
     let (last, first) = two
         .and_then(|(family, given)| family_and_given(family, given))
         .unzip();
-    Name {
-        display: if first.is_some() && !is_quoted {
-            None
-        } else {
-            // A name that is none is no reason to leave the address out.
-            DisplayName::parse(&whole).ok()
-        },
+    let is_said = whole.is_empty() || (first.is_some() && !is_quoted);
+    let display = if is_said {
+        None
+    } else {
+        Some(DisplayName::parse(&whole)?)
+    };
+    Ok(Name {
         first,
         last,
-    }
+        display,
+    })
 }
 
 fn family_and_given(family: &str, given: &str) -> Option<(PersonName, PersonName)> {
-    let plain = given.trim().replace('.', "").to_lowercase();
-    let is_one = !given.contains(',') && !SUFFIXES.contains(&plain.as_str());
+    let is_one = !given.contains(',') && !is_suffix(given);
     let parse = |text: &str| {
         let name = PersonName::parse(text).ok()?;
         (!name.as_str().is_empty()).then_some(name)
     };
     is_one.then(|| Some((parse(family)?, parse(given)?)))?
+}
+
+pub(super) fn is_suffix(text: &str) -> bool {
+    let plain = text.trim().replace('.', "").to_lowercase();
+    SUFFIXES.contains(&plain.as_str())
 }
 
 /// What is in quotes, if all of the text is.
@@ -117,8 +128,21 @@ pub(super) fn address(text: &str) -> String {
         return bare(narrow);
     };
     // Slack writes `<mailto:ada@example.com|ada@example.com>`.
-    let end = target.find(['?', '|']).unwrap_or(target.len());
-    bare(&percent_decode_str(&target[..end]).decode_utf8_lossy())
+    let (target, rest) = target.split_at(target.find(['?', '|']).unwrap_or(target.len()));
+    let address = bare(&percent_decode_str(target).decode_utf8_lossy());
+    if holds_another(rest, &address) {
+        return narrow.to_owned();
+    }
+    address
+}
+
+/// Whether a text around an address, or beside it, has another one.
+pub(super) fn holds_another(text: &str, address: &str) -> bool {
+    let address = self::address(address);
+    let ends = |c: char| marks::ends_word(c) || "'[]|:=&?/".contains(c);
+    text.split(ends)
+        .filter(|word| word.contains(['@', '＠']))
+        .any(|word| !self::address(word).eq_ignore_ascii_case(&address))
 }
 
 /// Without the marks that stand behind an address, or around one as in `**ada@example.com**`.
@@ -190,10 +214,15 @@ fn meant(text: &str) -> Option<String> {
     (host.contains('.') && Email::parse(&address).is_ok()).then_some(address)
 }
 
-/// Why a text is no entry.
-pub(super) fn refusal(text: &str) -> Flaw {
-    let shown = shown(text);
-    if text.contains(marks::BROKEN) {
+/// Whether a text stands for an address: `ada at example.com`.
+pub(super) fn is_meant(text: &str) -> bool {
+    meant(text).is_some()
+}
+
+/// Why a text is no entry, or the address of one is none; `whole` is shown.
+pub(super) fn refusal(text: &str, whole: &str) -> Flaw {
+    let shown = shown(whole);
+    if whole.contains(marks::BROKEN) {
         return Flaw::new("not_utf8", format!("`{shown}` is not UTF-8"));
     }
     match (meant(text), Email::parse(text.trim())) {
@@ -214,13 +243,54 @@ pub(super) fn refusal(text: &str) -> Flaw {
     }
 }
 
-/// A text as a fault shows it: a line may hold hundreds, and which one is it?
+/// It is not clear whom a text is about.
+pub(super) fn doubt(whole: &str, why: &str) -> Flaw {
+    Flaw::new("ambiguous_entry", format!("`{}` {why}", shown(whole)))
+}
+
+/// What is in front of an address may be its name, or other people.
+pub(super) fn two_or_one(whole: &str, names: &str) -> Flaw {
+    let names = shown(&names.replace(['"', '\\'], ""));
+    doubt(
+        whole,
+        &format!(
+            "may be one person or several; if that is one name, write it in quotes: \"{names}\" <…>; if not, write an \
+             address behind each person"
+        ),
+    )
+}
+
+/// Why the name of an entry is none.
+pub(super) fn no_name(whole: &str, why: &str) -> Flaw {
+    let shown = shown(whole);
+    Flaw::new(
+        "invalid_name",
+        format!(
+            "the name in `{shown}` cannot be taken: it {why}; change it, or write the address alone"
+        ),
+    )
+}
+
+/// A text as a fault shows it: a line may hold hundreds, and which one is it? Addresses are shown however long it is.
 pub(super) fn shown(text: &str) -> String {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let line = words.join(" ");
-    let mut shown: String = line.chars().take(60).collect();
-    if shown.len() < line.len() {
-        shown.push('…');
+    let mut shown = String::new();
+    let mut is_cut = false;
+    for word in text.split_whitespace() {
+        let room = MOST_SHOWN.saturating_sub(shown.chars().count());
+        let is_address = word.contains(['@', '＠']);
+        if !is_address && is_cut {
+            continue;
+        }
+        if !shown.is_empty() {
+            shown.push(' ');
+        }
+        if is_address || word.chars().count() < room {
+            shown.push_str(word);
+        } else {
+            shown.extend(word.chars().take(room));
+            shown.push('…');
+            is_cut = true;
+        }
     }
     shown
 }

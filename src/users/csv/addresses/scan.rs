@@ -2,7 +2,10 @@
 
 use std::io::{self, BufRead};
 
-use super::marks::{self, BROKEN, LONGEST, ends_word, is_line_end};
+use super::{
+    marks::{self, BROKEN, LONGEST, ends_word, is_line_end},
+    names,
+};
 
 /// As far as is looked ahead: for a closing quote, bracket or tag.
 const AHEAD: usize = 4 * LONGEST;
@@ -14,14 +17,14 @@ pub(super) enum Token {
     /// What is in round brackets, without them.
     Comment(String),
     Address(Address),
-    /// A word that ends with a colon: a group's name, or what the line is about.
-    Label,
+    /// A word in front of a colon: of a group's name, of what the line is about, or of somebody's name.
+    Label(String),
     Tab,
     Comma,
     Semicolon,
     Line(Line),
-    /// A word that is longer than an address and was passed over.
-    TooLong,
+    /// How a word begins that is longer than an address and was passed over.
+    TooLong(String),
 }
 
 #[derive(Debug, PartialEq)]
@@ -39,6 +42,10 @@ pub(super) struct Address {
 pub(super) struct Line {
     pub(super) indent: usize,
     pub(super) beginning: Beginning,
+    /// Tabs in front of its text: empty cells, where it is a table's row.
+    pub(super) tabs: usize,
+    /// A tab is between its words.
+    pub(super) is_row: bool,
 }
 
 #[derive(Debug, PartialEq, Clone, Copy)]
@@ -118,9 +125,9 @@ impl<R: BufRead> Scan<R> {
                 '[' => link(rest).unwrap_or_else(|| word(rest)),
                 _ => word(rest),
             };
-            if token == Some(Token::TooLong) {
+            if matches!(token, Some(Token::TooLong(_))) {
                 self.pass_word()?;
-                return Ok(Some((line, Token::TooLong)));
+                return Ok(token.map(|token| (line, token)));
             }
             let passed = self.window[self.at..self.at + length].matches('\n').count();
             self.line = self
@@ -193,8 +200,16 @@ impl<R: BufRead> Scan<R> {
             Some('<' | '＜') => Beginning::Bracket,
             Some(_) => Beginning::Other,
         };
-        self.at += rest.len() - text.len();
-        Token::Line(Line { indent, beginning })
+        let passed = &rest[..rest.len() - text.len()];
+        let words = text.split(is_line_end).next().unwrap_or_default();
+        let begun = Line {
+            indent,
+            beginning,
+            tabs: passed.matches('\t').count(),
+            is_row: words.trim_end().contains('\t'),
+        };
+        self.at += passed.len();
+        Token::Line(begun)
     }
 
     /// Passes over a word, however long it is.
@@ -246,12 +261,12 @@ fn comment(rest: &str) -> Marked {
     let Some(length) = marks::closing_bracket(rest) else {
         return Marked::Nothing;
     };
-    let (text, behind) = rest.split_at(length);
+    let text = &rest[..length];
     let content = marks::inside(text).trim();
     if marks::is_spelt_mark(content) {
         return Marked::Text(length, Token::Text(text.to_owned()));
     }
-    if !content.contains(['@', '＠']) || is_before_bracket(behind) {
+    if !content.contains(['@', '＠']) {
         return Marked::Text(length, Token::Comment(content.to_owned()));
     }
     if content.contains(ends_word) {
@@ -274,7 +289,8 @@ fn bracketed(rest: &str) -> (usize, Option<Token>) {
             _ => (open, None),
         };
     };
-    if let Some(target) = marks::link_target(content) {
+    let target = marks::link_target(content);
+    if let Some(target) = target.filter(|target| !names::holds_another(content, target)) {
         let behind = &rest[length..];
         return match marks::link_text(behind) {
             Some((text, end)) => (length + end, Some(address(target, true, text))),
@@ -285,6 +301,8 @@ fn bracketed(rest: &str) -> (usize, Option<Token>) {
         Some(marks::Tag::Line) => Some(Token::Line(Line {
             indent: 0,
             beginning: Beginning::Blank,
+            tabs: 0,
+            is_row: false,
         })),
         Some(marks::Tag::Cell) => Some(Token::Tab),
         Some(marks::Tag::Other) => None,
@@ -302,7 +320,8 @@ fn link(rest: &str) -> Option<(usize, Option<Token>)> {
 fn word(rest: &str) -> (usize, Option<Token>) {
     let length = rest.find(ends_word).unwrap_or(rest.len());
     if length > LONGEST {
-        return (0, Some(Token::TooLong));
+        let begun = &rest[..rest.floor_char_boundary(LONGEST)];
+        return (0, Some(Token::TooLong(begun.to_owned())));
     }
     let word = &rest[..length];
     // A bracket or quote that ends no word is one that nothing opened.
@@ -310,7 +329,8 @@ fn word(rest: &str) -> (usize, Option<Token>) {
         return (rest.chars().next().map_or(0, char::len_utf8), None);
     }
     if let Some(label) = marks::label(word) {
-        return (label, Some(Token::Label));
+        let text = word[..label].trim_end_matches([':', '：']);
+        return (label, Some(Token::Label(text.to_owned())));
     }
     (length, Some(bare(word)))
 }
@@ -327,7 +347,8 @@ fn address(text: &str, is_bracketed: bool, shown: &str) -> Token {
     Token::Address(Address {
         text: text.trim().to_owned(),
         is_bracketed,
-        shown: if shown.contains(['@', '＠', '<']) {
+        // Tags inside of a link say nothing; an address there may be another one.
+        shown: if shown.contains('<') && !shown.contains(['@', '＠']) {
             String::new()
         } else {
             shown.trim().to_owned()

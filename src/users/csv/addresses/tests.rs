@@ -1,7 +1,8 @@
 use proptest::prelude::*;
 
 use super::{
-    forms::{FAMILY, FORMS, PLAIN},
+    forms::{ADA, FAMILY, FORMS, PLAIN},
+    pasted::PASTED,
     *,
 };
 use crate::model::identity::DisplayName;
@@ -12,13 +13,25 @@ fn all(bytes: &[u8]) -> Vec<Line> {
 }
 
 fn in_pieces(bytes: &[u8], size: usize) -> Vec<Line> {
-    let mut addresses = Addresses::open(io::BufReader::with_capacity(size, bytes));
+    let source = io::BufReader::with_capacity(size, io::Cursor::new(bytes));
+    let mut addresses = Addresses::open(source).unwrap();
     std::iter::from_fn(|| addresses.advance().unwrap()).collect()
 }
 
 /// Every user as `first|last|display name|address`, as they would be stored; every fault as `line: what`.
 fn read(text: &str) -> Vec<String> {
     shown(all(text.as_bytes()))
+}
+
+/// All that is said of a list: users, and faults in full.
+fn told(text: &str) -> String {
+    let faults = all(text.as_bytes())
+        .into_iter()
+        .filter_map(|line| match line {
+            Line::Faulty(faults) => Some(faults[0].detail.clone()),
+            Line::User(_) => None,
+        });
+    faults.chain(read(text)).collect::<Vec<_>>().join("\n")
 }
 
 fn shown(lines: Vec<Line>) -> Vec<String> {
@@ -43,7 +56,7 @@ fn shown(lines: Vec<Line>) -> Vec<String> {
 
 #[test]
 fn every_form_gives_exactly_who_is_in_it() {
-    let wrong = FORMS.iter().filter_map(|(text, expected)| {
+    let wrong = FORMS.iter().chain(PASTED).filter_map(|(text, expected)| {
         let found = read(text);
         (found != *expected).then(|| format!("{text}\ngives {found:#?}\nnot {expected:#?}"))
     });
@@ -80,7 +93,15 @@ fn a_line_may_be_long() {
     assert!(read(&list).iter().all(|user| user == FAMILY));
     assert_eq!(read(&list).len(), 3_000);
     let words = read(&format!("{}<ada@x.yz>", "word ".repeat(3_000)));
-    assert!(words.len() < 12 && words.last().is_some_and(|last| last.ends_with("|ada@x.yz")));
+    assert!(words.len() < 12);
+    assert!(
+        words
+            .last()
+            .is_some_and(|last| last.starts_with("1: word") && last.ends_with("<ada@x.yz>")),
+        "a name that is cut is none: {words:?}"
+    );
+    let words = read(&format!("{}ada@x.yz", "word ".repeat(3_000)));
+    assert_eq!(words.last().unwrap(), PLAIN, "they are not its name");
     let quote = format!("\"{}\n", "ada@x.yz, ".repeat(3_000));
     assert_eq!(
         read(&quote),
@@ -138,6 +159,93 @@ fn nobody_vanishes() {
     );
 }
 
+/// A name is taken whole or not at all.
+#[test]
+fn no_name_is_cut_or_left_out() {
+    for (length, is_taken) in [(200, true), (201, false), (3_000, false)] {
+        let name = "é".repeat(length);
+        for list in [
+            format!("{name} <ada@x.yz>"),
+            format!("{name}: ada@x.yz"),
+            format!("ada@x.yz ({name})"),
+            format!("{name}\tada@x.yz"),
+            format!("Name\tE-Mail\n{name}\tada@x.yz"),
+            format!("{} {name} <ada@x.yz>", "word ".repeat(length / 1_000 * 500)),
+        ] {
+            let found = read(&list);
+            let last = found.last().unwrap();
+            let is_whole = *last == format!("||{name}|ada@x.yz");
+            assert_eq!(is_whole, is_taken && !list.starts_with("word"), "{found:?}");
+            assert!(is_whole || found.join("").contains("ada@x.yz"), "{found:?}");
+        }
+    }
+    let long = format!("Lovelace, {} <ada@x.yz>", "Ada".repeat(100));
+    let Some(Line::Faulty(faults)) = all(long.as_bytes()).pop() else {
+        panic!("it is too long");
+    };
+    assert_eq!((faults[0].line, faults[0].code), (1, "invalid_name"));
+    assert!(faults[0].detail.contains("at most 200"), "{faults:?}");
+}
+
+/// What is in doubt is one fault, which says what to do.
+#[test]
+fn a_doubt_is_told() {
+    let Some(Line::Faulty(faults)) =
+        all("cy@x.yz,\nBob, Ada Lovelace <ada@x.yz>, dee@x.yz".as_bytes())
+            .into_iter()
+            .nth(1)
+    else {
+        panic!("it is in doubt");
+    };
+    assert_eq!((faults[0].line, faults[0].code), (2, "ambiguous_entry"));
+    assert_eq!(
+        faults[0].detail,
+        "`Bob, Ada Lovelace <ada@x.yz>` may be one person or several; if that is one name, write it in quotes: \
+         \"Bob, Ada Lovelace\" <…>; if not, write an address behind each person"
+    );
+    let quoted = read("cy@x.yz, \"Bob, Ada Lovelace\" <ada@x.yz>");
+    assert_eq!(quoted[1], "Ada Lovelace|Bob|Bob, Ada Lovelace|ada@x.yz");
+}
+
+fn warnings(list: &str) -> Vec<String> {
+    let mut addresses = Addresses::open(io::Cursor::new(list)).unwrap();
+    while addresses.advance().unwrap().is_some() {}
+    let warnings = addresses.warnings();
+    warnings
+        .into_iter()
+        .map(|warning| format!("{}: {}", warning.code, warning.detail))
+        .collect()
+}
+
+#[test]
+fn cells_that_are_passed_over_are_told_once() {
+    let rows = "Ada Lovelace\tada@x.yz\tResearch\t4711\n";
+    let told = warnings(&format!("{rows}{}", rows.repeat(2)));
+    assert_eq!(
+        told,
+        [
+            "cells_passed_over: cells beside an address that are not its name were passed over (6 in all), such as \
+             `Research` in line 1; to keep what they say, import the table as CSV, with a header"
+        ]
+    );
+    let told = warnings("1\tAda\tLovelace\tada@x.yz\n2\tBob\tBy\tbob@x.yz\n");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(
+        told[0].starts_with("cells_joined: ")
+            && told[0].contains("(2 in all), such as `Ada Lovelace` in line 1"),
+        "{told:?}"
+    );
+    for list in [
+        "Name\tE-Mail\nAda Lovelace\tada@x.yz",
+        "1\tAda Lovelace\tada@x.yz",
+        "ada@x.yz\tAda Lovelace",
+        "To:\tAda <ada@x.yz>",
+    ] {
+        assert_eq!(warnings(list), [""; 0], "{list}");
+    }
+    assert_eq!(read(rows), [ADA]);
+}
+
 #[test]
 fn what_is_no_address_is_told() {
     let text = [
@@ -187,16 +295,20 @@ proptest! {
     /// Whatever stands around them, and whatever the marks do: who has an address is there, or is told.
     #[test]
     fn nobody_is_lost(pieces in proptest::collection::vec(prop_oneof![
-        "[ \\t\r\n,;:<>()\"'@.•*1-]{0,4}",
-        Just("Lind, Asa".to_owned()), Just(" at ".to_owned()), Just("<li>".to_owned()), Just("](mailto:".to_owned()),
-        Just(" who1@x.yz ".to_owned()), Just("<who2@x.yz>".to_owned()), Just("\nwho3@x.yz,".to_owned()),
-    ], 0..12)) {
+        4 => "[ \\t\r\n,;:<>()\"'@.•*1|?=-]{0,4}",
+        2 => "(who[1-9]@x\\.yz|<who[1-9]@x\\.yz>|who[1-9]@x\\.yz,|\\(who[1-9]@x\\.yz\\)|\"who[1-9]@x\\.yz\")",
+        1 => proptest::sample::select(vec![
+            "Lind, Asa", " at ", "Bob ", "nobody", "Team:", "<li>", "<td>", "](mailto:", "[", "mailto:", "a href=\"",
+            "title=", "</a>", "\tName\tE-Mail\tBoss\n", "\t", "\n\t", "(at)", "?cc=", "wordwordwordwordwordword wordwordword ",
+        ]).prop_map(str::to_owned),
+    ], 0..16)) {
         let text = pieces.concat();
         let [slowly, at_once] = [1, 1 << 16].map(|size| shown(in_pieces(text.as_bytes(), size)));
         prop_assert_eq!(slowly, at_once);
-        let told = read(&text).join("\n");
-        for address in ["who1@x.yz", "who2@x.yz", "who3@x.yz"] {
-            prop_assert!(!text.contains(address) || told.contains(address), "{:?} gives {}", text, told);
+        let told = told(&text);
+        for number in 1..10 {
+            let address = format!("who{number}@x.yz");
+            prop_assert!(!text.contains(&address) || told.contains(&address), "{:?} gives {}", text, told);
         }
     }
 }
