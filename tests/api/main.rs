@@ -25,6 +25,7 @@ mod keys;
 mod landing;
 mod lifecycle;
 mod limits;
+mod lists;
 mod mailbox;
 mod metrics;
 mod migrations;
