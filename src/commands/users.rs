@@ -311,7 +311,8 @@ fn explained(error: ImportError) -> anyhow::Error {
             anyhow::anyhow!("{}", faults.join("; "))
         }
         ImportError::Detected(detected) => anyhow::anyhow!(
-            "{detected}; if that is right, say --charset {}, else save the file as CSV UTF-8; nothing was stored",
+            "{detected}; if that is right, say --charset {}, else another (ibm850 for CSV of MS-DOS, macintosh), or save \
+             the file as CSV UTF-8; nothing was stored",
             detected.charset
         ),
         ImportError::Api(error) => anyhow::anyhow!("{}", error.detail),

@@ -5,20 +5,32 @@ use serde_json::Value;
 /// An attribute as a cell. Text that reads as something else is written as a JSON string.
 pub fn of_attribute(value: &Value) -> String {
     match value {
-        Value::String(text) if attribute(text) == *value && !text.is_empty() => text.clone(),
+        Value::String(text) if !is_another(text) => text.clone(),
         other => other.to_string(),
     }
 }
 
-/// The attribute that a cell holds: `true` and `false`, a number in its usual form, a JSON string in
-/// its quotes; all else is text as it stands, so `0042` and `1e5` keep their looks.
+/// The attribute that a cell holds: `true` and `false`, a number in its usual form, a text that would be one of
+/// these as a JSON string; all else is text as it stands, so `0042`, `1e5` and `"quoted"` keep their looks.
 pub fn attribute(cell: &str) -> Value {
     match serde_json::from_str(cell) {
         Ok(value @ Value::Bool(_)) if !cell.contains(char::is_whitespace) => value,
         Ok(Value::Number(number)) if number.to_string() == cell => Value::Number(number),
-        Ok(value @ Value::String(_)) if cell.starts_with('"') && cell.ends_with('"') => value,
+        Ok(Value::String(text)) if is_another(&text) => Value::String(text),
         _ => Value::from(cell),
     }
+}
+
+/// Whether a text cannot stand in a cell as it is.
+fn is_another(text: &str) -> bool {
+    text.is_empty() || !matches!(attribute(text), Value::String(read) if read == text)
+}
+
+/// What stands in `="007"`, which keeps a spreadsheet from making a number of it.
+pub fn guarded(cell: &str) -> Option<String> {
+    let text = cell.trim().strip_prefix("=\"")?.strip_suffix('"')?;
+    let is_one = !text.replace("\"\"", "").contains('"');
+    is_one.then(|| text.replace("\"\"", "\""))
 }
 
 /// Group names in one cell, separated by `;`. A `;` inside a name is written `\;`.
@@ -89,8 +101,34 @@ mod tests {
             ("[1]", json!("[1]")),
             (" 7", json!(" 7")),
             ("\"", json!("\"")),
+            ("\"quoted\"", json!("\"quoted\"")),
+            ("\"true\"", json!("true")),
+            ("\"\"", json!("")),
+            ("\"null\"", json!("\"null\"")),
+            (r#""\"4711\"""#, json!("\"4711\"")),
+            (r#""\"quoted\"""#, json!(r#""\"quoted\"""#)),
         ] {
             assert_eq!(attribute(cell), value, "{cell}");
+        }
+    }
+
+    #[test]
+    fn a_guarded_cell_is_what_it_guards() {
+        for (cell, text) in [
+            ("=\"007\"", Some("007")),
+            (" =\"007\" ", Some("007")),
+            ("=\"\"", Some("")),
+            ("=\"Bo\"", Some("Bo")),
+            ("=\"+49 30\"", Some("+49 30")),
+            ("=\"5\"\" screen\"", Some("5\" screen")),
+            ("=\"a\"&\"b\"", None),
+            ("'=\"007\"", None),
+            ("=007", None),
+            ("=\"", None),
+            ("\"007\"", None),
+            ("x=\"007\"", None),
+        ] {
+            assert_eq!(guarded(cell).as_deref(), text, "{cell}");
         }
     }
 

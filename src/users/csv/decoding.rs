@@ -1,56 +1,38 @@
 //! What a file is written in: its encoding, said or seen, and UTF-8 made of it.
 
+mod charset;
+mod scan;
+
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
-use encoding_rs::{DecoderResult, Encoding, ISO_2022_JP, UTF_8, UTF_16BE, UTF_16LE};
+use encoding_rs::{ISO_2022_JP, UTF_8, UTF_16BE, UTF_16LE};
 use memchr::memmem;
 
 use super::outcome::MARK;
 use crate::model::wire::Flaw;
 
+use scan::{BUFFER, Scan, letters, no_text};
+
+pub use charset::{Charset, KNOWN};
+
 /// How much is looked at for what a file is.
 const START: u64 = 1024;
-const BUFFER: usize = 64 * 1024;
 /// As much text is enough to guess from.
 const ENOUGH: usize = 1024 * 1024;
 /// What stands in for bytes that are no text: no UTF-8 either, so that it is the fault of its cell.
 const NO_TEXT: u8 = 0xFF;
-
-/// The charsets that are known, for people.
-pub const KNOWN: &str = "utf-8, utf-16le, utf-16be, windows-1250 to windows-1258, windows-874, iso-8859-1 to iso-8859-16, \
-    koi8-r, koi8-u, ibm866, macintosh, shift_jis, euc-jp, iso-2022-jp, euc-kr, gbk, gb18030 and big5";
-
-/// The encoding of a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Charset(&'static Encoding);
-
-impl Charset {
-    /// The one that a name stands for.
-    pub fn named(name: &str) -> Option<Self> {
-        let name = name.trim();
-        if name.eq_ignore_ascii_case("us-ascii") || name.eq_ignore_ascii_case("ascii") {
-            return Some(Self(UTF_8));
-        }
-        Encoding::for_label_no_replacement(name.as_bytes())
-            .filter(|encoding| encoding.name() != "x-user-defined")
-            .map(Self)
-    }
-
-    /// Its name, as `charset=` says it.
-    pub fn name(self) -> String {
-        self.0.name().to_ascii_lowercase()
-    }
-
-    /// Whether it is what a file is read as in any case.
-    pub fn is_usual(self) -> bool {
-        self.0 == UTF_8
-    }
-
-    fn is_single_byte(self) -> bool {
-        self.0.is_single_byte()
-    }
-}
+/// Bad sequences for each good one of a file that is no UTF-8: pairs of bytes look like it now and then.
+const BY_FAR: usize = 10;
+/// How pages and other markup begin, which systems offer as `.xls`.
+const MARKUP: &[&[u8]] = &[
+    b"<html",
+    b"<!doctype",
+    b"<?xml",
+    b"<table",
+    b"<meta",
+    b"{\\rtf",
+];
 
 /// What a file is.
 #[derive(Debug, PartialEq, Eq)]
@@ -77,36 +59,55 @@ pub fn look(source: &mut (impl Read + Seek), said: Option<Charset>) -> io::Resul
     if let Some(content) = by_mark(&start, source)? {
         return Ok(content);
     }
-    let said = said.filter(|charset| !charset.is_usual());
     let scan = Scan::of(source)?;
-    Ok(match said {
-        // Letters of a single byte each hardly ever look like UTF-8, a few pairs do, and no file throughout.
-        Some(charset)
-            if scan.bad == 0 && scan.letters > if charset.is_single_byte() { 0 } else { 3 } =>
-        {
-            Content::Guessed(Charset(UTF_8))
-        }
-        Some(charset) => Content::Encoded(charset),
-        None if scan.bad == 0 && scan.letters == 0 && scan.is_escaped => {
-            Content::Guessed(Charset(ISO_2022_JP))
-        }
-        None if scan.bad == 0 => Content::Utf8,
-        None if scan.letters == 0 && scan.has_zeros => Content::Refused(no_text()),
-        None if scan.letters == 0 => Content::Guessed(guess(source)?),
-        // Pairs of bytes look like UTF-8 now and then; whoever has some bad cells has mostly good ones.
-        None if scan.bad > scan.letters => {
-            let guessed = guess(source)?;
-            source.seek(SeekFrom::Start(0))?;
-            let is_right =
-                !guessed.is_single_byte() && transcode(source, guessed, &mut io::sink())?.bad == 0;
-            if is_right {
-                Content::Guessed(guessed)
-            } else {
-                Content::Utf8
-            }
-        }
-        None => Content::Utf8,
+    if let Some(charset) = said.filter(|charset| !charset.is_usual()) {
+        return if scan.is_plainly_utf8(charset) {
+            Ok(Content::Guessed(Charset::of(UTF_8)))
+        } else {
+            as_said(source, charset)
+        };
+    }
+    if scan.bad == 0 {
+        let is_escaped = scan.letters == 0 && scan.is_escaped;
+        return Ok(if is_escaped {
+            Content::Guessed(Charset::of(ISO_2022_JP))
+        } else {
+            Content::Utf8
+        });
+    }
+    // Whoever has some bad cells has mostly good ones.
+    if scan.letters >= scan.bad {
+        return Ok(Content::Utf8);
+    }
+    if let Some(flaw) = scan.flaw() {
+        return Ok(Content::Refused(flaw));
+    }
+    let guessed = guess(source)?;
+    let is_right =
+        scan.likely == 0 || scan.bad >= BY_FAR * scan.letters || is_sound(source, guessed)?;
+    Ok(if is_right {
+        Content::Guessed(guessed)
+    } else {
+        Content::Utf8
     })
+}
+
+/// What was said counts, unless some of the file is no text in it, and all is text in another one.
+fn as_said(source: &mut (impl Read + Seek), said: Charset) -> io::Result<Content> {
+    source.seek(SeekFrom::Start(0))?;
+    if transcode(source, said, &mut io::sink())?.no_text() > 0 {
+        let guessed = guess(source)?;
+        if guessed != said && is_sound(source, guessed)? {
+            return Ok(Content::Guessed(guessed));
+        }
+    }
+    Ok(Content::Encoded(said))
+}
+
+/// Whether a file is text throughout in an encoding of several bytes for a letter: that is no chance.
+fn is_sound(source: &mut (impl Read + Seek), charset: Charset) -> io::Result<bool> {
+    source.seek(SeekFrom::Start(0))?;
+    Ok(!charset.is_single_byte() && transcode(source, charset, &mut io::sink())?.bad == 0)
 }
 
 /// What the first bytes decide.
@@ -125,26 +126,45 @@ fn by_mark(start: &[u8], source: &mut (impl Read + Seek)) -> io::Result<Option<C
         [0x1F, 0x8B, ..] | [b'%', b'P', b'D', b'F', ..] | [0x89, b'P', b'N', b'G', ..] => {
             Some(Content::Refused(no_text()))
         }
+        _ if is_markup(start) => refused(
+            "not_a_table",
+            "the file is a page or another document (HTML, XML, RTF), whatever its name says; open it in a spreadsheet \
+             program and save it as .xlsx or as CSV UTF-8",
+        ),
         _ if start.starts_with(MARK) => Some(Content::Utf8),
-        [0xFF, 0xFE, ..] => Some(Content::Encoded(Charset(UTF_16LE))),
-        [0xFE, 0xFF, ..] => Some(Content::Encoded(Charset(UTF_16BE))),
-        _ => by_zeros(start).map(|encoding| Content::Encoded(Charset(encoding))),
+        _ if is_utf32(start) => refused(
+            "unsupported_encoding",
+            "the file is UTF-32, which is not read; save it as CSV UTF-8",
+        ),
+        [0xFF, 0xFE, ..] => Some(Content::Encoded(Charset::of(UTF_16LE))),
+        [0xFE, 0xFF, ..] => Some(Content::Encoded(Charset::of(UTF_16BE))),
+        _ => by_zeros(start).map(Content::Encoded),
     })
-}
-
-fn no_text() -> Flaw {
-    Flaw::new(
-        "not_a_table",
-        "the file is no text and no workbook; save it as CSV UTF-8 or as .xlsx",
-    )
 }
 
 fn utf16le(text: &str) -> Vec<u8> {
     text.encode_utf16().flat_map(u16::to_le_bytes).collect()
 }
 
+fn is_markup(start: &[u8]) -> bool {
+    let start = start.strip_prefix(MARK).unwrap_or(start).trim_ascii_start();
+    MARKUP.iter().any(|begin| {
+        start
+            .get(..begin.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(begin))
+    })
+}
+
+/// UTF-32: half of each letter is zero, with a mark or without.
+fn is_utf32(start: &[u8]) -> bool {
+    let (letters, _) = start.as_chunks::<4>();
+    let is_text = |c: u32| char::from_u32(c).is_some_and(|c| c != '\0');
+    let all = |read: fn([u8; 4]) -> u32| letters.iter().all(|letter| is_text(read(*letter)));
+    !letters.is_empty() && (all(u32::from_le_bytes) || all(u32::from_be_bytes))
+}
+
 /// UTF-16 without a mark: every separator, digit and line end has a byte that is zero, always on the same side.
-fn by_zeros(start: &[u8]) -> Option<&'static Encoding> {
+fn by_zeros(start: &[u8]) -> Option<Charset> {
     let (pairs, _) = start.as_chunks::<2>();
     let zeros = |side: usize| pairs.iter().filter(|pair| pair[side] == 0).count();
     let parts = |side: usize| {
@@ -157,9 +177,9 @@ fn by_zeros(start: &[u8]) -> Option<&'static Encoding> {
         here * 10 > pairs.len() && there * 16 <= here && parts(side)
     };
     if is_side(1, second, first) {
-        Some(UTF_16LE)
+        Some(Charset::of(UTF_16LE))
     } else if is_side(0, first, second) {
-        Some(UTF_16BE)
+        Some(Charset::of(UTF_16BE))
     } else {
         None
     }
@@ -183,67 +203,6 @@ fn holds(source: &mut (impl Read + Seek), needle: &[u8]) -> io::Result<bool> {
     }
 }
 
-/// How much of a file is UTF-8.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Scan {
-    /// Valid sequences of more than one byte.
-    letters: usize,
-    /// Invalid ones.
-    bad: usize,
-    has_zeros: bool,
-    /// Whether it changes its alphabet with escapes.
-    is_escaped: bool,
-}
-
-impl Scan {
-    fn of(source: &mut (impl Read + Seek)) -> io::Result<Self> {
-        source.seek(SeekFrom::Start(0))?;
-        let mut scan = Self::default();
-        let mut buffer = Vec::with_capacity(BUFFER);
-        loop {
-            let room = (BUFFER - buffer.len()) as u64;
-            let is_end = source.by_ref().take(room).read_to_end(&mut buffer)? == 0;
-            let kept = scan.take(&buffer, is_end);
-            buffer.drain(..buffer.len() - kept);
-            if is_end {
-                return Ok(scan);
-            }
-        }
-    }
-
-    /// How many bytes at the end begin a sequence that goes on.
-    fn take(&mut self, mut bytes: &[u8], is_end: bool) -> usize {
-        self.has_zeros |= memchr::memchr(0, bytes).is_some();
-        self.is_escaped |= memmem::find(bytes, b"\x1B$").is_some();
-        loop {
-            let error = match str::from_utf8(bytes) {
-                Ok(text) => {
-                    self.letters += letters(text.as_bytes());
-                    return 0;
-                }
-                Err(error) => error,
-            };
-            let (valid, rest) = bytes.split_at(error.valid_up_to());
-            self.letters += letters(valid);
-            match error.error_len() {
-                None if !is_end => return rest.len(),
-                length => {
-                    self.bad += 1;
-                    bytes = &rest[length.unwrap_or(rest.len())..];
-                }
-            }
-        }
-    }
-}
-
-/// Sequences of more than one byte in UTF-8.
-fn letters(text: &[u8]) -> usize {
-    if text.is_ascii() {
-        return 0;
-    }
-    text.iter().filter(|byte| **byte >= 0xC0).count()
-}
-
 fn guess(source: &mut (impl Read + Seek)) -> io::Result<Charset> {
     source.seek(SeekFrom::Start(0))?;
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
@@ -265,7 +224,7 @@ fn guess(source: &mut (impl Read + Seek)) -> io::Result<Charset> {
         }
     }
     detector.feed(b"", true);
-    Ok(Charset(detector.guess(None, Utf8Detection::Deny)))
+    Ok(Charset::of(detector.guess(None, Utf8Detection::Deny)))
 }
 
 /// What came of a text that was made UTF-8.
@@ -275,9 +234,15 @@ pub struct Transcoded {
     letters: usize,
     /// Bytes that are no text.
     bad: usize,
+    /// Control characters beyond ASCII: what older encodings have where they have no letter.
+    controls: usize,
 }
 
 impl Transcoded {
+    fn no_text(&self) -> usize {
+        self.bad + self.controls
+    }
+
     /// Whether the file was in another encoding altogether: one fault, not one for each of its cells. UTF-16 is seen,
     /// so its end may be cut off, but it is nothing else.
     pub fn refusal(&self, charset: Charset) -> Option<Flaw> {
@@ -286,17 +251,16 @@ impl Transcoded {
                 "the file is not {}: {} places in it are no text. Say which `charset` it has ({KNOWN}), or save it as \
                  CSV UTF-8",
                 charset.name(),
-                self.bad
+                self.no_text()
             )
         };
-        let is_utf16 = charset.0 == UTF_16LE || charset.0 == UTF_16BE;
-        let is_much = match self.bad {
+        let is_much = match self.no_text() {
             0 => false,
             1 => self.letters <= 1,
             // Of bytes that mean something else, many are text by chance.
             bad => bad * 10 >= self.letters,
         };
-        (!is_utf16 && is_much).then(|| Flaw::new("wrong_charset", detail()))
+        (!charset.is_utf16() && is_much).then(|| Flaw::new("wrong_charset", detail()))
     }
 }
 
@@ -309,10 +273,9 @@ pub fn transcode(
     charset: Charset,
     sink: &mut impl Write,
 ) -> io::Result<Transcoded> {
-    let mut decoder = charset.0.new_decoder_with_bom_removal();
+    let mut decoding = charset.decoding();
     let mut done = Transcoded::default();
     let mut input = Vec::with_capacity(BUFFER);
-    let mut output = vec![0; BUFFER];
     loop {
         input.clear();
         let is_end = source
@@ -320,26 +283,26 @@ pub fn transcode(
             .take(BUFFER as u64)
             .read_to_end(&mut input)?
             == 0;
-        let mut rest = &input[..];
-        loop {
-            let (result, read, written) =
-                decoder.decode_to_utf8_without_replacement(rest, &mut output, is_end);
-            rest = &rest[read..];
-            done.letters += letters(&output[..written]);
-            sink.write_all(&output[..written])?;
-            match result {
-                DecoderResult::InputEmpty => break,
-                DecoderResult::OutputFull => {}
-                DecoderResult::Malformed(..) => {
-                    done.bad += 1;
-                    sink.write_all(&[NO_TEXT])?;
-                }
-            }
-        }
+        decoding.decode(&input, is_end, |text| {
+            let Some(text) = text else {
+                done.bad += 1;
+                return sink.write_all(&[NO_TEXT]);
+            };
+            done.letters += letters(text.as_bytes());
+            done.controls += controls(text.as_bytes());
+            sink.write_all(text.as_bytes())
+        })?;
         if is_end {
             return Ok(done);
         }
     }
+}
+
+/// Characters from U+0080 to U+009F in UTF-8.
+fn controls(text: &[u8]) -> usize {
+    memchr::memchr_iter(0xC2, text)
+        .filter(|at| matches!(text.get(at + 1), Some(0x80..=0x9F)))
+        .count()
 }
 
 #[cfg(test)]

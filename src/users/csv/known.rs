@@ -92,7 +92,7 @@ pub enum Column {
     FamilyGiven,
     /// Nothing is taken from it.
     Left,
-    /// Its cells must be empty: nobody says what they are.
+    /// Nobody says what its cells are, so nothing is taken from them.
     Nameless,
 }
 

@@ -6,6 +6,7 @@ mod assign;
 pub mod cells;
 pub mod columns;
 pub mod decoding;
+mod delimiter;
 mod example;
 mod folded;
 mod known;
@@ -15,6 +16,7 @@ pub mod passwords;
 pub mod records;
 pub mod rows;
 mod sheet;
+mod swallowed;
 pub mod synonyms;
 mod text;
 pub mod told;
@@ -81,7 +83,7 @@ impl fmt::Display for LineFault {
 }
 
 /// A text on one line, with everything invisible written out.
-struct Shown<'a>(&'a str);
+pub struct Shown<'a>(pub &'a str);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -21,6 +21,8 @@ pub enum Outcome {
     BehindQuote,
     /// The header, once more.
     RepeatedHeader,
+    /// The record is one cell that reads as several.
+    QuotedLine,
     /// A cell of a sheet holds an error: which one.
     ErrorCell(String),
 }
@@ -51,6 +53,11 @@ impl Outcome {
             Self::RepeatedHeader => Flaw::new(
                 "repeated_header",
                 "repeats the header; leave it out, it is no user",
+            ),
+            Self::QuotedLine => Flaw::new(
+                "line_in_quotes",
+                "is one cell that reads as a line of several; a spreadsheet program writes it so when it has opened the \
+                 file with another separator. Open it again with the right one (*Data → From Text/CSV*) and save it",
             ),
             Self::ErrorCell(what) => Flaw::new(
                 "error_cell",

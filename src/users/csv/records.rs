@@ -3,14 +3,26 @@
 use std::io::{self, Read};
 
 pub use super::outcome::{MOST_FIELDS, Outcome};
-use super::{outcome::MARK, sheet::SheetRecords, text::TextRecords};
+use super::{
+    delimiter,
+    outcome::MARK,
+    sheet::SheetRecords,
+    text::{TextRecords, is_bare_in},
+};
 
 /// Reads records one by one.
 pub struct Records<R> {
     source: Source<R>,
     /// The first record's cells, as they are compared; `None` before it.
     header: Option<Vec<Vec<u8>>>,
+    /// What parts the cells where each line is quoted as a whole.
+    inside: Option<u8>,
+    /// The cells of such a line.
+    line: Option<Cells>,
 }
+
+/// Cells in one, and where each ends.
+type Cells = (Vec<u8>, Vec<usize>);
 
 enum Source<R> {
     Text(Box<TextRecords<R>>),
@@ -23,7 +35,10 @@ impl<R: Read> Records<R> {
     /// # Errors
     /// When the source cannot be read.
     pub fn text(source: R) -> io::Result<Self> {
-        Ok(Self::of(Source::Text(Box::new(TextRecords::open(source)?))))
+        Ok(Self::of(Source::Text(Box::new(TextRecords::open(
+            source,
+            delimiter::begin,
+        )?))))
     }
 
     /// Begins a sheet that was written by [`super::sheet::SheetWriter`].
@@ -35,6 +50,8 @@ impl<R: Read> Records<R> {
         Self {
             source,
             header: None,
+            inside: None,
+            line: None,
         }
     }
 
@@ -44,6 +61,7 @@ impl<R: Read> Records<R> {
     /// When the source cannot be read.
     pub fn advance(&mut self) -> io::Result<Option<Outcome>> {
         loop {
+            self.line = None;
             let outcome = match &mut self.source {
                 Source::Text(records) => records.advance()?,
                 Source::Sheet(records) => records.advance()?,
@@ -51,19 +69,79 @@ impl<R: Read> Records<R> {
             if outcome != Some(Outcome::Read) {
                 return Ok(outcome);
             }
-            match &self.header {
-                Some(header) if repeats(header, self.fields()) => {
-                    return Ok(Some(Outcome::RepeatedHeader));
-                }
-                Some(_) => return Ok(outcome),
+            if self.header.is_none() {
                 // Spreadsheets leave empty records in front, too.
-                None if self.fields().all(|field| field.trim_ascii().is_empty()) => {}
-                None => {
-                    self.header = Some(self.fields().map(compared).collect());
+                if self.fields().any(|field| !field.trim_ascii().is_empty()) {
+                    return self.begin().map(Some);
+                }
+                continue;
+            }
+            return self.known().map(Some);
+        }
+    }
+
+    /// What a record behind the header is.
+    fn known(&mut self) -> io::Result<Outcome> {
+        let mut outcome = Outcome::Read;
+        match (self.inside, self.delimiter(), self.only_cell()) {
+            (Some(delimiter), _, Some(line)) => {
+                let (read, cells) = unfolded(line, delimiter)?;
+                outcome = read;
+                self.line = Some(cells);
+            }
+            (None, Some(delimiter), Some(line))
+                if self.has_columns() && (line.contains(&b'"') || is_bare_in(line, delimiter)) =>
+            {
+                outcome = Outcome::QuotedLine;
+            }
+            _ => {}
+        }
+        let header = self.header.as_deref().unwrap_or_default();
+        Ok(match outcome {
+            Outcome::Read if repeats(header, self.fields()) => Outcome::RepeatedHeader,
+            outcome => outcome,
+        })
+    }
+
+    /// More than one.
+    fn has_columns(&self) -> bool {
+        self.header.as_ref().is_some_and(|header| header.len() > 1)
+    }
+
+    /// Takes the record as the header. Where it is one cell that reads as a header, each line is quoted as a whole.
+    fn begin(&mut self) -> io::Result<Outcome> {
+        if self.delimiter().is_some()
+            && let Some(line) = self.only_cell()
+        {
+            let header = delimiter::seen(line);
+            if header.cells.len() > 1 && header.names_people() {
+                let (outcome, cells) = unfolded(line, header.byte)?;
+                self.inside = Some(header.byte);
+                self.line = Some(cells);
+                if outcome != Outcome::Read {
                     return Ok(outcome);
                 }
             }
         }
+        self.header = Some(self.fields().map(compared).collect());
+        Ok(Outcome::Read)
+    }
+
+    /// What parts the cells of a text.
+    pub(super) fn delimiter(&self) -> Option<u8> {
+        match &self.source {
+            Source::Text(records) => self.inside.or(Some(records.delimiter())),
+            Source::Sheet(_) => None,
+        }
+    }
+
+    /// The first cell of a record that has no other one.
+    fn only_cell(&self) -> Option<&[u8]> {
+        let mut fields = self.fields();
+        let first = fields.next()?;
+        fields
+            .all(|field| field.trim_ascii().is_empty())
+            .then_some(first)
     }
 
     /// The line of the record from 1: where it begins, or where its quote does.
@@ -77,15 +155,26 @@ impl<R: Read> Records<R> {
     /// The fields of a record that was [`Outcome::Read`], without byte-order marks at their ends; some may be
     /// no UTF-8.
     pub fn fields(&self) -> impl Iterator<Item = &[u8]> {
-        let (output, ends) = match &self.source {
-            Source::Text(records) => records.cells(),
-            Source::Sheet(records) => records.cells(),
+        let (output, ends) = match (&self.line, &self.source) {
+            (Some((output, ends)), _) => (output.as_slice(), ends.as_slice()),
+            (None, Source::Text(records)) => records.cells(),
+            (None, Source::Sheet(records)) => records.cells(),
         };
         let starts = std::iter::once(0).chain(ends.iter().copied());
         starts
             .zip(ends)
             .map(|(start, end)| unmarked(&output[start..*end]))
     }
+}
+
+/// The cells of a line that was one.
+fn unfolded(line: &[u8], delimiter: u8) -> io::Result<(Outcome, Cells)> {
+    let mut records = TextRecords::of(line, delimiter);
+    let outcome = records.advance()?.unwrap_or(Outcome::Read);
+    let (output, ends) = records.cells();
+    let cells = (output.to_vec(), ends.to_vec());
+    let is_one = records.advance()?.is_none();
+    Ok((if is_one { outcome } else { Outcome::QuotedLine }, cells))
 }
 
 /// Joined files and pasted cells leave marks inside.

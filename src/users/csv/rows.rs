@@ -1,13 +1,16 @@
 //! The users of a CSV file: what each record below the header says.
 
-use std::{borrow::Cow, io::Read, str};
+use std::{borrow::Cow, collections::BTreeMap, io::Read, str};
 
 use super::{
     Line, LineFault, Row, cells,
     columns::{Column, Columns, Known, Names, not_utf8},
     example::is_example,
+    folded::Folded,
     mapping::ColumnMap,
+    passwords::is_password,
     records::{Outcome, Records},
+    swallowed::Looks,
     told::{ColumnTold, Warning},
 };
 use crate::{
@@ -24,10 +27,42 @@ use crate::{
     },
 };
 
+/// Characters of a value that a fault shows.
+const MOST_SHOWN: usize = 60;
+
 /// The users of a CSV file, one by one.
 pub struct UserRecords<R> {
     records: Records<R>,
+    table: Table,
+    /// Columns without a name that have something in them, each with the first line of that.
+    nameless: BTreeMap<usize, u32>,
+}
+
+/// What is known of a table by its header.
+struct Table {
     columns: Columns,
+    /// Whether it is text, and no sheet.
+    is_text: bool,
+    /// How a record looks, where a quote could have taken some in.
+    looks: Option<Looks>,
+    /// Whether faults show values: not beside passwords, which may stand in the wrong column.
+    shows_values: bool,
+}
+
+impl Table {
+    fn of(columns: Columns, delimiter: Option<u8>) -> Self {
+        let is_secret = |(column, name): (&Column, &str)| {
+            *column == Column::Known(Known::Password) || is_password(&Folded::of(name))
+        };
+        let is_told = |warning: &Warning| warning.code == "password_like_column";
+        Self {
+            is_text: delimiter.is_some(),
+            looks: delimiter.and_then(|delimiter| Looks::of(&columns, delimiter)),
+            shows_values: !columns.named().any(is_secret)
+                && !columns.warnings().iter().any(is_told),
+            columns,
+        }
+    }
 }
 
 impl<R: Read> UserRecords<R> {
@@ -49,28 +84,55 @@ impl<R: Read> UserRecords<R> {
         if let Some(flaw) = flaw {
             return Ok(Err(vec![LineFault::of_record(records.line(), flaw)]));
         }
-        Ok(Columns::parse(records.line(), records.fields(), asked)
-            .map(|columns| Self { records, columns }))
+        let is_one = records.fields().count() == 1;
+        let columns = Columns::parse(records.line(), records.fields(), asked);
+        Ok(match columns {
+            Ok(columns) => Ok(Self {
+                table: Table::of(columns, records.delimiter()),
+                records,
+                nameless: BTreeMap::new(),
+            }),
+            // Nothing of a first line that is no header is shown.
+            Err(_) if is_one && records.delimiter().is_some() && asked.is_empty() => {
+                let flaw = Flaw::new(
+                    "missing_column",
+                    "the first line must name the columns, and one of them must be `username` or `email`; it is one column \
+                     as it is. Separate columns by `,`, `;`, a tab or `|`, and quote each cell by itself",
+                );
+                Err(vec![LineFault::of_record(records.line(), flaw)])
+            }
+            Err(faults) => Err(faults),
+        })
     }
 
     /// Whether a column holds passwords.
     pub fn has_passwords(&self) -> bool {
-        self.columns.has_passwords()
+        self.table.columns.has_passwords()
     }
 
     /// What the file calls its columns.
     pub fn names(&self) -> Names {
-        self.columns.names()
+        self.table.columns.names()
     }
 
     /// What became of each column.
     pub fn told(&self) -> Vec<ColumnTold> {
-        self.columns.told()
+        self.table.columns.told()
     }
 
-    /// What to look at again in the header.
-    pub fn warnings(&self) -> &[Warning] {
-        self.columns.warnings()
+    /// What to look at again in the header, and in the columns without a name as far as they were passed.
+    pub fn warnings(&self) -> Vec<Warning> {
+        let mut warnings = self.table.columns.warnings().to_vec();
+        if let Some(line) = self.nameless.values().min() {
+            let places: Vec<String> = self.nameless.keys().map(usize::to_string).collect();
+            let detail = format!(
+                "what stands in columns without a name is left out: column {}, first on line {line}; give them names to \
+                 keep it",
+                places.join(", ")
+            );
+            warnings.push(Warning::new("nameless_column", detail));
+        }
+        warnings
     }
 
     /// Passes over a record that is neither blank nor the template's example; whether there was one.
@@ -80,9 +142,19 @@ impl<R: Read> UserRecords<R> {
     pub fn pass(&mut self) -> std::io::Result<bool> {
         while let Some(outcome) = self.records.advance()? {
             let fields: Vec<&[u8]> = self.records.fields().collect();
-            if outcome != Outcome::Read || !says_nothing(&self.columns, &fields) {
+            if outcome != Outcome::Read {
                 return Ok(true);
             }
+            if says_nothing(&self.table.columns, &fields) {
+                continue;
+            }
+            for (place, ((column, _), field)) in (1..).zip(self.table.columns.named().zip(fields)) {
+                if *column == Column::Nameless && !field.trim_ascii().is_empty() {
+                    let line = self.records.line();
+                    self.nameless.entry(place).or_insert(line);
+                }
+            }
+            return Ok(true);
         }
         Ok(false)
     }
@@ -98,7 +170,7 @@ impl<R: Read> UserRecords<R> {
                 let fault = LineFault::of_record(number, flaw);
                 return Ok(Some(Line::Faulty(vec![fault])));
             }
-            if let Some(line) = row(&self.columns, number, self.records.fields()) {
+            if let Some(line) = row(&self.table, number, self.records.fields()) {
                 return Ok(Some(line));
             }
         }
@@ -113,10 +185,15 @@ fn says_nothing(columns: &Columns, fields: &[&[u8]]) -> bool {
 }
 
 /// Reads a record; `None` for one of nobody.
-fn row<'a>(columns: &Columns, number: u32, fields: impl Iterator<Item = &'a [u8]>) -> Option<Line> {
+fn row<'a>(table: &Table, number: u32, fields: impl Iterator<Item = &'a [u8]>) -> Option<Line> {
+    let columns = &table.columns;
     let fields: Vec<&[u8]> = fields.collect();
     if says_nothing(columns, &fields) {
         return None;
+    }
+    let swallowed = table.looks.as_ref();
+    if let Some((line, flaw)) = swallowed.and_then(|looks| looks.swallowed(number, &fields)) {
+        return Some(Line::Faulty(vec![LineFault::of_record(line, flaw)]));
     }
     // What it has less is empty.
     let (_, more) = fields.split_at_checked(columns.count()).unwrap_or_default();
@@ -124,9 +201,14 @@ fn row<'a>(columns: &Columns, number: u32, fields: impl Iterator<Item = &'a [u8]
         let flaw = Flaw::new(
             "wrong_column_count",
             format!(
-                "has {}, but the header has {}; quote a cell that holds a separator",
+                "has {}, but the header has {}{}",
                 counted(fields.len(), "cell"),
-                counted(columns.count(), "column")
+                counted(columns.count(), "column"),
+                if table.is_text {
+                    "; quote a cell that holds a separator"
+                } else {
+                    ""
+                }
             ),
         );
         return Some(Line::Faulty(vec![LineFault::of_record(number, flaw)]));
@@ -147,7 +229,16 @@ fn row<'a>(columns: &Columns, number: u32, fields: impl Iterator<Item = &'a [u8]
         }
         let read = str::from_utf8(field)
             .map_err(|_| not_utf8())
-            .and_then(|cell| reading.take(column, cell));
+            .and_then(|cell| {
+                let taken = reading.take(column, cell);
+                taken.map_err(|flaw| {
+                    if table.shows_values {
+                        quoting(flaw, cell)
+                    } else {
+                        flaw
+                    }
+                })
+            });
         if let Err(flaw) = read {
             faults.push(LineFault::of_cell(number, name, flaw));
         }
@@ -186,26 +277,24 @@ struct Reading {
 impl Reading {
     /// Takes one cell. A blank one says nothing; an attribute may be blank on purpose.
     fn take(&mut self, column: &Column, cell: &str) -> Result<(), Flaw> {
-        // No export holds a password, so nothing was added to it.
-        let cell = match column {
-            Column::Known(Known::Password) => Cow::Borrowed(cell),
-            _ => unescaped(cell),
+        let (is_text, cell) = match (column, cells::guarded(cell)) {
+            // No export holds a password, so nothing was added to it.
+            (Column::Known(Known::Password), _) => (false, Cow::Borrowed(cell)),
+            (_, Some(text)) => (true, Cow::Owned(text)),
+            (_, None) => (false, unescaped(cell)),
         };
         let cell = &*cell;
         let known = match column {
             Column::Known(_) | Column::FamilyGiven if cell.trim().is_empty() => return Ok(()),
             Column::Known(known) => known,
-            Column::Left => return Ok(()),
+            Column::Left | Column::Nameless => return Ok(()),
             Column::FamilyGiven => return self.take_name(cell),
-            Column::Nameless if cell.trim().is_empty() => return Ok(()),
-            Column::Nameless => {
-                return Err(Flaw::new(
-                    "nameless_column",
-                    "stands in a column without a name; name the column or empty the cell",
-                ));
-            }
             Column::Attribute(name) => {
-                let value = kept(cells::attribute(cell));
+                let value = kept(if is_text {
+                    cell.into()
+                } else {
+                    cells::attribute(cell)
+                });
                 check_attribute(&value)?;
                 self.attributes.0.insert(name.clone(), value);
                 return Ok(());
@@ -251,6 +340,22 @@ impl Reading {
         }
         Ok(())
     }
+}
+
+/// The flaw with the value in front, where nobody could say what is wrong without it.
+fn quoting(flaw: Flaw, cell: &str) -> Flaw {
+    let is_about_the_whole = matches!(
+        flaw.code,
+        "invalid_email" | "invalid_locale" | "invalid_time_zone" | "wrong_type"
+    );
+    if !is_about_the_whole {
+        return flaw;
+    }
+    let mut shown: String = cell.trim().chars().take(MOST_SHOWN).collect();
+    if shown.len() < cell.trim().len() {
+        shown.push('…');
+    }
+    Flaw::new(flaw.code, format!("`{shown}` {}", flaw.detail))
 }
 
 /// `1 cell`, `2 cells`.

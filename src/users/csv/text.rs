@@ -8,6 +8,8 @@ use memchr::{memchr, memchr3};
 use super::outcome::{LONGEST, MARK, MOST_FIELDS, Outcome};
 
 const BUFFER: usize = 64 * 1024;
+/// What old programs write behind the end of a text.
+const PADDING: &[u8] = b"\0\x1A";
 
 /// Reads records one by one.
 pub(super) struct TextRecords<R> {
@@ -23,6 +25,24 @@ pub(super) struct TextRecords<R> {
     line: u32,
     output: Vec<u8>,
     ends: Vec<usize>,
+}
+
+impl<'a> TextRecords<&'a [u8]> {
+    /// The records of a text that is here, without a word about itself in front.
+    pub(super) fn of(text: &'a [u8], delimiter: u8) -> Self {
+        Self {
+            source: &[],
+            delimiter,
+            input: text.into(),
+            at: 0,
+            filled: text.len(),
+            next_line: 1,
+            after_return: false,
+            line: 1,
+            output: Vec::new(),
+            ends: Vec::new(),
+        }
+    }
 }
 
 /// Where in a cell the next byte is.
@@ -48,22 +68,21 @@ struct Reading {
 }
 
 impl<R: Read> TextRecords<R> {
-    /// Begins a file: skips a byte-order mark and finds out what parts its fields.
-    pub(super) fn open(mut source: R) -> io::Result<Self> {
+    /// Begins a file: skips a byte-order mark. `begin` finds out what parts its cells, and how much stands before its header.
+    pub(super) fn open(mut source: R, begin: fn(&[u8]) -> (u8, usize)) -> io::Result<Self> {
         let mut input = vec![0; BUFFER].into_boxed_slice();
         let filled = fill(&mut source, &mut input)?;
         let mut at = 0;
         while input[at..filled].starts_with(MARK) {
             at += MARK.len();
         }
-        let start = &input[at..filled];
-        let said = said(start);
-        let delimiter = said.map_or_else(|| delimiter(start), |(byte, _)| byte);
+        let (delimiter, length) = begin(&input[at..filled]);
+        at += length;
         Ok(Self {
-            at: at + said.map_or(0, |(_, length)| length),
             source,
             delimiter,
             input,
+            at,
             filled,
             next_line: 1,
             after_return: false,
@@ -71,6 +90,10 @@ impl<R: Read> TextRecords<R> {
             output: Vec::with_capacity(4 * 1024),
             ends: Vec::with_capacity(MOST_FIELDS),
         })
+    }
+
+    pub(super) fn delimiter(&self) -> u8 {
+        self.delimiter
     }
 
     /// Goes on to the next record; `None` at the end of the file.
@@ -94,6 +117,10 @@ impl<R: Read> TextRecords<R> {
                     if reading.place == Place::Quoted {
                         reading.outcome = Outcome::Unclosed;
                         reading.bad_line = reading.quote_line;
+                    } else if matches!(reading.place, Place::Begin | Place::Plain)
+                        && self.is_padding()
+                    {
+                        return Ok(None);
                     }
                     self.end_cell(&mut reading);
                     break;
@@ -166,7 +193,7 @@ impl<R: Read> TextRecords<R> {
                 reading.place = Place::Quoted;
                 false
             }
-            Place::Quote | Place::Behind if is_blank(byte) => {
+            Place::Quote | Place::Behind if is_blank(byte) || PADDING.contains(&byte) => {
                 self.at += 1;
                 reading.place = Place::Behind;
                 false
@@ -223,6 +250,18 @@ impl<R: Read> TextRecords<R> {
             .is_ok_and(|text| text.chars().all(|c| matches!(c, ' ' | '\t' | '\u{FEFF}')))
     }
 
+    /// Takes what stands behind the end off the last cell; whether that was all of its record.
+    fn is_padding(&mut self) -> bool {
+        let begin = self.ends.last().copied().unwrap_or(0);
+        let length = self.output.len();
+        let kept = self.output[begin..]
+            .iter()
+            .rposition(|byte| !PADDING.contains(byte));
+        self.output
+            .truncate(kept.map_or(begin, |last| begin + last + 1));
+        self.output.len() < length && self.output.is_empty() && self.ends.is_empty()
+    }
+
     fn refill(&mut self) -> io::Result<()> {
         self.at = 0;
         self.filled = fill(&mut self.source, &mut self.input)?;
@@ -261,6 +300,13 @@ impl<R: Read> TextRecords<R> {
     }
 }
 
+/// Whether a cell holds a delimiter as a table has them: people write a blank behind a comma.
+pub(super) fn is_bare_in(cell: &[u8], delimiter: u8) -> bool {
+    let behind = cell.split(|byte| *byte == delimiter).skip(1);
+    let mut behind = behind.filter(|rest| !rest.starts_with(b" "));
+    behind.next().is_some()
+}
+
 /// A space, a tab, or a byte of a mark.
 fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t') || MARK.contains(&byte)
@@ -278,50 +324,6 @@ fn fill(source: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
         }
     }
     Ok(filled)
-}
-
-/// What a first line `sep=;` says, as some spreadsheets want it, and how long it is.
-fn said(start: &[u8]) -> Option<(u8, usize)> {
-    let (quote, rest) = match start.strip_prefix(b"\"") {
-        Some(rest) => (&b"\""[..], rest),
-        None => (&b""[..], start),
-    };
-    let (name, rest) = rest.split_at_checked(4)?;
-    let (delimiter, rest) = rest.split_first()?;
-    let rest = rest.strip_prefix(quote)?;
-    let is_delimiter = matches!(delimiter, b'\t' | b' '..=b'~')
-        && !delimiter.is_ascii_alphanumeric()
-        && *delimiter != b'"';
-    let is_line =
-        name.eq_ignore_ascii_case(b"sep=") && matches!(rest.first(), None | Some(b'\r' | b'\n'));
-    (is_delimiter && is_line).then_some((*delimiter, start.len() - rest.len()))
-}
-
-/// What parts the fields of the first line that has any: a comma, a semicolon (spreadsheets where the comma is the
-/// decimal sign), a tab or a bar, whichever there is most of outside of quotes.
-fn delimiter(start: &[u8]) -> u8 {
-    let mut counts = [(b',', 0), (b';', 0), (b'\t', 0), (b'|', 0)];
-    let mut is_quoted = false;
-    let mut is_any = false;
-    for byte in start {
-        match byte {
-            b'"' => is_quoted = !is_quoted,
-            b'\r' | b'\n' if !is_quoted && is_any => break,
-            byte if !is_quoted => {
-                for (known, count) in &mut counts {
-                    *count += u32::from(known == byte);
-                }
-            }
-            _ => {}
-        }
-        // The reader passes over blank lines, too.
-        is_any |= !matches!(byte, b'\r' | b'\n');
-    }
-    counts
-        .into_iter()
-        .rev()
-        .max_by_key(|(_, count)| *count)
-        .map_or(b',', |(byte, _)| byte)
 }
 
 #[cfg(test)]

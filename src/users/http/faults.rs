@@ -24,8 +24,8 @@ impl From<ImportError> for ApiError {
                 422,
                 "encoding_detected",
                 format!(
-                    "{}. If that is right, send the file again with `; charset={}` behind its `Content-Type`; else save \
-                     it as CSV UTF-8. Nothing was imported.",
+                    "{}. If that is right, send the file again with `; charset={}` behind its `Content-Type`; else \
+                     say another (`ibm850` for CSV of MS-DOS, `macintosh`), or save it as CSV UTF-8. Nothing was imported.",
                     sentence(&detected.to_string()),
                     detected.charset
                 ),

@@ -37,6 +37,15 @@ pub(super) struct Said {
     pub(super) charset: Option<Charset>,
 }
 
+/// A media type as it is sent: with blanks around its `;` (RFC 9110 §5.6.6), and with parameters that say nothing.
+pub(super) fn parsed(value: &str) -> Option<Mime> {
+    let parts = value.split(';').map(str::trim);
+    let parts: Vec<&str> = parts
+        .filter(|part| !part.is_empty() && !part.ends_with('='))
+        .collect();
+    parts.join(";").parse().ok()
+}
+
 pub(super) fn unsupported() -> ApiError {
     ApiError::new(
         415,
@@ -105,7 +114,7 @@ mod tests {
     fn of(media_type: &str, disposition: &str) -> Result<(Format, Option<String>), u16> {
         let disposition = HeaderValue::from_str(disposition).unwrap();
         let disposition = ContentDisposition::from_raw(&disposition).ok();
-        said(&media_type.parse().unwrap(), disposition.as_ref())
+        said(&parsed(media_type).unwrap(), disposition.as_ref())
             .map(|said| (said.format, said.charset.map(Charset::name)))
             .map_err(|error| error.status)
     }
@@ -117,6 +126,9 @@ mod tests {
             ("text/csv", ""),
             ("TEXT/CSV", ""),
             ("text/csv; header=present", ""),
+            ("text/csv;", ""),
+            ("text/csv ; header=present ;", ""),
+            ("text/csv; charset=", ""),
             ("text/x-csv", ""),
             ("application/csv", ""),
             ("application/x-csv", ""),
@@ -187,9 +199,19 @@ mod tests {
             ("gb2312", "gbk"),
             ("big5", "big5"),
             ("utf-16", "utf-16le"),
+            ("utf-8-sig", "utf-8"),
+            ("cp932", "shift_jis"),
+            ("ms932", "shift_jis"),
+            ("binary", "utf-8"),
+            ("ansi", "utf-8"),
+            ("cp850", "ibm850"),
+            ("IBM437", "ibm437"),
         ] {
             let expected = Ok((Format::Csv, Some(name.to_owned())));
-            assert_eq!(of(&format!("text/csv; charset={said}"), ""), expected);
+            for between in ["; ", ";", " ; ", "\t;\t"] {
+                let media_type = format!("text/csv{between}charset={said}");
+                assert_eq!(of(&media_type, ""), expected, "{media_type}");
+            }
         }
     }
 }

@@ -5,14 +5,13 @@ use std::{fs::File, future::Future, io::Write, time::Duration};
 use actix_web::{
     HttpRequest,
     http::header::{self, ContentDisposition},
-    mime::Mime,
     web::{self, Bytes, BytesMut},
 };
 use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::media::{Said, said, unsupported};
+use super::media::{Said, parsed, said, unsupported};
 use crate::http::error::ApiError;
 
 /// The largest file, in bytes.
@@ -52,7 +51,7 @@ pub(super) fn way(request: &HttpRequest) -> Result<Way, ApiError> {
     let media_type = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.parse::<Mime>().ok())
+        .and_then(parsed)
         .ok_or_else(unsupported)?;
     if media_type.essence_str() == "multipart/form-data" {
         return Ok(Way::Form);

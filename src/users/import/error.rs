@@ -4,8 +4,12 @@ use std::{fmt, io};
 
 use super::report::Report;
 use crate::{
-    db::DbError, http::error::ApiError, model::wire::Flaw, secrets::password::HashError,
-    selection::queries::SelectionError, users::csv::LineFault,
+    db::DbError,
+    http::error::ApiError,
+    model::wire::Flaw,
+    secrets::password::HashError,
+    selection::queries::SelectionError,
+    users::csv::{LineFault, Shown},
 };
 
 /// As many users as a file may hold.
@@ -55,7 +59,11 @@ impl fmt::Display for Detected {
         };
         write!(f, "the file is not {not}; it looks like {}", self.charset)?;
         if !self.names.is_empty() {
-            let names: Vec<String> = self.names.iter().map(|name| format!("`{name}`")).collect();
+            let names: Vec<String> = self
+                .names
+                .iter()
+                .map(|name| format!("`{}`", Shown(name)))
+                .collect();
             write!(f, ", and would be stored with {}", names.join(", "))?;
         }
         Ok(())
@@ -87,5 +95,22 @@ impl From<SelectionError> for ImportError {
             // The selection is ours: users of this very transaction.
             error => Self::Api(ApiError::internal(error)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_of_a_guessed_file_moves_no_cursor() {
+        let detected = Detected {
+            charset: "windows-1252".to_owned(),
+            names: vec!["\u{1B}[2Jé".to_owned()],
+        };
+        assert_eq!(
+            detected.to_string(),
+            r"the file is not UTF-8; it looks like windows-1252, and would be stored with `\u{1b}[2Jé`"
+        );
     }
 }

@@ -6,16 +6,22 @@ use std::{
 };
 
 use super::error::{Detected, ImportError};
-use crate::users::csv::{
-    Line, Row,
-    addresses::Addresses,
-    columns::Names,
-    decoding::{self, Charset, Content},
-    mapping::ColumnMap,
-    records,
-    rows::UserRecords,
-    told::{ColumnTold, Warning},
-    workbook,
+use crate::{
+    model::identity::PersonName,
+    users::{
+        csv::{
+            Line, Row,
+            addresses::Addresses,
+            columns::Names,
+            decoding::{self, Charset, Content},
+            mapping::ColumnMap,
+            records,
+            rows::UserRecords,
+            told::{ColumnTold, Warning},
+            workbook,
+        },
+        names::{Parts, in_its_order},
+    },
 };
 
 /// Names that are shown of a file whose encoding is guessed.
@@ -133,27 +139,26 @@ impl Table {
     }
 }
 
-/// The text of a row that shows whether its encoding was guessed right: a name if there is one. Never a password.
+/// The name in a row that shows whether its encoding was guessed right. Never an attribute, which may be a password in a
+/// column whose name was guessed wrong.
 fn telling(row: &Row) -> Option<String> {
     let user = &row.user;
-    let names = [
-        user.display_name.as_ref().map(|name| name.as_str()),
-        user.first_name.as_ref().map(|name| name.as_str()),
-        user.last_name.as_ref().map(|name| name.as_str()),
-        user.username.as_ref().map(|name| name.as_str()),
-    ];
-    let whole = match names {
-        [None, Some(first), Some(last), _] => Some(format!("{first} {last}")),
-        _ => None,
+    let part = |name: Option<&PersonName>| {
+        name.map(|name| name.as_str().to_owned())
+            .unwrap_or_default()
     };
-    let names = names.into_iter().flatten().map(str::to_owned);
-    let attributes = user.attributes.iter().flat_map(|attributes| &attributes.0);
-    let attributes = attributes.filter_map(|(_, value)| value.as_str().map(str::to_owned));
-    whole
-        .into_iter()
-        .chain(names)
+    let made = in_its_order(Parts {
+        first: &part(user.first_name.as_ref()),
+        last: &part(user.last_name.as_ref()),
+        username: "",
+        locale: user.locale.as_ref().map(|locale| locale.as_str()),
+    });
+    let said = user
+        .display_name
+        .iter()
+        .map(|name| name.as_str().to_owned());
+    said.chain([made, row.username().to_owned()])
         .chain(row.groups.iter().cloned())
-        .chain(attributes)
         .find(|text| !text.is_ascii())
         .map(|text| text.chars().take(60).collect())
 }
@@ -189,7 +194,7 @@ impl Records {
     /// What became of its columns, and what to look at again: of a list, in what was read so far.
     pub(super) fn told(&self) -> (Vec<ColumnTold>, Vec<Warning>) {
         match self {
-            Self::Table(records) => (records.told(), records.warnings().to_vec()),
+            Self::Table(records) => (records.told(), records.warnings()),
             Self::Addresses(records) => (Vec::new(), records.warnings()),
         }
     }

@@ -1,10 +1,12 @@
 //! Encodings, each with several files.
 
+mod doubtful;
+
 use std::io::Cursor;
 
 use encoding_rs::{
-    BIG5, EUC_JP, EUC_KR, GBK, ISO_8859_2, SHIFT_JIS, WINDOWS_1250, WINDOWS_1251, WINDOWS_1252,
-    WINDOWS_1253,
+    BIG5, EUC_JP, EUC_KR, Encoding, GBK, IBM866, ISO_8859_2, SHIFT_JIS, WINDOWS_1250, WINDOWS_1251,
+    WINDOWS_1252, WINDOWS_1253,
 };
 use proptest::prelude::*;
 
@@ -31,6 +33,10 @@ fn utf16be(text: &str) -> Vec<u8> {
     text.encode_utf16().flat_map(u16::to_be_bytes).collect()
 }
 
+fn utf32(text: &str, bytes: fn(u32) -> [u8; 4]) -> Vec<u8> {
+    text.chars().flat_map(|c| bytes(u32::from(c))).collect()
+}
+
 #[test]
 fn utf16_is_known_with_a_mark_or_without() {
     for text in [
@@ -40,7 +46,7 @@ fn utf16_is_known_with_a_mark_or_without() {
         "e-mail\t氏名\r\na@x.yz\t山田太郎\r\n",
         "email\n",
     ] {
-        let (le, be) = (Charset(UTF_16LE), Charset(UTF_16BE));
+        let (le, be) = (Charset::of(UTF_16LE), Charset::of(UTF_16BE));
         for (mark, bytes, charset) in [
             (&[0xFF, 0xFE][..], utf16le(text), le),
             (&[], utf16le(text), le),
@@ -56,7 +62,7 @@ fn utf16_is_known_with_a_mark_or_without() {
         }
     }
     // Half a letter at the end is the fault of its record.
-    let (read, done) = decoded(&utf16le("email\na")[..13], Charset(UTF_16LE));
+    let (read, done) = decoded(&utf16le("email\na")[..13], Charset::of(UTF_16LE));
     assert_eq!((&read[..], done.bad), (&b"email\n\xFF"[..], 1));
 }
 
@@ -135,26 +141,26 @@ fn other_encodings_are_guessed_where_nobody_said_them() {
         for said in [None, Some("utf-8")] {
             assert_eq!(
                 content(&bytes, said),
-                Content::Guessed(Charset(encoding)),
+                Content::Guessed(Charset::of(encoding)),
                 "{text}"
             );
         }
         let name = encoding.name();
         assert_eq!(
             content(&bytes, Some(name)),
-            Content::Encoded(Charset(encoding)),
+            Content::Encoded(Charset::of(encoding)),
             "{text}"
         );
-        let (read, done) = decoded(&bytes, Charset(encoding));
+        let (read, done) = decoded(&bytes, Charset::of(encoding));
         assert_eq!((str::from_utf8(&read), done.bad), (Ok(text), 0));
     }
     let escaped = b"email,name\na@x.yz,\x1B$B;3ED\x1B(B\n";
     assert_eq!(
         content(escaped, None),
-        Content::Guessed(Charset(ISO_2022_JP))
+        Content::Guessed(Charset::of(ISO_2022_JP))
     );
     assert_eq!(
-        decoded(escaped, Charset(ISO_2022_JP)).0,
+        decoded(escaped, Charset::of(ISO_2022_JP)).0,
         "email,name\na@x.yz,山田\n".as_bytes()
     );
 }
@@ -171,8 +177,8 @@ fn what_is_said_counts() {
     }
     // But not for what is UTF-8 throughout.
     for (text, expected) in [
-        (polish, Content::Guessed(Charset(UTF_8))),
-        ("email\na@x.yz\n", Content::Encoded(Charset(ISO_8859_2))),
+        (polish, Content::Guessed(Charset::of(UTF_8))),
+        ("email\na@x.yz\n", Content::Encoded(Charset::of(ISO_8859_2))),
         ("\u{FEFF}email\n", Content::Utf8),
     ] {
         assert_eq!(content(text.as_bytes(), Some("iso-8859-2")), expected);
@@ -180,7 +186,7 @@ fn what_is_said_counts() {
     let japanese = "email,name\na@x.yz,山田太郎\n".as_bytes();
     assert_eq!(
         content(japanese, Some("gbk")),
-        Content::Guessed(Charset(UTF_8))
+        Content::Guessed(Charset::of(UTF_8))
     );
     for name in [
         "utf-7",
@@ -192,7 +198,8 @@ fn what_is_said_counts() {
     ] {
         assert_eq!(Charset::named(name), None, "{name}");
     }
-    for name in KNOWN.split([',', ' ']).filter(|word| word.contains('-')) {
+    let is_name = |word: &&str| word.contains('-') || word.starts_with("ibm");
+    for name in KNOWN.split([',', ' ']).filter(is_name) {
         assert!(Charset::named(name).is_some(), "{name}");
     }
     assert_eq!(Charset::named("latin1").unwrap().name(), "windows-1252");
@@ -245,10 +252,47 @@ fn what_is_no_text_is_named() {
         (b"\x1F\x8B\x08rest", "not_a_table"),
         (b"\x89PNG\r\n\x1A\n", "not_a_table"),
         (b"\xFF\xD8\xFF\0\0\0\x10\0\0", "not_a_table"),
+        (
+            b"<html><table><tr><td>email</td></tr></table></html>",
+            "not_a_table",
+        ),
+        (b"\xEF\xBB\xBF\r\n <!DOCTYPE html>", "not_a_table"),
+        (
+            b"<?xml version=\"1.0\"?><?mso-application progid=\"Excel.Sheet\"?>",
+            "not_a_table",
+        ),
+        (b"<table border=1>", "not_a_table"),
+        (b"{\\rtf1\\ansi email}", "not_a_table"),
+        (
+            &utf32("email\na@x.yz\n", u32::to_le_bytes),
+            "unsupported_encoding",
+        ),
+        (
+            &utf32("email\na@x.yz\n", u32::to_be_bytes),
+            "unsupported_encoding",
+        ),
+        (
+            &utf32("\u{FEFF}email\n山\n", u32::to_le_bytes),
+            "unsupported_encoding",
+        ),
+        (
+            &utf32("\u{FEFF}email\n山\n", u32::to_be_bytes),
+            "unsupported_encoding",
+        ),
+        (b"email,name\na@x.yz,J\xC3", "cut_off"),
+        (b"email,name\na@x.yz,\xE5\xB1", "cut_off"),
+        (
+            b"name\n\xED\xA0\xBD\xED\xB8\x80 Ada\n",
+            "unsupported_encoding",
+        ),
+        (
+            b"name\n\xC3\xBC \xED\xA0\xBD\xED\xB8\x80\n",
+            "unsupported_encoding",
+        ),
     ] {
         for said in [None, Some("utf-8"), Some("latin1"), Some("gbk")]
             .into_iter()
-            .take(if code == "not_a_table" { 1 } else { 4 })
+            .take(if code.ends_with("workbook") { 4 } else { 1 })
         {
             let Content::Refused(flaw) = content(bytes, said) else {
                 panic!("{bytes:?}");
@@ -257,6 +301,17 @@ fn what_is_no_text_is_named() {
         }
     }
     assert_eq!(content(b"PK\x03\x04rest", Some("gbk")), Content::Zip);
+    // A letter of an older encoding at the end is none that was cut.
+    for bytes in [
+        &b"email,name\na@x.yz,Andr\xE9"[..],
+        b"name\nJOS\xC9",
+        b"name\nL\xFC",
+    ] {
+        assert!(
+            matches!(content(bytes, None), Content::Guessed(_)),
+            "{bytes:?}"
+        );
+    }
 }
 
 proptest! {

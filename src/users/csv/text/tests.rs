@@ -1,6 +1,7 @@
 //! What CSV of every kind is read as.
 
 use super::*;
+use crate::users::csv::delimiter::begin;
 use proptest::prelude::*;
 
 /// Gives a few bytes at a time, so that everything goes over an edge.
@@ -15,7 +16,7 @@ impl Read for Slow<'_> {
 
 /// Line, outcome and fields of every record.
 fn all(text: &[u8]) -> Vec<(u32, Outcome, Vec<String>)> {
-    all_of(TextRecords::open(text).unwrap())
+    all_of(TextRecords::open(text, begin).unwrap())
 }
 
 fn all_of<R: Read>(mut records: TextRecords<R>) -> Vec<(u32, Outcome, Vec<String>)> {
@@ -57,6 +58,13 @@ fn the_delimiter_is_found() {
         "sep=\t\ra\tb\r1\t2",
         "sep=|\n\na|b\n1|2",
         "sep=:\na:b\n1:2",
+        "sep=\\t\na\tb\n1\t2",
+        "Sep = ;\na;b\n1;2",
+        "SEP =;\r\na;b\r\n1;2",
+        "\"sep = ;\"\na;b\n1;2",
+        "sep=,\na;b\n1;2",
+        "#TYPE Selected.Microsoft.ActiveDirectory.Management.ADUser\r\na,b\r\n1,2",
+        "\u{FEFF}#TYPE System.Object, mscorlib\na;b\n1;2",
     ] {
         assert_eq!(fields(text), [["a", "b"], ["1", "2"]], "{text:?}");
     }
@@ -68,6 +76,73 @@ fn the_delimiter_is_found() {
         "a column of that name"
     );
     assert_eq!(all(b"sep=;\na;b\n1;2")[1].0, 3);
+    assert_eq!(all(b"#TYPE x\r\na;b\r\n1;2")[1].0, 3);
+    assert_eq!(
+        fields("#TYPE\nx"),
+        [["#TYPE"], ["x"]],
+        "a column of that name"
+    );
+    assert_eq!(fields("seppe=;\nx")[0].len(), 2, "a column of that name");
+}
+
+/// Names of columns hold commas and other marks, too.
+#[test]
+fn the_delimiter_is_what_the_header_is_understood_by() {
+    for (header, cells) in [
+        ("Nachname, Vorname;E-Mail", ["Nachname, Vorname", "E-Mail"]),
+        ("E-Mail;Nachname, Vorname", ["E-Mail", "Nachname, Vorname"]),
+        ("E-Mail;Name, Vorname", ["E-Mail", "Name, Vorname"]),
+        (
+            "E-Mail;Abteilung, Standort",
+            ["E-Mail", "Abteilung, Standort"],
+        ),
+        (
+            "E-Mail;Abteilung,Standort,Haus",
+            ["E-Mail", "Abteilung,Standort,Haus"],
+        ),
+        (
+            "Last name, First name\tEmail",
+            ["Last name, First name", "Email"],
+        ),
+        (
+            "Email|Last, First, Middle",
+            ["Email", "Last, First, Middle"],
+        ),
+        (
+            "email,Team | Site | Floor",
+            ["email", "Team | Site | Floor"],
+        ),
+        (
+            "\"Nachname, Vorname\",E-Mail",
+            ["Nachname, Vorname", "E-Mail"],
+        ),
+        ("Work;Last, First", ["Work", "Last, First"]),
+        ("email, first_name", ["email", " first_name"]),
+        ("one, two", ["one", " two"]),
+        (";;\r\nE-Mail;Straße, Ort", ["E-Mail", "Straße, Ort"]),
+    ] {
+        let found = all(format!("{header}\nx").as_bytes());
+        let read = found.iter().find(|(_, _, cells)| !cells[0].is_empty());
+        assert_eq!(read.unwrap().2, cells, "{header}");
+    }
+}
+
+/// What old programs write behind the end is no record, and no part of one.
+#[test]
+fn what_stands_behind_the_end_is_dropped() {
+    for padding in ["\x1A", "\0", &"\0".repeat(512), "\x1A\0\0", ""] {
+        for end in ["", "\n", "\r\n"] {
+            for last in ["1,2", "1,\"2\""] {
+                let text = format!("a,b\n{last}{end}{padding}");
+                assert_eq!(fields(&text), [["a", "b"], ["1", "2"]], "{text:?}");
+            }
+        }
+    }
+    assert_eq!(
+        fields("a,b\n1,2\0\n3,4"),
+        [["a", "b"], ["1", "2\0"], ["3", "4"]]
+    );
+    assert_eq!(fields("a,b\n1,\x1A\n"), [["a", "b"], ["1", "\x1A"]]);
 }
 
 #[test]
@@ -225,7 +300,7 @@ proptest! {
     #[test]
     fn no_bytes_panic(bytes: Vec<u8>, pieces in "[ab,;\"\r\n \u{FEFF}]{0,40}") {
         for bytes in [&bytes[..], pieces.as_bytes()] {
-            let slow = all_of(TextRecords::open(Slow(bytes)).unwrap());
+            let slow = all_of(TextRecords::open(Slow(bytes), begin).unwrap());
             prop_assert_eq!(all(bytes), slow);
         }
     }
