@@ -33,6 +33,25 @@ pub(super) fn begin(start: &[u8]) -> (u8, usize) {
     (byte, line.len())
 }
 
+/// Whether a text begins with a header of several columns, one of them people's addresses: then it is a table, whatever it
+/// is sent as.
+pub fn is_table(start: &[u8]) -> bool {
+    let header = seen(start);
+    let has_address = header.cells.iter().any(|cell| cell.contains('@'));
+    header.cells.len() > 1
+        && !has_address
+        && header
+            .cells
+            .iter()
+            .any(|cell| field(cell) == Some(Known::Email))
+}
+
+/// The field that a column is by its name alone.
+fn field(cell: &str) -> Option<Known> {
+    let name = Folded::of(cell);
+    Known::of_key(&name.whole).or_else(|| field_of(&name))
+}
+
 fn first_line(start: &[u8]) -> &[u8] {
     let end = memchr::memchr2(b'\r', b'\n', start);
     &start[..end.unwrap_or(start.len())]
@@ -101,11 +120,9 @@ impl Header {
 
     /// Whether a column says who somebody is.
     pub(super) fn names_people(&self) -> bool {
-        self.cells.iter().any(|cell| {
-            let name = Folded::of(cell);
-            let known = Known::of_key(&name.whole).or_else(|| field_of(&name));
-            matches!(known, Some(Known::Username | Known::Email))
-        })
+        self.cells
+            .iter()
+            .any(|cell| matches!(field(cell), Some(Known::Username | Known::Email)))
     }
 
     /// How many columns are known; `of_attribute` marks what an attribute cannot be called.

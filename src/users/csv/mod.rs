@@ -6,7 +6,7 @@ mod assign;
 pub mod cells;
 pub mod columns;
 pub mod decoding;
-mod delimiter;
+pub mod delimiter;
 mod example;
 mod folded;
 mod known;

@@ -92,7 +92,7 @@ impl Upload {
     }
 
     fn records(&self) -> Result<Records, ImportError> {
-        self.table()?.records(self.format, &self.columns)
+        self.table()?.records(&self.columns)
     }
 }
 

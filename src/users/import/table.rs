@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufReader, BufWriter, Seek, SeekFrom, Write},
+    io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write},
 };
 
 use super::error::{Detected, ImportError};
@@ -14,6 +14,7 @@ use crate::{
             addresses::Addresses,
             columns::Names,
             decoding::{self, Charset, Content},
+            delimiter::is_table,
             mapping::ColumnMap,
             records,
             rows::UserRecords,
@@ -24,6 +25,9 @@ use crate::{
     },
 };
 
+/// As much of a list as may hold its header.
+const HEADER: u64 = 64 * 1024;
+
 /// Names that are shown of a file whose encoding is guessed.
 const SHOWN: usize = 3;
 
@@ -32,14 +36,21 @@ const SHOWN: usize = 3;
 pub enum Format {
     /// A table: CSV, or a workbook, which is known by its first bytes.
     Csv,
-    /// A list of addresses.
+    /// A list of addresses, unless it has a header.
     Addresses,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Sheet,
+    List,
 }
 
 /// The text or sheet of a file.
 pub(super) struct Table {
     file: File,
-    is_sheet: bool,
+    kind: Kind,
     /// What it was read as.
     pub(super) encoding: String,
 }
@@ -57,29 +68,38 @@ impl Table {
     ) -> Result<Self, ImportError> {
         let mut file = file.try_clone()?;
         match decoding::look(&mut file, charset)? {
-            Content::Utf8 => Ok(Self {
-                file,
-                is_sheet: false,
-                encoding: "utf-8".to_owned(),
-            }),
-            Content::Encoded(charset) => Self::decoded(&mut file, charset),
+            Content::Utf8 => Self::of_text(file, format, "utf-8".to_owned()),
+            Content::Encoded(charset) => Self::decoded(&mut file, format, charset),
             Content::Guessed(charset) => {
-                let table = Self::decoded(&mut file, charset)?;
+                let table = Self::decoded(&mut file, format, charset)?;
                 Err(ImportError::Detected(Detected {
                     charset: charset.name(),
-                    names: table.names(format, columns)?,
+                    names: table.names(columns)?,
                 }))
             }
             Content::Zip => Ok(Self {
                 file: workbook::convert(file)?.map_err(ImportError::Unreadable)?,
-                is_sheet: true,
+                kind: Kind::Sheet,
                 encoding: "xlsx".to_owned(),
             }),
             Content::Refused(flaw) => Err(ImportError::Unreadable(flaw)),
         }
     }
 
-    fn decoded(source: &mut File, charset: Charset) -> Result<Self, ImportError> {
+    /// A list with a header is a table.
+    fn of_text(mut file: File, format: Format, encoding: String) -> Result<Self, ImportError> {
+        let mut start = Vec::new();
+        file.seek(SeekFrom::Start(0))?;
+        (&mut file).take(HEADER).read_to_end(&mut start)?;
+        let is_list = format == Format::Addresses && !is_table(&start);
+        Ok(Self {
+            file,
+            kind: if is_list { Kind::List } else { Kind::Text },
+            encoding,
+        })
+    }
+
+    fn decoded(source: &mut File, format: Format, charset: Charset) -> Result<Self, ImportError> {
         source.seek(SeekFrom::Start(0))?;
         let mut sink = BufWriter::new(tempfile::tempfile()?);
         let done = decoding::transcode(source, charset, &mut sink)?;
@@ -87,16 +107,13 @@ impl Table {
             return Err(ImportError::Unreadable(flaw));
         }
         sink.flush()?;
-        Ok(Self {
-            file: sink.into_inner().map_err(io::IntoInnerError::into_error)?,
-            is_sheet: false,
-            encoding: charset.name(),
-        })
+        let file = sink.into_inner().map_err(io::IntoInnerError::into_error)?;
+        Self::of_text(file, format, charset.name())
     }
 
     /// The first names with letters that depend on the encoding.
-    fn names(&self, format: Format, columns: &ColumnMap) -> Result<Vec<String>, ImportError> {
-        let mut records = match self.records(format, columns) {
+    fn names(&self, columns: &ColumnMap) -> Result<Vec<String>, ImportError> {
+        let mut records = match self.records(columns) {
             Ok(records) => records,
             Err(ImportError::Header(_)) => return Ok(Vec::new()),
             Err(error) => return Err(error),
@@ -119,17 +136,13 @@ impl Table {
     ///
     /// # Errors
     /// A bad header.
-    pub(super) fn records(
-        &self,
-        format: Format,
-        columns: &ColumnMap,
-    ) -> Result<Records, ImportError> {
+    pub(super) fn records(&self, columns: &ColumnMap) -> Result<Records, ImportError> {
         let mut file = self.file.try_clone()?;
         file.seek(SeekFrom::Start(0))?;
-        let records = match format {
-            _ if self.is_sheet => records::Records::sheet(file),
-            Format::Csv => records::Records::text(file)?,
-            Format::Addresses => {
+        let records = match self.kind {
+            Kind::Sheet => records::Records::sheet(file),
+            Kind::Text => records::Records::text(file)?,
+            Kind::List => {
                 let addresses = Addresses::open(BufReader::new(file))?;
                 return Ok(Records::Addresses(Box::new(addresses)));
             }

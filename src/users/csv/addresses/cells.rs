@@ -1,17 +1,10 @@
-//! The cells of a table's rows in a list: what its header says of them, which are a name, and which are passed over. Pure.
+//! The cells of a row in a list: which are a name, and which are passed over. Pure.
 
 use super::{
-    super::{
-        assign::assign,
-        folded::Folded,
-        known::{Column, Known},
-        mapping::ColumnMap,
-        synonyms::field_of,
-        told::Warning,
-    },
+    super::{folded::Folded, known::Known, synonyms::field_of, told::Warning},
     labels::says_what_follows,
     names::{is_meant, shown},
-    part::{Field, Part, texts},
+    part::{Part, texts},
 };
 
 /// Words of one cell, which is the `place`th of its row.
@@ -35,98 +28,58 @@ impl Cell {
         self.has(char::is_alphabetic) && !is_meant(&text) && !says_what_follows(&text)
     }
 
+    /// Whether it is a heading above addresses.
+    pub(super) fn is_heading(&self) -> bool {
+        field_of(&Folded::of(&texts(&self.parts))) == Some(Known::Email)
+    }
+
     fn is_word(&self) -> bool {
         texts(&self.parts).split_whitespace().count() == 1
     }
 
     /// All of it as one.
-    fn whole(self, field: Field) -> Option<Part> {
+    fn whole(self) -> Option<Part> {
         let text = texts(&self.parts);
         let names: Vec<&str> = self.parts.iter().map(|part| &*part.name).collect();
         let name = names.join(", ");
         let line = self.parts.first()?.line;
-        Some(Part {
-            line,
-            text,
-            name,
-            field,
-        })
+        Some(Part { line, text, name })
     }
 }
 
-/// How often something was done, and where it was done first.
+/// How often something was done, and what is shown of the first time.
 #[derive(Default)]
 struct Count {
     times: usize,
-    first: Option<(u32, String)>,
+    first: Option<String>,
 }
 
 impl Count {
-    fn add(&mut self, line: u32, text: &str) {
+    fn add(&mut self, first: impl FnOnce() -> String) {
         self.times += 1;
-        self.first.get_or_insert_with(|| (line, shown(text)));
+        self.first.get_or_insert_with(first);
     }
 
     fn warning(&self, code: &'static str, what: &str, advice: &str) -> Option<Warning> {
-        let (line, text) = self.first.as_ref()?;
-        let times = self.times;
+        let (times, first) = (self.times, self.first.as_ref()?);
         Some(Warning::new(
             code,
-            format!("{what} ({times} in all), such as `{text}` in line {line}; {advice}"),
+            format!("{what} ({times} in all, the first {first}); {advice}"),
         ))
     }
 }
 
-/// What is known of a list's tables so far.
+/// What was done with the cells of a list's rows so far.
 #[derive(Default)]
 pub(super) struct Cells {
-    header: Vec<Column>,
     passed: Count,
     joined: Count,
 }
 
 impl Cells {
-    /// Takes a row for the header of those that follow, if it is one: a column is called as addresses are.
-    pub(super) fn take_header(&mut self, cells: &[Cell]) -> bool {
-        let is_email =
-            |cell: &Cell| field_of(&Folded::of(&texts(&cell.parts))) == Some(Known::Email);
-        let is_address = |cell: &Cell| cell.has(|c| matches!(c, '@' | '＠'));
-        if !cells.iter().any(is_email) || cells.iter().any(is_address) {
-            return false;
-        }
-        let count = cells.last().map_or(0, |cell| cell.place + 1);
-        let mut names = vec![String::new(); count];
-        for cell in cells.iter().filter(|cell| cell.has(char::is_alphabetic)) {
-            names[cell.place] = texts(&cell.parts);
-        }
-        let columns =
-            assign(&names, &names, &ColumnMap::default()).map(|assigned| assigned.columns);
-        match columns {
-            Ok(columns) if columns.contains(&Column::Known(Known::Email)) => {
-                self.header = columns;
-                true
-            }
-            _ => false,
-        }
-    }
-
-    pub(super) fn has_header(&self) -> bool {
-        !self.header.is_empty()
-    }
-
-    /// Whether the header says that the addresses of a cell are not those of users.
-    pub(super) fn is_another(&self, place: usize) -> bool {
-        let column = self.header.get(place);
-        column
-            .is_some_and(|column| !matches!(column, Column::Known(Known::Email) | Column::Nameless))
-    }
-
-    /// Which cells are a name, and the others. Without a header, all in front of an address are; behind one, the first,
+    /// Which cells are a name, and the others: all in front of an address are; behind one, the first,
     /// or two of one word each.
     pub(super) fn names(&mut self, cells: Vec<Cell>, is_behind: bool) -> (Vec<Part>, Vec<Cell>) {
-        if self.has_header() {
-            return self.named(cells);
-        }
         let (mut names, mut others): (Vec<_>, Vec<_>) =
             cells.into_iter().partition(Cell::may_be_name);
         if is_behind {
@@ -140,7 +93,7 @@ impl Cells {
             let parts = names.into_iter().flat_map(|cell| cell.parts);
             return (parts.collect(), others);
         }
-        let parts = names.into_iter().filter_map(|cell| cell.whole(Field::Name));
+        let parts = names.into_iter().filter_map(Cell::whole);
         let whole = parts.reduce(|mut whole, part| {
             for (all, more) in [(&mut whole.text, part.text), (&mut whole.name, part.name)] {
                 *all = format!("{all} {more}").trim().to_owned();
@@ -148,24 +101,10 @@ impl Cells {
             whole
         });
         if let Some(whole) = &whole {
-            self.joined.add(whole.line, &whole.text);
+            self.joined
+                .add(|| format!("`{}` in line {}", shown(&whole.text), whole.line));
         }
         (whole.into_iter().collect(), others)
-    }
-
-    fn named(&self, cells: Vec<Cell>) -> (Vec<Part>, Vec<Cell>) {
-        let (mut names, mut others) = (Vec::new(), Vec::new());
-        for cell in cells {
-            match self.header.get(cell.place) {
-                Some(Column::Known(Known::FirstName)) => names.extend(cell.whole(Field::First)),
-                Some(Column::Known(Known::LastName)) => names.extend(cell.whole(Field::Last)),
-                Some(Column::Known(Known::DisplayName) | Column::FamilyGiven) => {
-                    names.extend(cell.parts);
-                }
-                _ => others.push(cell),
-            }
-        }
-        (names, others)
     }
 
     /// Passes over a cell beside an address; gives back one that may be somebody else.
@@ -177,7 +116,8 @@ impl Cells {
         // A row's number says nothing.
         let is_number = cell.place == 0 && !cell.has(char::is_alphabetic);
         if cell.has(char::is_alphanumeric) && !is_number && !says_what_follows(&text) {
-            self.passed.add(cell.line(), &text);
+            // Not its text, which may be a password.
+            self.passed.add(|| format!("in line {}", cell.line()));
         }
         Vec::new()
     }
@@ -187,7 +127,7 @@ impl Cells {
         let passed = self.passed.warning(
             "cells_passed_over",
             "cells beside an address that are not its name were passed over",
-            "to keep what they say, import the table as CSV, with a header",
+            "to keep what they say, write a header above the rows, such as Name, E-mail, Department",
         );
         let joined = self.joined.warning(
             "cells_joined",

@@ -1,6 +1,6 @@
 //! The ends of cells, rows, entries and groups, where it shows what words are: a name, nobody's, or passed over. Pure.
 
-use std::{io::BufRead, mem, slice};
+use std::{io::BufRead, mem};
 
 use super::{
     Addresses,
@@ -9,7 +9,7 @@ use super::{
     labels::Group,
     marks,
     names::{doubt, refusal},
-    part::{Field, Part, texts},
+    part::{Part, texts},
 };
 use crate::model::wire::Flaw;
 
@@ -35,7 +35,7 @@ impl<R: BufRead> Addresses<R> {
     /// Gives an address without a name the cells behind it; others may be the next one's.
     pub(super) fn name_by_cells(&mut self, has_next: bool) {
         let Some(open) = &mut self.open else { return };
-        let may_be_its = self.cells.has_header() || !open.is_named();
+        let may_be_its = !open.is_named();
         if has_next && !may_be_its {
             return;
         }
@@ -58,21 +58,20 @@ impl<R: BufRead> Addresses<R> {
         }
     }
 
-    /// No address of this row comes any more. One that has none is one fault, or the header.
+    /// No address of this row comes any more. One that has none is one fault, unless it is the heading of those below.
     fn end_row(&mut self) {
         self.name_by_cells(false);
         let cells = mem::take(&mut self.waiting);
         if self.here.has_entry && !self.here.is_list {
             self.pass(cells);
         } else if let Some(line) = cells.first().map(Cell::line)
-            && !self.cells.take_header(&cells)
+            && !cells.iter().any(Cell::is_heading)
         {
             let texts: Vec<String> = cells.iter().map(|cell| texts(&cell.parts)).collect();
             self.parts.push(Part {
                 line,
                 text: texts.join(" "),
                 name: String::new(),
-                field: Field::Name,
             });
             self.refuse_parts();
         }
@@ -87,7 +86,7 @@ impl<R: BufRead> Addresses<R> {
             // A column of addresses has a header, too.
             let parts = mem::take(&mut self.parts);
             let cell = Cell { place: 0, parts };
-            if !self.cells.take_header(slice::from_ref(&cell)) {
+            if !cell.is_heading() {
                 self.parts = cell.parts;
             }
         }

@@ -3,14 +3,11 @@
 use super::{
     marks,
     names::{self, Name, holds_another, may_be_name},
-    part::{Field, Part, texts},
+    part::{Part, texts},
     style::Style,
 };
 use crate::{
-    model::{
-        identity::{Email, PersonName},
-        wire::Flaw,
-    },
+    model::{identity::Email, wire::Flaw},
     users::{
         csv::{Line, LineFault, Row},
         domain::CreateUser,
@@ -107,26 +104,14 @@ impl Entry {
     }
 
     fn name(&self, address: &str) -> Result<Name, Flaw> {
-        let of = |field| {
-            let parts = self.names.iter().filter(move |part| part.field == field);
-            parts.map(|part| &*part.name)
-        };
-        let mut name = names::name(of(Field::Name), address)?;
-        if name.first.is_none() && name.display.is_none() {
-            let comments = self.names.iter().filter(|part| part.name.is_empty());
-            let asides = comments.map(|part| marks::inside(&part.text));
-            let aside = asides.chain([&*self.aside]).find(|text| !text.is_empty());
-            name = names::name(aside.into_iter(), address)?;
+        let name = names::name(self.names.iter().map(|part| &*part.name), address)?;
+        if name.first.is_some() || name.display.is_some() {
+            return Ok(name);
         }
-        for (field, known) in [
-            (Field::First, &mut name.first),
-            (Field::Last, &mut name.last),
-        ] {
-            if let Some(text) = of(field).next() {
-                *known = Some(PersonName::parse(text)?);
-            }
-        }
-        Ok(name)
+        let comments = self.names.iter().filter(|part| part.name.is_empty());
+        let asides = comments.map(|part| marks::inside(&part.text));
+        let aside = asides.chain([&*self.aside]).find(|text| !text.is_empty());
+        names::name(aside.into_iter(), address)
     }
 }
 

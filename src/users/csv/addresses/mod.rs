@@ -17,8 +17,8 @@
 //!   also shown as it is written. Comments in round brackets are no part of a name.
 //! - What ends with a colon is the name of one bare address that follows, and nobody in front of several or of others'
 //!   names (`Team:`), or where it only says what follows (`Cc:`, [`labels`]).
-//! - In a table's row, cells are names as its header says or as they stand; the others are passed over, and told
-//!   ([`cells`]).
+//! - In a row of cells, those in front of an address are its name, else the first behind it; the others are passed over,
+//!   and told ([`cells`]). A text with a header is no list: it is read as a table.
 //!
 //! Whatever is neither an address nor a name of one is a fault that shows it: nobody is lost. Nor is a name cut: one
 //! that cannot be taken is a fault.
@@ -50,8 +50,8 @@ use self::{
     entry::Entry,
     labels::{Group, says_what_follows},
     marks::LONGEST,
-    names::{doubt, holds_another, may_be_name},
-    part::{Field, Part, texts},
+    names::{holds_another, may_be_name},
+    part::Part,
     scan::{Beginning, Scan, Token},
     style::Style,
 };
@@ -222,7 +222,6 @@ impl<R: BufRead> Addresses<R> {
                 line,
                 text: String::new(),
                 name: String::new(),
-                field: Field::Name,
             });
         }
         if let Some(part) = self.parts.last_mut() {
@@ -268,15 +267,6 @@ impl<R: BufRead> Addresses<R> {
             && names::address(&open.address).eq_ignore_ascii_case(&address)
             && !holds_another(&found.shown, &address)
         {
-            return;
-        }
-        if self.here.is_row && self.cells.is_another(self.here.cell) {
-            let before = texts(&mem::take(&mut self.parts));
-            let whole = format!("{before} <{}>", found.text);
-            let why = "stands in a column that the header does not call the user's e-mail; leave that column out, or \
-                       import the table as CSV";
-            self.refuse(line, doubt(whole.trim(), why));
-            self.here.is_behind_address = true;
             return;
         }
         let shown = match holds_another(&found.shown, "") {

@@ -7,15 +7,6 @@ pub(super) struct Part {
     pub(super) text: String,
     /// Without comments.
     pub(super) name: String,
-    pub(super) field: Field,
-}
-
-/// What a table's header says that words are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Field {
-    Name,
-    First,
-    Last,
 }
 
 /// Words as they are written, with their commas.
