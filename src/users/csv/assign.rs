@@ -13,6 +13,10 @@ use super::{
 };
 use crate::{model::wire::Flaw, users::attributes::attribute_name};
 
+/// What is wrong with a first line in which no column says who somebody is.
+pub(super) const NO_PEOPLE: &str =
+    "the first line must name the columns, and one of them must be `username` or `email`";
+
 /// Columns that a fault lists.
 const MOST_SHOWN: usize = 100;
 
@@ -342,12 +346,7 @@ impl Assigning<'_> {
                 .collect();
             self.flaws.push((
                 None,
-                Flaw::new(
-                    "missing_column",
-                    format!(
-                        "the first line must name the columns, and one of them must be `username` or `email`{hints}"
-                    ),
-                ),
+                Flaw::new("missing_column", format!("{NO_PEOPLE}{hints}")),
             ));
         }
         let named = [Known::FirstName, Known::LastName, Known::DisplayName];

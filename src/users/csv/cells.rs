@@ -33,6 +33,14 @@ pub fn guarded(cell: &str) -> Option<String> {
     is_one.then(|| text.replace("\"\"", "\""))
 }
 
+/// The attribute that a cell of a sheet holds which says that it is text: so is `4701`.
+pub fn text_attribute(cell: &str) -> Value {
+    match attribute(cell) {
+        text @ Value::String(_) => text,
+        _ => Value::from(cell),
+    }
+}
+
 /// Group names in one cell, separated by `;`. A `;` inside a name is written `\;`.
 pub fn of_groups<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let names: Vec<String> = names
@@ -129,6 +137,21 @@ mod tests {
             ("x=\"007\"", None),
         ] {
             assert_eq!(guarded(cell).as_deref(), text, "{cell}");
+        }
+    }
+
+    #[test]
+    fn what_says_that_it_is_text_is_text() {
+        for (cell, text) in [
+            ("4701", "4701"),
+            ("0047", "0047"),
+            ("true", "true"),
+            ("-1.5", "-1.5"),
+            ("\"4701\"", "4701"),
+            ("plain", "plain"),
+            (" 7", " 7"),
+        ] {
+            assert_eq!(text_attribute(cell), json!(text), "{cell}");
         }
     }
 

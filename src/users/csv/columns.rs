@@ -102,6 +102,11 @@ impl Columns {
             .zip(self.names.iter().map(String::as_str))
     }
 
+    /// Takes nothing from a column.
+    pub(super) fn leave(&mut self, index: usize) {
+        self.columns[index] = Column::Left;
+    }
+
     pub(super) fn has_passwords(&self) -> bool {
         self.columns.contains(&Column::Known(Known::Password))
     }

@@ -9,7 +9,7 @@ use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{ISO_2022_JP, UTF_8, UTF_16BE, UTF_16LE};
 use memchr::memmem;
 
-use super::outcome::MARK;
+use super::{foreign::foreign, outcome::MARK};
 use crate::model::wire::Flaw;
 
 use scan::{BUFFER, Scan, letters, no_text};
@@ -24,15 +24,6 @@ const ENOUGH: usize = 1024 * 1024;
 const NO_TEXT: u8 = 0xFF;
 /// Bad sequences for each good one of a file that is no UTF-8: pairs of bytes look like it now and then.
 const BY_FAR: usize = 10;
-/// How pages and other markup begin, which systems offer as `.xls`.
-const MARKUP: &[&[u8]] = &[
-    b"<html",
-    b"<!doctype",
-    b"<?xml",
-    b"<table",
-    b"<meta",
-    b"{\\rtf",
-];
 
 /// What a file is.
 #[derive(Debug, PartialEq, Eq)]
@@ -126,11 +117,7 @@ fn by_mark(start: &[u8], source: &mut (impl Read + Seek)) -> io::Result<Option<C
         [0x1F, 0x8B, ..] | [b'%', b'P', b'D', b'F', ..] | [0x89, b'P', b'N', b'G', ..] => {
             Some(Content::Refused(no_text()))
         }
-        _ if is_markup(start) => refused(
-            "not_a_table",
-            "the file is a page or another document (HTML, XML, RTF), whatever its name says; open it in a spreadsheet \
-             program and save it as .xlsx or as CSV UTF-8",
-        ),
+        _ if let Some(flaw) = foreign(start) => Some(Content::Refused(flaw)),
         _ if start.starts_with(MARK) => Some(Content::Utf8),
         _ if is_utf32(start) => refused(
             "unsupported_encoding",
@@ -144,15 +131,6 @@ fn by_mark(start: &[u8], source: &mut (impl Read + Seek)) -> io::Result<Option<C
 
 fn utf16le(text: &str) -> Vec<u8> {
     text.encode_utf16().flat_map(u16::to_le_bytes).collect()
-}
-
-fn is_markup(start: &[u8]) -> bool {
-    let start = start.strip_prefix(MARK).unwrap_or(start).trim_ascii_start();
-    MARKUP.iter().any(|begin| {
-        start
-            .get(..begin.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(begin))
-    })
 }
 
 /// UTF-32: half of each letter is zero, with a mark or without.

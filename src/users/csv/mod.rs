@@ -9,13 +9,17 @@ pub mod decoding;
 pub mod delimiter;
 mod example;
 mod folded;
+mod foreign;
+mod header;
 mod known;
 pub mod mapping;
 mod outcome;
+mod parts;
 pub mod passwords;
 pub mod records;
 pub mod rows;
 mod sheet;
+mod stop;
 mod swallowed;
 pub mod synonyms;
 mod text;
@@ -108,6 +112,8 @@ pub struct Row {
     pub groups: Vec<String>,
     /// Not hashed yet.
     pub password: Option<Password>,
+    /// What is wrong with cells that are left out for it.
+    pub faults: Vec<LineFault>,
 }
 
 impl Row {

@@ -23,8 +23,6 @@ pub enum Outcome {
     RepeatedHeader,
     /// The record is one cell that reads as several.
     QuotedLine,
-    /// A cell of a sheet holds an error: which one.
-    ErrorCell(String),
 }
 
 impl Outcome {
@@ -34,7 +32,7 @@ impl Outcome {
             Self::Read => return None,
             Self::TooLong => Flaw::new(
                 "record_too_long",
-                "is longer than a record can be; perhaps a closing quote is missing",
+                "is longer than a record can be (1 MiB); in CSV, perhaps a closing quote is missing",
             ),
             Self::TooManyFields => Flaw::new(
                 "too_many_columns",
@@ -58,12 +56,6 @@ impl Outcome {
                 "line_in_quotes",
                 "is one cell that reads as a line of several; a spreadsheet program writes it so when it has opened the \
                  file with another separator. Open it again with the right one (*Data → From Text/CSV*) and save it",
-            ),
-            Self::ErrorCell(what) => Flaw::new(
-                "error_cell",
-                format!(
-                    "{what}, which is an error and no value; mend the formula or empty the cell"
-                ),
             ),
         })
     }

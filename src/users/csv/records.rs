@@ -6,9 +6,10 @@ pub use super::outcome::{MOST_FIELDS, Outcome};
 use super::{
     delimiter,
     outcome::MARK,
-    sheet::SheetRecords,
+    sheet::{self, SheetRecords, Told},
     text::{TextRecords, is_bare_in},
 };
+use crate::model::wire::Flaw;
 
 /// Reads records one by one.
 pub struct Records<R> {
@@ -150,6 +151,28 @@ impl<R: Read> Records<R> {
             Source::Text(records) => records.line(),
             Source::Sheet(records) => records.line(),
         }
+    }
+
+    /// Of a sheet: what it is called.
+    pub(super) fn of_sheet(&self) -> Option<&Told> {
+        match &self.source {
+            Source::Text(_) => None,
+            Source::Sheet(records) => Some(records.told()),
+        }
+    }
+
+    /// Whether a field says that it is text, whatever it looks like.
+    pub(super) fn is_text(&self, column: usize) -> bool {
+        match &self.source {
+            Source::Text(_) => false,
+            Source::Sheet(records) => records.is_text(column),
+        }
+    }
+
+    /// Why a field has no value, if it is of a sheet and has none.
+    pub(super) fn no_value(&self, column: usize, field: &[u8]) -> Option<Flaw> {
+        self.of_sheet()?;
+        sheet::no_value(self.line(), column, field)
     }
 
     /// The fields of a record that was [`Outcome::Read`], without byte-order marks at their ends; some may be

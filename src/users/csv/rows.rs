@@ -1,15 +1,17 @@
 //! The users of a CSV file: what each record below the header says.
 
-use std::{borrow::Cow, collections::BTreeMap, io::Read, str};
+use std::{borrow::Cow, collections::BTreeMap, io::Read, iter, str};
 
 use super::{
     Line, LineFault, Row, cells,
     columns::{Column, Columns, Known, Names, not_utf8},
     example::is_example,
     folded::Folded,
+    header,
     mapping::ColumnMap,
     passwords::is_password,
     records::{Outcome, Records},
+    sheet::cell_name,
     swallowed::Looks,
     told::{ColumnTold, Warning},
 };
@@ -41,8 +43,7 @@ pub struct UserRecords<R> {
 /// What is known of a table by its header.
 struct Table {
     columns: Columns,
-    /// Whether it is text, and no sheet.
-    is_text: bool,
+    warnings: Vec<Warning>,
     /// How a record looks, where a quote could have taken some in.
     looks: Option<Looks>,
     /// Whether faults show values: not beside passwords, which may stand in the wrong column.
@@ -50,17 +51,16 @@ struct Table {
 }
 
 impl Table {
-    fn of(columns: Columns, delimiter: Option<u8>) -> Self {
+    fn of(columns: Columns, warnings: Vec<Warning>, delimiter: Option<u8>) -> Self {
         let is_secret = |(column, name): (&Column, &str)| {
             *column == Column::Known(Known::Password) || is_password(&Folded::of(name))
         };
         let is_told = |warning: &Warning| warning.code == "password_like_column";
         Self {
-            is_text: delimiter.is_some(),
             looks: delimiter.and_then(|delimiter| Looks::of(&columns, delimiter)),
-            shows_values: !columns.named().any(is_secret)
-                && !columns.warnings().iter().any(is_told),
+            shows_values: !columns.named().any(is_secret) && !warnings.iter().any(is_told),
             columns,
+            warnings,
         }
     }
 }
@@ -81,27 +81,20 @@ impl<R: Read> UserRecords<R> {
                 "the file is empty; its first line must name the columns",
             )),
         };
-        if let Some(flaw) = flaw {
-            return Ok(Err(vec![LineFault::of_record(records.line(), flaw)]));
-        }
-        let is_one = records.fields().count() == 1;
-        let columns = Columns::parse(records.line(), records.fields(), asked);
-        Ok(match columns {
-            Ok(columns) => Ok(Self {
-                table: Table::of(columns, records.delimiter()),
+        let read = match flaw {
+            Some(flaw) => Err(vec![LineFault::of_record(records.line(), flaw)]),
+            None => header::read(&records, asked),
+        };
+        Ok(match read {
+            Ok((columns, warnings)) => Ok(Self {
+                table: Table::of(columns, warnings, records.delimiter()),
                 records,
                 nameless: BTreeMap::new(),
             }),
-            // Nothing of a first line that is no header is shown.
-            Err(_) if is_one && records.delimiter().is_some() && asked.is_empty() => {
-                let flaw = Flaw::new(
-                    "missing_column",
-                    "the first line must name the columns, and one of them must be `username` or `email`; it is one column \
-                     as it is. Separate columns by `,`, `;`, a tab or `|`, and quote each cell by itself",
-                );
-                Err(vec![LineFault::of_record(records.line(), flaw)])
+            Err(mut faults) => {
+                header::explain(&mut faults, &mut records, asked)?;
+                Err(faults)
             }
-            Err(faults) => Err(faults),
         })
     }
 
@@ -122,7 +115,7 @@ impl<R: Read> UserRecords<R> {
 
     /// What to look at again in the header, and in the columns without a name as far as they were passed.
     pub fn warnings(&self) -> Vec<Warning> {
-        let mut warnings = self.table.columns.warnings().to_vec();
+        let mut warnings = self.table.warnings.clone();
         if let Some(line) = self.nameless.values().min() {
             let places: Vec<String> = self.nameless.keys().map(usize::to_string).collect();
             let detail = format!(
@@ -141,14 +134,14 @@ impl<R: Read> UserRecords<R> {
     /// When the source cannot be read.
     pub fn pass(&mut self) -> std::io::Result<bool> {
         while let Some(outcome) = self.records.advance()? {
-            let fields: Vec<&[u8]> = self.records.fields().collect();
             if outcome != Outcome::Read {
                 return Ok(true);
             }
-            if says_nothing(&self.table.columns, &fields) {
+            if says_nothing(&self.table.columns, &self.records) {
                 continue;
             }
-            for (place, ((column, _), field)) in (1..).zip(self.table.columns.named().zip(fields)) {
+            let fields = self.table.columns.named().zip(self.records.fields());
+            for (place, ((column, _), field)) in (1..).zip(fields) {
                 if *column == Column::Nameless && !field.trim_ascii().is_empty() {
                     let line = self.records.line();
                     self.nameless.entry(place).or_insert(line);
@@ -170,7 +163,7 @@ impl<R: Read> UserRecords<R> {
                 let fault = LineFault::of_record(number, flaw);
                 return Ok(Some(Line::Faulty(vec![fault])));
             }
-            if let Some(line) = row(&self.table, number, self.records.fields()) {
+            if let Some(line) = row(&self.table, &self.records) {
                 return Ok(Some(line));
             }
         }
@@ -180,37 +173,48 @@ impl<R: Read> UserRecords<R> {
 
 /// Whether a record is of nobody: all its cells are empty, as spreadsheets leave at the end, or it is the template's
 /// example.
-fn says_nothing(columns: &Columns, fields: &[&[u8]]) -> bool {
-    fields.iter().all(|field| field.trim_ascii().is_empty()) || is_example(columns, fields)
+fn says_nothing<R: Read>(columns: &Columns, records: &Records<R>) -> bool {
+    let fields: Vec<&[u8]> = records.fields().collect();
+    let columns_of_all = columns.named().map(|(column, _)| Some(column));
+    let mut all = columns_of_all
+        .chain(iter::repeat(None))
+        .zip(&fields)
+        .enumerate();
+    // Formulas are filled down further than people.
+    let is_blank = |(index, (column, field)): (usize, (Option<&Column>, &&[u8]))| {
+        let is_left = column == Some(&Column::Left);
+        field.trim_ascii().is_empty() || is_left && records.no_value(index, field).is_some()
+    };
+    all.all(is_blank) || is_example(columns, &fields)
 }
 
 /// Reads a record; `None` for one of nobody.
-fn row<'a>(table: &Table, number: u32, fields: impl Iterator<Item = &'a [u8]>) -> Option<Line> {
+fn row<R: Read>(table: &Table, records: &Records<R>) -> Option<Line> {
     let columns = &table.columns;
-    let fields: Vec<&[u8]> = fields.collect();
-    if says_nothing(columns, &fields) {
+    if says_nothing(columns, records) {
         return None;
     }
+    let number = records.line();
+    let fields: Vec<&[u8]> = records.fields().collect();
     let swallowed = table.looks.as_ref();
     if let Some((line, flaw)) = swallowed.and_then(|looks| looks.swallowed(number, &fields)) {
         return Some(Line::Faulty(vec![LineFault::of_record(line, flaw)]));
     }
     // What it has less is empty.
     let (_, more) = fields.split_at_checked(columns.count()).unwrap_or_default();
-    if more.iter().any(|field| !field.trim_ascii().is_empty()) {
-        let flaw = Flaw::new(
-            "wrong_column_count",
-            format!(
-                "has {}, but the header has {}{}",
-                counted(fields.len(), "cell"),
-                counted(columns.count(), "column"),
-                if table.is_text {
-                    "; quote a cell that holds a separator"
-                } else {
-                    ""
-                }
+    if let Some(place) = more.iter().position(|field| !field.trim_ascii().is_empty()) {
+        let header = counted(columns.count(), "column");
+        let detail = match records.of_sheet() {
+            Some(_) => format!(
+                "{} holds something, but the header has {header}; name its column, or empty the cell",
+                cell_name(number, columns.count() + place)
             ),
-        );
+            None => format!(
+                "has {}, but the header has {header}; quote a cell that holds a separator",
+                counted(fields.len(), "cell")
+            ),
+        };
+        let flaw = Flaw::new("wrong_column_count", detail);
         return Some(Line::Faulty(vec![LineFault::of_record(number, flaw)]));
     }
     let mut reading = Reading {
@@ -219,18 +223,28 @@ fn row<'a>(table: &Table, number: u32, fields: impl Iterator<Item = &'a [u8]>) -
             user: CreateUser::default(),
             groups: Vec::new(),
             password: None,
+            faults: Vec::new(),
         },
         attributes: Attributes::default(),
     };
     let mut faults = Vec::new();
-    for ((column, name), field) in columns.named().zip(fields) {
+    for (index, ((column, name), field)) in columns.named().zip(fields).enumerate() {
         if field.is_empty() || *column == Column::Left {
+            continue;
+        }
+        if let Some(flaw) = records.no_value(index, field) {
+            let fault = LineFault::of_cell(number, name, flaw);
+            match column {
+                // Nobody is refused for it.
+                Column::Attribute(_) => reading.row.faults.push(fault),
+                _ => faults.push(fault),
+            }
             continue;
         }
         let read = str::from_utf8(field)
             .map_err(|_| not_utf8())
             .and_then(|cell| {
-                let taken = reading.take(column, cell);
+                let taken = reading.take(column, cell, records.is_text(index));
                 taken.map_err(|flaw| {
                     if table.shows_values {
                         quoting(flaw, cell)
@@ -264,6 +278,7 @@ fn row<'a>(table: &Table, number: u32, fields: impl Iterator<Item = &'a [u8]>) -
     Some(if faults.is_empty() {
         Line::User(Box::new(row))
     } else {
+        faults.append(&mut row.faults);
         Line::Faulty(faults)
     })
 }
@@ -276,7 +291,7 @@ struct Reading {
 
 impl Reading {
     /// Takes one cell. A blank one says nothing; an attribute may be blank on purpose.
-    fn take(&mut self, column: &Column, cell: &str) -> Result<(), Flaw> {
+    fn take(&mut self, column: &Column, cell: &str, says_text: bool) -> Result<(), Flaw> {
         let (is_text, cell) = match (column, cells::guarded(cell)) {
             // No export holds a password, so nothing was added to it.
             (Column::Known(Known::Password), _) => (false, Cow::Borrowed(cell)),
@@ -290,10 +305,10 @@ impl Reading {
             Column::Left | Column::Nameless => return Ok(()),
             Column::FamilyGiven => return self.take_name(cell),
             Column::Attribute(name) => {
-                let value = kept(if is_text {
-                    cell.into()
-                } else {
-                    cells::attribute(cell)
+                let value = kept(match (is_text, says_text) {
+                    (true, _) => cell.into(),
+                    (_, true) => cells::text_attribute(cell),
+                    _ => cells::attribute(cell),
                 });
                 check_attribute(&value)?;
                 self.attributes.0.insert(name.clone(), value);

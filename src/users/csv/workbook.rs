@@ -1,18 +1,19 @@
 //! The first visible sheet of a workbook (`.xlsx`), as rows of texts.
 
 use std::{
+    borrow::Cow,
     fs::File,
     io::{self, BufReader, Seek, SeekFrom},
     panic::{self, AssertUnwindSafe},
 };
 
-use calamine::{
-    CellErrorType, DataRef, ExcelDateTime, Reader, SheetType, SheetVisible, Style, Xlsx, XlsxError,
-};
+use calamine::{DataRef, ExcelDateTime, Reader, SheetType, SheetVisible, Style, Xlsx, XlsxError};
 
 use super::{
-    archive::{check, damaged},
-    sheet::{Row, SheetWriter},
+    archive::repack,
+    parts::Mark,
+    sheet::{Kind, Row, SheetWriter},
+    stop::Stop,
 };
 use crate::model::wire::Flaw;
 
@@ -24,72 +25,59 @@ const MOST_BYTES: usize = 256 * 1024 * 1024;
 /// # Errors
 /// When the file cannot be read, or there is no room for another; inside, what is wrong with it.
 pub fn convert(mut source: File) -> io::Result<Result<File, Flaw>> {
-    if let Err(flaw) = check(&mut source)? {
-        return Ok(Err(flaw));
-    }
-    source.seek(SeekFrom::Start(0))?;
-    let writer = SheetWriter::new(tempfile::tempfile()?);
-    // A number that the library adds up too far is a fault of the file, not of the service.
-    let done = panic::catch_unwind(AssertUnwindSafe(|| rows(source, writer)));
+    let done = repack(&mut source).and_then(|mut source| {
+        source.seek(SeekFrom::Start(0))?;
+        let writer = SheetWriter::new(tempfile::tempfile()?);
+        // A number that the library adds up too far is a fault of the file, not of the service.
+        panic::catch_unwind(AssertUnwindSafe(|| rows(source, writer)))
+            .unwrap_or_else(|_| Err(Stop::damaged("a number in it is out of reach")))
+    });
     match done {
-        Err(_) => Ok(Err(damaged("a number in it is out of reach"))),
-        Ok(Ok(file)) => Ok(Ok(file)),
-        Ok(Err(Stop::Flaw(flaw))) => Ok(Err(flaw)),
-        Ok(Err(Stop::Io(error))) => Err(error),
+        Ok(file) => Ok(Ok(file)),
+        Err(Stop::Flaw(flaw)) => Ok(Err(flaw)),
+        Err(Stop::Io(error)) => Err(error),
     }
-}
-
-enum Stop {
-    Flaw(Flaw),
-    Io(io::Error),
 }
 
 impl From<XlsxError> for Stop {
     fn from(error: XlsxError) -> Self {
-        Self::Flaw(damaged(&error.to_string()))
-    }
-}
-
-impl From<io::Error> for Stop {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
+        Self::damaged(&error.to_string())
     }
 }
 
 fn rows(source: File, mut writer: SheetWriter<File>) -> Result<File, Stop> {
     let mut book = Xlsx::new(BufReader::new(source))?;
-    let sheet = book
-        .sheets_metadata()
-        .iter()
-        .find(|sheet| sheet.visible == SheetVisible::Visible && sheet.typ == SheetType::WorkSheet)
-        .map(|sheet| sheet.name.clone());
-    let Some(sheet) = sheet else {
+    let mut sheets = book.sheets_metadata().iter().filter(|sheet| {
+        sheet.visible == SheetVisible::Visible && sheet.typ == SheetType::WorkSheet
+    });
+    let Some(sheet) = sheets.next().map(|sheet| sheet.name.clone()) else {
         return Err(Stop::Flaw(Flaw::new(
             "no_sheet",
             "the workbook has no visible sheet; show the one with the users, or save it as CSV UTF-8",
         )));
     };
+    writer.begin(&sheet, sheets.count())?;
     let mut cells = book.worksheet_cells_reader(&sheet)?;
     let digits: Vec<usize> = cells.styles().iter().map(digits).collect();
-    let (mut row, mut at, mut written) = (Row::new(), 0, 0);
+    let (mut row, mut at, mut seen) = (Row::new(), 0, 0);
     while let Some((cell, style)) = cells.next_cell_with_style_id()? {
         let (line, column) = cell.get_position();
         if line != at {
             if !row.is_empty() {
-                written += writer.row(at.saturating_add(1), &row)?;
+                writer.row(at.saturating_add(1), &row)?;
             }
             (row, at) = (Row::new(), line);
         }
-        if written > MOST_BYTES {
+        let (kind, text) = read(cell.get_value(), digits.get(style).copied().unwrap_or(0));
+        // Cells that are not kept were read, too.
+        seen += text.len();
+        if seen > MOST_BYTES {
             return Err(Stop::Flaw(Flaw::new(
                 "workbook_too_large",
                 "the sheet holds more text than can be taken; save it as CSV UTF-8, in parts",
             )));
         }
-        match text(cell.get_value(), digits.get(style).copied().unwrap_or(0)) {
-            Ok(text) => row.put(column, text),
-            Err(error) => row.fail(format!("{} holds {error}", name(line, column))),
-        }
+        row.put(column, kind, &text);
     }
     if !row.is_empty() {
         writer.row(at.saturating_add(1), &row)?;
@@ -107,31 +95,47 @@ fn digits(style: &Style) -> usize {
         .map_or(0, str::len)
 }
 
-fn text(value: &DataRef, digits: usize) -> Result<String, CellErrorType> {
-    Ok(match value {
-        DataRef::Empty => String::new(),
-        DataRef::String(text) | DataRef::DurationIso(text) => text.clone(),
-        DataRef::SharedString(text) => (*text).to_owned(),
-        DataRef::Bool(value) => value.to_string(),
-        DataRef::Int(value) => number(*value as f64, digits),
-        DataRef::Float(value) => number(*value, digits),
-        DataRef::DateTime(time) => date(time),
-        DataRef::DateTimeIso(text) => text.trim_end_matches("T00:00:00").to_owned(),
-        DataRef::Error(error) => return Err(error.clone()),
-    })
+/// What a cell is, and the text of it.
+fn read<'a>(value: &'a DataRef<'a>, digits: usize) -> (Kind, Cow<'a, str>) {
+    match value {
+        DataRef::Empty => (Kind::Value, "".into()),
+        DataRef::String(text) => match Mark::of(text) {
+            Some((Mark::Error, what)) => (Kind::Error, what.into()),
+            Some((Mark::NotCalculated, _)) => (Kind::NotCalculated, "".into()),
+            Some((Mark::Number, text)) => padded(text, digits),
+            None => (Kind::Text, text.into()),
+        },
+        DataRef::SharedString(text) => (Kind::Text, Cow::Borrowed(text)),
+        DataRef::DurationIso(text) => (Kind::Value, text.into()),
+        DataRef::Bool(value) => (Kind::Value, value.to_string().into()),
+        DataRef::Int(value) => padded(&value.to_string(), digits),
+        DataRef::Float(value) => padded(&number(*value), digits),
+        DataRef::DateTime(time) => (Kind::Value, date(time).into()),
+        DataRef::DateTimeIso(text) => (Kind::Value, text.trim_end_matches("T00:00:00").into()),
+        DataRef::Error(error) => (Kind::Error, error.to_string().into()),
+    }
 }
 
-fn number(value: f64, digits: usize) -> String {
-    if value == 0.0 {
-        // Also the zero below zero.
-        return "0".repeat(digits.max(1));
-    }
-    let sign = if value < 0.0 { "-" } else { "" };
-    let value = value.abs();
-    if value.fract() == 0.0 {
-        format!("{sign}{value:0digits$}")
+/// A number with as many digits as its format wants; then it is a number like `00042`, which nobody adds up.
+fn padded(number: &str, digits: usize) -> (Kind, Cow<'static, str>) {
+    let (sign, whole) = match number.strip_prefix('-') {
+        Some(whole) => ("-", whole),
+        None => ("", number),
+    };
+    let kind = if digits > 1 { Kind::Text } else { Kind::Value };
+    if whole.contains('.') {
+        (kind, number.to_owned().into())
     } else {
-        format!("{sign}{value}")
+        (kind, format!("{sign}{whole:0>digits$}").into())
+    }
+}
+
+fn number(value: f64) -> String {
+    // Also the zero below zero.
+    if value == 0.0 {
+        "0".to_owned()
+    } else {
+        value.to_string()
     }
 }
 
@@ -150,7 +154,7 @@ fn date(time: &ExcelDateTime) -> String {
     }
     // What no calendar has stays the number that it is.
     if !(0.0..2_958_466.0).contains(&value) {
-        return number(value, 0);
+        return number(value);
     }
     let (year, month, day, hour, minute, second, milli) = time.to_ymd_hms_milli();
     let date = format!("{year:04}-{month:02}-{day:02}");
@@ -163,18 +167,6 @@ fn date(time: &ExcelDateTime) -> String {
         (_, true) => date,
         _ => format!("{date}T{clock}"),
     }
-}
-
-/// `C5`, as a spreadsheet names the cell.
-fn name(row: u32, column: u32) -> String {
-    let mut letters = Vec::new();
-    let mut left = u64::from(column) + 1;
-    while left > 0 {
-        letters.push(char::from(b'A' + ((left - 1) % 26) as u8));
-        left = (left - 1) / 26;
-    }
-    let letters: String = letters.iter().rev().collect();
-    format!("{letters}{}", u64::from(row) + 1)
 }
 
 #[cfg(test)]

@@ -145,9 +145,12 @@ impl Chunks {
             chunk.read += 1;
             match line {
                 Line::Faulty(faults) => chunk.refused.refuse(faults),
-                Line::User(row) => match self.seen.repeats(&row, &self.names) {
+                Line::User(mut row) => match self.seen.repeats(&row, &self.names) {
                     Some(fault) => chunk.refused.refuse(vec![fault]),
-                    None => chunk.rows.push(*row),
+                    None => {
+                        chunk.refused.list(std::mem::take(&mut row.faults));
+                        chunk.rows.push(*row);
+                    }
                 },
             }
         }

@@ -66,6 +66,7 @@ impl Entry {
                 user,
                 groups: Vec::new(),
                 password: None,
+                faults: Vec::new(),
             })),
             Err(flaw) => refused(self.line, flaw),
         }

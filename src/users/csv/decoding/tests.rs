@@ -254,15 +254,15 @@ fn what_is_no_text_is_named() {
         (b"\xFF\xD8\xFF\0\0\0\x10\0\0", "not_a_table"),
         (
             b"<html><table><tr><td>email</td></tr></table></html>",
-            "not_a_table",
+            "unsupported_workbook",
         ),
-        (b"\xEF\xBB\xBF\r\n <!DOCTYPE html>", "not_a_table"),
+        (b"\xEF\xBB\xBF\r\n <!DOCTYPE html>", "unsupported_workbook"),
         (
             b"<?xml version=\"1.0\"?><?mso-application progid=\"Excel.Sheet\"?>",
-            "not_a_table",
+            "unsupported_workbook",
         ),
-        (b"<table border=1>", "not_a_table"),
-        (b"{\\rtf1\\ansi email}", "not_a_table"),
+        (b"<table border=1>", "unsupported_workbook"),
+        (b"{\\rtf1\\ansi email}", "unsupported_workbook"),
         (
             &utf32("email\na@x.yz\n", u32::to_le_bytes),
             "unsupported_encoding",

@@ -11,6 +11,10 @@ pub struct Book<'a> {
     pub formats: Vec<&'a str>,
     pub strings: &'a str,
     pub is_1904: bool,
+    /// In front of the sheets' targets.
+    pub folder: &'a str,
+    /// Whether the sheets are in UTF-16.
+    pub is_wide: bool,
 }
 
 impl<'a> Book<'a> {
@@ -20,6 +24,8 @@ impl<'a> Book<'a> {
             formats: Vec::new(),
             strings: "<sst/>",
             is_1904: false,
+            folder: "worksheets/",
+            is_wide: false,
         }
     }
 
@@ -34,10 +40,21 @@ impl<'a> Book<'a> {
                 "<sheet name=\"S{id}\" sheetId=\"{id}\" state=\"{state}\" r:id=\"r{id}\"/>"
             );
             relations += &format!(
-                "<Relationship Id=\"r{id}\" Type=\"{related}/worksheet\" Target=\"worksheets/sheet{id}.xml\"/>"
+                "<Relationship Id=\"r{id}\" Type=\"{related}/worksheet\" Target=\"{}sheet{id}.xml\"/>",
+                self.folder
             );
             let sheet =
                 format!("<worksheet xmlns=\"{spread}\"><sheetData>{rows}</sheetData></worksheet>");
+            let sheet = match self.is_wide {
+                true => "\u{FEFF}<?xml version=\"1.0\" encoding=\"UTF-16\"?>"
+                    .chars()
+                    .chain(sheet.chars())
+                    .collect::<String>()
+                    .encode_utf16()
+                    .flat_map(u16::to_le_bytes)
+                    .collect(),
+                false => sheet.into_bytes(),
+            };
             parts.push((format!("xl/worksheets/sheet{id}.xml"), sheet));
         }
         let (mut codes, mut cells) = (String::new(), "<xf numFmtId=\"0\"/>".to_owned());
@@ -51,26 +68,45 @@ impl<'a> Book<'a> {
         } else {
             ""
         };
-        parts.extend([
+        let others = [
             ("[Content_Types].xml".to_owned(), "<Types/>".to_owned()),
-            ("_rels/.rels".to_owned(), format!("<Relationships><Relationship Id=\"r1\" Type=\"{related}/officeDocument\" Target=\"xl/workbook.xml\"/></Relationships>")),
-            ("xl/workbook.xml".to_owned(), format!("<workbook xmlns=\"{spread}\" xmlns:r=\"{related}\">{calendar}<sheets>{sheets}</sheets></workbook>")),
-            ("xl/_rels/workbook.xml.rels".to_owned(), format!("<Relationships>{relations}</Relationships>")),
-            ("xl/styles.xml".to_owned(), format!("<styleSheet xmlns=\"{spread}\"><numFmts>{codes}</numFmts><cellXfs>{cells}</cellXfs></styleSheet>")),
+            (
+                "_rels/.rels".to_owned(),
+                format!(
+                    "<Relationships><Relationship Id=\"r1\" Type=\"{related}/officeDocument\" Target=\"xl/workbook.xml\"/></Relationships>"
+                ),
+            ),
+            (
+                "xl/workbook.xml".to_owned(),
+                format!(
+                    "<workbook xmlns=\"{spread}\" xmlns:r=\"{related}\">{calendar}<sheets>{sheets}</sheets></workbook>"
+                ),
+            ),
+            (
+                "xl/_rels/workbook.xml.rels".to_owned(),
+                format!("<Relationships>{relations}</Relationships>"),
+            ),
+            (
+                "xl/styles.xml".to_owned(),
+                format!(
+                    "<styleSheet xmlns=\"{spread}\"><numFmts>{codes}</numFmts><cellXfs>{cells}</cellXfs></styleSheet>"
+                ),
+            ),
             ("xl/sharedStrings.xml".to_owned(), self.strings.to_owned()),
-        ]);
+        ];
+        parts.extend(others.map(|(name, text)| (name, text.into_bytes())));
         zipped(&parts)
     }
 }
 
 /// A zip archive of parts with names.
-pub fn zipped(parts: &[(String, String)]) -> Vec<u8> {
+pub fn zipped<T: AsRef<[u8]>>(parts: &[(String, T)]) -> Vec<u8> {
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, text) in parts {
         writer
             .start_file(name.as_str(), SimpleFileOptions::default())
             .unwrap();
-        writer.write_all(text.as_bytes()).unwrap();
+        writer.write_all(text.as_ref()).unwrap();
     }
     writer.finish().unwrap().into_inner()
 }
