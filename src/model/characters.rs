@@ -1,9 +1,10 @@
 //! What kind of character something is, after the Unicode character database. Pure.
 
 use icu_properties::{
-    CodePointMapData,
-    props::{GeneralCategory, Script},
+    CodePointMapData, CodePointSetData,
+    props::{EmojiModifier, ExtendedPictographic, GeneralCategory, Script},
 };
+use unicode_normalization::UnicodeNormalization;
 
 fn category(c: char) -> GeneralCategory {
     CodePointMapData::<GeneralCategory>::new().get(c)
@@ -54,13 +55,25 @@ fn is_number_sign(c: char) -> bool {
     )
 }
 
+/// Whether it belongs to the letter before it, as an accent does (Mn, Mc, Me).
+pub fn is_mark(c: char) -> bool {
+    use GeneralCategory::{EnclosingMark, NonspacingMark, SpacingMark};
+    matches!(category(c), NonspacingMark | SpacingMark | EnclosingMark)
+}
+
+fn script(c: char) -> Script {
+    CodePointMapData::<Script>::new().get(c)
+}
+
 /// Whether a joiner (U+200C, U+200D) between these two says how they are written, as scripts such as Arabic and Devanagari
-/// need it. Between other letters it is only an invisible character.
+/// need it, and pictures that make one of several. Between other letters it is only an invisible character.
 fn is_joined(before: char, after: char) -> bool {
+    let is_picture = |c| CodePointSetData::new::<ExtendedPictographic>().contains(c);
     let needs = |c: char| {
         !matches!(
-            CodePointMapData::<Script>::new().get(c),
+            script(c),
             Script::Common
+                | Script::Inherited
                 | Script::Latin
                 | Script::Greek
                 | Script::Cyrillic
@@ -72,11 +85,15 @@ fn is_joined(before: char, after: char) -> bool {
                 | Script::Hangul
         )
     };
-    needs(before) && needs(after)
+    (needs(before) && (needs(after) || script(after) == Script::Inherited))
+        || (is_picture(before) && is_picture(after))
 }
 
 /// The first invisible character inside a text that no script needs there.
 pub fn hidden_inside(text: &str) -> Option<char> {
+    // What changes the letter before it is none itself.
+    let changes =
+        |c| script(c) == Script::Inherited || CodePointSetData::new::<EmojiModifier>().contains(c);
     let mut before = ' ';
     let mut rest = text.chars().peekable();
     while let Some(c) = rest.next() {
@@ -85,9 +102,29 @@ pub fn hidden_inside(text: &str) -> Option<char> {
         if is_invisible(c) && !(is_joiner && is_joined(before, after)) {
             return Some(c);
         }
-        before = c;
+        before = if is_joiner {
+            ' '
+        } else if changes(c) {
+            before
+        } else {
+            c
+        };
     }
     None
+}
+
+/// Letters and digits alone, in lower case and without accents: `Prénom`, `PRENOM` and `pre-nom` are the same, and so
+/// are `firstName` and `first_name`. Marks that make another letter of one, as in Japanese, stay.
+pub fn folded(text: &str) -> String {
+    let is_accent = |c: &char| matches!(c, '\u{300}'..='\u{36F}');
+    let bare = text.nfkd().filter(|c| !is_accent(c)).nfc();
+    let lower = bare.flat_map(char::to_lowercase);
+    lower.filter(|c| c.is_alphanumeric()).collect()
+}
+
+/// The same for all texts that look alike (the skeleton of Unicode TR 39): `ada` with the `а` of Cyrillic, too.
+pub fn looks(text: &str) -> String {
+    unicode_security::skeleton(&text.to_lowercase()).collect()
 }
 
 /// The text without blanks and invisible characters at its ends.
@@ -139,6 +176,15 @@ mod tests {
             ("a\u{200E}b", Some('\u{200E}')),
             ("a\u{E0041}b", Some('\u{E0041}')),
             ("山\u{200C}田", Some('\u{200C}')),
+            ("x\u{301}\u{200D}\u{301}", Some('\u{200D}')),
+            ("x\u{301}\u{200D}", Some('\u{200D}')),
+            ("👩\u{200D}a", Some('\u{200D}')),
+            ("👩\u{200D}\u{200D}💻", Some('\u{200D}')),
+            ("Ada 👩\u{200D}💻", None),
+            ("👩🏽\u{200D}💻", None),
+            ("❤\u{FE0F}\u{200D}🔥", None),
+            ("👨\u{200D}👩\u{200D}👧", None),
+            ("بَ\u{200C}ا", None),
             ("Ada Lovelace", None),
             ("\u{0600}١٢", None),
         ] {

@@ -7,7 +7,8 @@ use uuid::Uuid;
 use windows_timezones::WindowsTimezone;
 
 use super::{
-    characters::trimmed,
+    characters::{is_mark, trimmed},
+    languages,
     wire::{Flaw, line},
 };
 use crate::{checked_text, string_enum};
@@ -44,8 +45,8 @@ checked_text!(
 );
 
 checked_text!(
-    /// A language tag (BCP 47), in its usual case: `fr`, `fr-CA`, `zh-Hant-TW`. The spelling of POSIX (`fr_CA.UTF-8`) is read
-    /// too.
+    /// A language tag (BCP 47), in its usual form: `fr`, `fr-CA`, `zh-Hant-TW`. The spelling of
+    /// POSIX (`fr_CA.UTF-8`), codes of three letters (`fra`) and the names of the mails' languages (`Französisch`) are read too.
     LocaleTag,
     parse_locale
 );
@@ -58,20 +59,12 @@ checked_text!(
 );
 
 fn parse_locale(text: &str) -> Result<String, Flaw> {
-    let invalid = || {
+    languages::tag(text).ok_or_else(|| {
         Flaw::new(
             "invalid_locale",
-            "must be a language tag, such as fr or fr-CA",
+            "is no language that is known here; it must be a language tag, such as fr or fr-CA",
         )
-    };
-    // POSIX has a code set behind a dot, and a variant behind an @.
-    let tag = trimmed(text).split(['.', '@']).next().unwrap_or_default();
-    if !(2..=35).contains(&tag.len()) {
-        return Err(invalid());
-    }
-    let tag: unic_langid::LanguageIdentifier =
-        tag.replace('_', "-").parse().map_err(|_| invalid())?;
-    Ok(tag.to_string())
+    })
 }
 
 fn parse_zone(text: &str) -> Result<String, Flaw> {
@@ -126,31 +119,69 @@ fn in_letters(name: String) -> String {
 }
 
 fn parse_email(text: &str) -> Result<String, Flaw> {
-    let address = in_letters(line(text, 254)?);
+    let address = in_letters(line(undressed(text), 254)?);
+    check_address(&address).map_err(|what| {
+        Flaw::new(
+            "invalid_email",
+            format!("{what}must be one e-mail address, such as ada@example.com"),
+        )
+    })?;
+    Ok(address)
+}
+
+/// An address without what programs put around one: `<ada@example.com>`, `mailto:`, a full stop or a comma at its end.
+fn undressed(text: &str) -> &str {
+    let bare = trimmed(text).trim_end_matches([';', ',', '.']);
+    let bare = bare
+        .strip_prefix('<')
+        .and_then(|rest| rest.strip_suffix('>'))
+        .unwrap_or(bare);
+    match bare.get(..SCHEME.len()) {
+        Some(start) if start.eq_ignore_ascii_case(SCHEME) => &bare[SCHEME.len()..],
+        _ => bare,
+    }
+}
+
+const SCHEME: &str = "mailto:";
+
+/// Says what is wrong with an address, in front of `must be one`.
+fn check_address(address: &str) -> Result<(), String> {
+    let Some((local, domain)) = address.rsplit_once('@') else {
+        return Err("has no @; it ".to_owned());
+    };
+    // A quoted local part may hold spaces and more; no directory has one, many mail systems break on
+    // it. One beyond ASCII needs SMTPUTF8 all the way (RFC 6531), which few servers have.
+    let is_plain = |c: &char| c.is_ascii() && !"\"<>()[]:@ \\,;".contains(*c);
+    if let Some(c) = local.chars().find(|c| !is_plain(c)) {
+        return Err(match c {
+            '@' => "has more than one @; it ".to_owned(),
+            ' ' => "holds a blank; it ".to_owned(),
+            '’' | '‘' | '´' | '＇' => {
+                format!("holds `{c}` before the @, where `'` is usual; it ")
+            }
+            c if c.is_ascii() => format!("holds `{c}` before the @; it "),
+            c => format!("holds `{c}` before the @, which most mail servers do not take; it "),
+        });
+    }
+    let belongs = |c: &char| {
+        c.is_alphanumeric() || is_mark(*c) || matches!(c, '-' | '.' | '\u{200C}' | '\u{200D}')
+    };
+    match domain.chars().find(|c| !belongs(c)) {
+        Some(' ') => return Err("holds a blank; it ".to_owned()),
+        Some(c) => return Err(format!("holds `{c}` behind the @; it ")),
+        None => {}
+    }
+    let ascii = idna::domain_to_ascii(domain).unwrap_or_default();
+    if !matches!(url::Host::parse(&ascii), Ok(url::Host::Domain(_))) {
+        return Err("has no name of a mail server behind the @; it ".to_owned());
+    }
     let options = email_address::Options::default()
         .without_display_text()
         .without_domain_literal();
-    email_address::EmailAddress::parse_with_options(&address, options).map_err(|_| {
-        Flaw::new(
-            "invalid_email",
-            "must be one e-mail address, such as ada@example.com",
-        )
-    })?;
-    // A quoted local part may hold spaces and more; no directory has one, many mail systems break on
-    // it. One beyond ASCII needs SMTPUTF8 all the way (RFC 6531), which few servers have.
-    let (local, domain) = address.rsplit_once('@').unwrap_or_default();
-    let is_plain = local.is_ascii() && !local.contains(['"', '<', '>', ' ', '\\', ',', ';']);
-    let is_domain = domain
-        .chars()
-        .all(|c| c.is_alphabetic() || c.is_ascii_digit() || c == '-' || c == '.')
-        && matches!(url::Host::parse(domain), Ok(url::Host::Domain(_)));
-    if !is_plain || !is_domain {
-        return Err(Flaw::new(
-            "invalid_email",
-            "must be one plain e-mail address, such as ada@example.com",
-        ));
-    }
-    Ok(address)
+    let plain = format!("{local}@{ascii}");
+    email_address::EmailAddress::parse_with_options(&plain, options)
+        .map(drop)
+        .map_err(|_| String::new())
 }
 
 string_enum! {
@@ -189,6 +220,10 @@ mod tests {
             ("one@Example.COM", "one@Example.COM"),
             ("One@example.com", "One@example.com"),
             ("\u{FEFF}one@example.com\u{200B}", "one@example.com"),
+            ("one@xn--j2bd4cyah0f.example", "one@हिन्दी.example"),
+            ("one@हिन्दी.example", "one@हिन्दी.example"),
+            ("one@x.xn--xkc2dl3a5ee0h", "one@x.இந்தியா"),
+            ("one@xn--o3cw4h.example", "one@ไทย.example"),
         ] {
             assert_eq!(Email::parse(given).unwrap().as_str(), address, "{given:?}");
             assert_eq!(
@@ -202,6 +237,8 @@ mod tests {
             ("one@exa\u{AD}mple.com", "invisible_character"),
             ("one@-.example", "invalid_email"),
             ("one at example.com", "invalid_email"),
+            ("one@☃.example", "invalid_email"),
+            ("one@a_b.example", "invalid_email"),
         ] {
             assert_eq!(Email::parse(given).unwrap_err().code, code, "{given:?}");
         }
@@ -209,6 +246,51 @@ mod tests {
             Username::parse("kiosk@lobby").unwrap().as_str(),
             "kiosk@lobby"
         );
+    }
+
+    #[test]
+    fn a_refusal_says_what_is_wrong_with_an_address() {
+        for (given, told) in [
+            (
+                "o’brien@x.example",
+                "holds `’` before the @, where `'` is usual",
+            ),
+            ("jörg@x.example", "holds `ö` before the @"),
+            ("Jörg.Fuß@firma.example", "holds `ö` before the @"),
+            ("山田@x.example", "holds `山`"),
+            ("a@x.example;b@x.example", "more than one @"),
+            ("a@x.example, b@x.example", "more than one @"),
+            ("a@x.example b", "holds a blank"),
+            ("a@b@x.example", "more than one @"),
+            ("Ada <a@x.example>", "holds a blank"),
+            ("Ada<a@x.example>", "holds `<`"),
+            ("\"a b\"@x.example", "holds `\"`"),
+            ("ada", "has no @"),
+            ("a@x_y.example", "holds `_` behind the @"),
+            ("a,b@x.example", "holds `,` before"),
+            ("a@", "no name of a mail server"),
+            ("a@192.0.2.1", "no name of a mail server"),
+            ("@x.example", ""),
+        ] {
+            let flaw = Email::parse(given).unwrap_err();
+            assert_eq!(flaw.code, "invalid_email", "{given}");
+            assert!(flaw.detail.contains(told), "{given}: {}", flaw.detail);
+        }
+        for given in [
+            "<one@x.example>",
+            "mailto:one@x.example",
+            "<MAILTO:one@x.example>",
+            "one@x.example.",
+            "one@x.example;",
+            "one@x.example, ",
+            "<one@x.example>;",
+        ] {
+            assert_eq!(
+                Email::parse(given).unwrap().as_str(),
+                "one@x.example",
+                "{given}"
+            );
+        }
     }
 
     #[test]
@@ -235,6 +317,11 @@ mod tests {
                 "{given:?}"
             );
         }
+        let told = |given| LocaleTag::parse(given).unwrap_err().detail;
+        assert_eq!(
+            told("Klingonisch "),
+            "is no language that is known here; it must be a language tag, such as fr or fr-CA"
+        );
     }
 
     #[test]

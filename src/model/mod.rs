@@ -6,6 +6,7 @@ pub mod device;
 mod fault;
 pub mod identity;
 pub mod invitation;
+mod languages;
 pub mod named;
 pub mod ownership;
 pub mod qr_payload;

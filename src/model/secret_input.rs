@@ -52,6 +52,11 @@ pub struct SetPassword {
     pub password: Password,
 }
 
+/// What ends a sentence, in the scripts whose digits are taken.
+const FULL_STOPS: [char; 6] = ['.', '．', '。', '｡', '۔', '।'];
+/// A Japanese keyboard writes these for `-`.
+const LONG_VOWELS: [char; 2] = ['ー', 'ｰ'];
+
 /// A secret as somebody typed it: it may be anything, and is right or wrong.
 #[derive(Debug, Clone)]
 pub struct Given(SecretString);
@@ -81,10 +86,12 @@ impl Given {
         };
         check_length(text, 256)?;
         let typed = text.trim_end_matches(|c: char| is_blank(c) || is_invisible(c));
-        let typed = typed.strip_suffix('.').unwrap_or(typed);
+        let typed = typed.strip_suffix(FULL_STOPS).unwrap_or(typed);
         let digits: String = typed
             .chars()
-            .filter(|c| !is_blank(*c) && !is_dash(*c) && !is_invisible(*c))
+            .filter(|c| {
+                !is_blank(*c) && !is_dash(*c) && !is_invisible(*c) && !LONG_VOWELS.contains(c)
+            })
             .map(|c| digit(c).map(|value| char::from(b'0' + value)))
             .collect::<Option<_>>()
             .ok_or_else(invalid)?;
@@ -168,6 +175,13 @@ mod tests {
             "४८२१७७३०",
             "4821\t7730\r\n",
             "4821\u{3000}7730",
+            "４８２１７７３０。",
+            "48217730．",
+            "48217730｡ ",
+            "٤٨٢١٧٧٣٠۔",
+            "४८२१७७३०।",
+            "４８２１ー７７３０",
+            "4821ｰ7730",
         ] {
             let pin = Given::pin(typed).unwrap();
             assert_eq!(pin.expose().expose_secret(), "48217730", "{typed:?}");
@@ -183,6 +197,8 @@ mod tests {
             "½½½½",
             "..",
             "48217730..",
+            "48217730。。",
+            "4821。7730",
         ] {
             assert_eq!(
                 Given::pin(typed).unwrap_err().code,

@@ -111,8 +111,11 @@ fn attributes<V: IntoValue>(
         for flaw in flaws {
             faults.0.extend(Faults::at(place, flaw.code, flaw.detail).0);
         }
-        if let Ok(name) = checked {
-            named.insert(name, kept(value));
+        if let Ok(name) = checked
+            && named.insert(name, kept(value)).is_some()
+        {
+            let detail = "is given twice: blanks at the ends and the way an accent is typed make no other name of it";
+            faults.0.extend(Faults::at(place, "repeated", detail).0);
         }
     }
     if faults.0.is_empty() {
@@ -146,6 +149,24 @@ mod tests {
 
     use super::*;
     use crate::model::wire;
+
+    #[test]
+    fn two_spellings_of_one_name_are_a_fault() {
+        for members in [
+            json!({"floor": 1, " floor": 2}),
+            json!({"floor\u{FEFF}": 1, "floor": 1}),
+            json!({"B\u{FC}ro": "1", "Bu\u{308}ro": "2"}),
+            json!({"floor": null, "floor ": "x"}),
+        ] {
+            let code = |faults: Vec<wire::Fault>| faults.last().unwrap().code;
+            let change = wire::parse::<AttributesPatch>(members.clone()).unwrap_err();
+            assert_eq!(code(change), "repeated", "{members}");
+            if !members.to_string().contains("null") {
+                let all = wire::parse::<Attributes>(members.clone()).unwrap_err();
+                assert_eq!(code(all), "repeated", "{members}");
+            }
+        }
+    }
 
     #[test]
     fn a_whole_number_keeps_its_digits() {

@@ -1,5 +1,7 @@
 //! What becomes of the columns of a file: known by what others call them, left out, or kept as attributes.
 
+mod odd;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 

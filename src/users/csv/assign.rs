@@ -1,17 +1,20 @@
 //! What each column of a file becomes: as the caller says, else by its own name, else by a synonym. Pure.
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::{Map, Value};
-
 use super::{
     folded::{Folded, key},
     known::{ATTRIBUTE, Column, Known, is_status},
+    likeness::{near, speaks_of_mail},
     mapping::ColumnMap,
     passwords::is_password,
-    synonyms::{field_of, is_bare_name, is_family_given, near},
-    told::Warning,
+    synonyms::{
+        field_of, field_outside, is_apelido, is_bare_name, is_family_given, is_of_portugal,
+    },
+    told::{self, Warning, columns_of},
 };
-use crate::{model::wire::Flaw, users::attributes::attribute_name};
+use crate::{
+    model::{identity::Email, wire::Flaw},
+    users::attributes::attribute_name,
+};
 
 /// What is wrong with a first line in which no column says who somebody is.
 pub(super) const NO_PEOPLE: &str =
@@ -28,6 +31,9 @@ pub(super) struct Assigned {
 
 /// A flaw, and the column that it is about.
 type Placed = (Option<String>, Flaw);
+
+/// A field, and the columns that all may be it.
+type Doubt = (Known, Vec<usize>);
 
 /// The columns while they are looked at, those first about which there is no doubt.
 struct Assigning<'a> {
@@ -91,10 +97,6 @@ impl Assigning<'_> {
             .any(|column| column.fields().contains(&known))
     }
 
-    fn warn(&mut self, code: &'static str, detail: String) {
-        self.warnings.push(Warning::new(code, detail));
-    }
-
     /// Takes what the caller says; gives the columns that the file has not.
     fn as_asked(&mut self, asked: &ColumnMap) -> Vec<String> {
         let mut unknown = Vec::new();
@@ -126,9 +128,7 @@ impl Assigning<'_> {
     /// A column named like a password becomes `password` or nothing.
     fn leave_passwords(&mut self) {
         for index in 0..self.names.len() {
-            let name = &self.names[index];
-            let bare = name.strip_prefix(ATTRIBUTE).unwrap_or(name);
-            if !is_password(&Folded::of(bare)) {
+            if !is_password(&self.names[index]) {
                 continue;
             }
             let is_field = match &self.columns[index] {
@@ -144,85 +144,78 @@ impl Assigning<'_> {
                 continue;
             }
             self.columns[index] = Some(Column::Left);
-            let shown = &self.shown[index];
-            let hint = columns_of([(shown.as_str(), Known::Password)]);
-            self.warn(
-                "password_like_column",
-                format!(
-                    "the column `{shown}` is not stored, because it looks like a password; if it holds the passwords \
-                     of the users, say so with {hint}"
-                ),
-            );
+            self.warnings.push(told::password_like(&self.shown[index]));
         }
     }
 
     /// Takes the columns that have a field's own name, unless the caller gave it another one, and those of an export.
     fn by_own_names(&mut self) {
+        let mut doubtful = Vec::new();
+        for known in Known::ALL {
+            let whole = key(known.as_str());
+            let mut places = self.open();
+            places.retain(|index| self.folded[*index].whole == whole && !self.is_attribute(*index));
+            if !self.asked.contains(&known) {
+                self.take(known, places, &mut doubtful);
+            }
+        }
+        self.refuse_doubtful(&doubtful);
         for index in self.open() {
             let whole = &self.folded[index].whole;
-            self.columns[index] = match Known::of_key(whole) {
-                _ if self.names[index].starts_with(ATTRIBUTE) => None,
-                Some(known) if !self.asked.contains(&known) => Some(Column::Known(known)),
-                None if is_status(whole) => Some(Column::Left),
-                _ => None,
-            };
+            if !self.is_attribute(index) && is_status(whole) && Known::of_key(whole).is_none() {
+                self.columns[index] = Some(Column::Left);
+            }
+        }
+    }
+
+    /// Whether it has the mark of one.
+    fn is_attribute(&self, index: usize) -> bool {
+        self.names[index].starts_with(ATTRIBUTE)
+    }
+
+    /// Takes columns for a field; those of several names are in doubt.
+    fn take(&mut self, known: Known, places: Vec<usize>, doubtful: &mut Vec<Doubt>) {
+        let is_one = |first: &usize| {
+            let mut others = places.iter();
+            others.all(|other| self.names[*other] == self.names[*first])
+        };
+        if places.first().is_some_and(is_one) {
+            for index in places {
+                self.columns[index] = Some(Column::Known(known));
+            }
+        } else if !places.is_empty() {
+            doubtful.push((known, places));
         }
     }
 
     /// Takes the only synonym of a field that has no column yet.
     fn by_synonyms(&mut self) {
-        let mut doubtful: Vec<(Known, Vec<usize>)> = Vec::new();
+        let mut doubtful = Vec::new();
         for known in Known::ALL {
             if self.has(known) {
                 continue;
             }
             let mut places = self.open();
             places.retain(|index| {
-                !self.names[*index].starts_with(ATTRIBUTE)
+                !self.is_attribute(*index)
                     && !is_family_given(&self.names[*index])
                     && field_of(&self.folded[*index]) == Some(known)
             });
-            match places.as_slice() {
-                [] => {}
-                [first, others @ ..]
-                    if others
-                        .iter()
-                        .all(|other| self.names[*other] == self.names[*first]) =>
-                {
-                    for index in places {
-                        self.columns[index] = Some(Column::Known(known));
-                    }
-                }
-                _ => doubtful.push((known, places)),
-            }
+            self.take(known, places, &mut doubtful);
         }
         self.refuse_doubtful(&doubtful);
     }
 
-    fn refuse_doubtful(&mut self, doubtful: &[(Known, Vec<usize>)]) {
+    fn refuse_doubtful(&mut self, doubtful: &[Doubt]) {
         let shown = self.shown;
         let first = doubtful
             .iter()
             .map(|(known, places)| (shown[places[0]].as_str(), *known));
         let hint = columns_of(first);
         for (known, places) in doubtful {
-            let names: Vec<String> = places
-                .iter()
-                .map(|index| format!("`{}`", shown[*index]))
-                .collect();
-            self.flaws.push((
-                Some(shown[places[0]].clone()),
-                Flaw::new(
-                    "ambiguous_columns",
-                    format!(
-                        "the columns {} {} mean `{}`; say which one it is, as with {hint}, and the others become \
-                         attributes",
-                        names.join(" and "),
-                        if names.len() == 2 { "both" } else { "all" },
-                        known.as_str()
-                    ),
-                ),
-            ));
+            let names = places.iter().map(|index| shown[*index].as_str());
+            let flaw = told::ambiguous(names, *known, &hint);
+            self.flaws.push((Some(shown[places[0]].clone()), flaw));
             for index in places {
                 self.columns[*index] = Some(Column::Known(*known));
             }
@@ -235,6 +228,14 @@ impl Assigning<'_> {
         let mut places = self.open();
         places.retain(|index| is_family_given(&self.names[*index]));
         let has_names = |all: &Self| (all.has(Known::FirstName), all.has(Known::LastName));
+        let mut apelidos = self.open();
+        apelidos.retain(|index| is_apelido(self.folded[*index].bare()));
+        if let [index] = apelidos.as_slice()
+            && !self.has(Known::LastName)
+            && self.folded.iter().any(|name| is_of_portugal(name.bare()))
+        {
+            self.columns[*index] = Some(Column::Known(Known::LastName));
+        }
         if let [index] = places.as_slice()
             && has_names(self) == (false, false)
         {
@@ -274,32 +275,36 @@ impl Assigning<'_> {
             if prefixed.is_none()
                 && let Some(known) = self.alike(index)
             {
-                let hint = columns_of([(shown.as_str(), known)]);
-                self.warn(
-                    "looks_like",
-                    format!(
-                        "the column `{shown}` looks like `{}`, but is kept as an attribute; if it is that, say so with \
-                         {hint}",
-                        known.as_str()
-                    ),
-                );
+                self.warnings.push(told::looks_like(&shown, known));
             }
         }
     }
 
     /// The field that a column looks like without being taken as it.
     fn alike(&self, index: usize) -> Option<Known> {
-        let folded = &self.folded[index];
-        let speaks_of_mail = || {
-            let words = ["mail", "courriel", "correo", "メール"];
-            // A first line of data is nobody's to show.
-            let is_name = !self.names[index].contains(|c: char| c == '@' || c.is_ascii_digit());
-            is_name && words.iter().any(|word| folded.whole.contains(word))
-        };
+        let (name, folded) = (&self.names[index], &self.folded[index]);
+        // A first line of data is nobody's to show.
+        let is_sure = self.knows_any();
+        let is_name = is_sure || !name.contains(|c: char| c.is_ascii_digit());
+        let apelido = || is_apelido(folded.bare()).then_some(Known::LastName);
         field_of(folded)
             .or_else(|| Known::of_key(&folded.whole))
-            .or_else(|| near(folded))
-            .or_else(|| (!self.has(Known::Email) && speaks_of_mail()).then_some(Known::Email))
+            .or_else(|| {
+                apelido()
+                    .or_else(|| field_outside(folded))
+                    .filter(|known| !self.has(*known))
+            })
+            .or_else(|| near(folded).filter(|_| is_name))
+            .or_else(|| {
+                let is_mail = !self.has(Known::Email) && speaks_of_mail(name, is_sure);
+                is_mail.then_some(Known::Email)
+            })
+    }
+
+    /// Whether any column is a field.
+    fn knows_any(&self) -> bool {
+        let mut columns = self.columns.iter().flatten();
+        columns.any(|column| !column.fields().is_empty())
     }
 
     fn find_repeated(&mut self) {
@@ -314,7 +319,11 @@ impl Assigning<'_> {
                 .iter()
                 .any(|(_, flaw)| flaw.code == "ambiguous_columns");
             if !is_refused && let Some(first) = before.position(|other| other == column) {
-                let detail = format!("columns {} and {} mean the same", first + 1, index + 1);
+                let detail = format!(
+                    "columns {} and {} mean the same; give one of them another name, or leave it out of the file",
+                    first + 1,
+                    index + 1
+                );
                 let flaw = Flaw::new("repeated_column", detail);
                 self.flaws.push((Some(self.shown[index].clone()), flaw));
             }
@@ -339,37 +348,26 @@ impl Assigning<'_> {
 
     fn need_a_name(&mut self) {
         if !self.has(Known::Username) && !self.has(Known::Email) {
-            let alike = |warning: &&Warning| warning.code == "looks_like";
-            let hints = self.warnings.iter().filter(alike);
-            let hints: String = hints
-                .map(|warning| format!("; {}", warning.detail))
-                .collect();
-            self.flaws.push((
-                None,
-                Flaw::new("missing_column", format!("{NO_PEOPLE}{hints}")),
-            ));
+            let mut detail = NO_PEOPLE.to_owned();
+            // Somebody's data is not shown: an address is no name of a column.
+            let is_data = self.names.iter().any(|name| Email::parse(name).is_ok());
+            if is_data || !self.knows_any() {
+                self.flaws.clear();
+            }
+            let alike = |warning: &&Warning| !is_data && warning.code == "looks_like";
+            for hint in self.warnings.iter().filter(alike) {
+                detail.push_str(&format!("; {}", hint.detail));
+            }
+            self.flaws.push((None, Flaw::new("missing_column", detail)));
         }
         let named = [Known::FirstName, Known::LastName, Known::DisplayName];
         if !named.iter().any(|known| self.has(*known)) {
-            self.warn(
+            self.warnings.push(Warning::new(
                 "no_name_column",
-                "no column has the names of people, so they are shown and greeted by their usernames".to_owned(),
-            );
+                "no column has the names of people, so they are shown and greeted by their usernames",
+            ));
         }
     }
-}
-
-/// What to say that columns are: ready for a URL, and to be read.
-fn columns_of<'a>(fields: impl IntoIterator<Item = (&'a str, Known)>) -> String {
-    let object: Map<String, Value> = fields
-        .into_iter()
-        .map(|(name, known)| (name.to_owned(), Value::from(known.as_str())))
-        .collect();
-    let object = Value::Object(object).to_string();
-    format!(
-        "columns={} ({object})",
-        utf8_percent_encode(&object, NON_ALPHANUMERIC)
-    )
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::addresses::is_suffix;
+
 /// An attribute as a cell. Text that reads as something else is written as a JSON string.
 pub fn of_attribute(value: &Value) -> String {
     match value {
@@ -47,11 +49,26 @@ pub fn of_groups<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
         .into_iter()
         .map(|name| name.replace('\\', r"\\").replace(';', r"\;"))
         .collect();
-    names.join(";")
+    let cell = names.join(";");
+    match list(&cell) {
+        Some(_) => format!(r"\{cell}"),
+        None => cell,
+    }
 }
 
-/// The names in a cell that [`of_groups`] made or a person typed; empty ones do not count.
+/// The names in a JSON array.
+fn list(cell: &str) -> Option<Vec<String>> {
+    let cell = cell.trim();
+    cell.starts_with('[')
+        .then(|| serde_json::from_str(cell).ok())?
+}
+
+/// The names in a cell that [`of_groups`] made or a person typed, or a program as a JSON array; empty ones do not count.
 pub fn groups(cell: &str) -> Vec<String> {
+    if let Some(mut names) = list(cell) {
+        names.retain(|name| !name.trim().is_empty());
+        return names;
+    }
     let mut names = vec![String::new()];
     let mut chars = cell.chars();
     while let Some(c) = chars.next() {
@@ -63,6 +80,17 @@ pub fn groups(cell: &str) -> Vec<String> {
     }
     names.retain(|name| !name.trim().is_empty());
     names
+}
+
+/// The last and the first name in `Lind, Asa` and `King, Jr., Martin Luther`; none where no comma parts them.
+pub fn last_and_first(cell: &str) -> Option<(&str, &str)> {
+    let mut commas = cell.match_indices([',', '，', '、']);
+    let (place, comma) = commas.find(|(place, comma)| {
+        let rest = &cell[place + comma.len()..];
+        let next = rest.split([',', '，', '、']).next().unwrap_or_default();
+        !is_suffix(next)
+    })?;
+    Some((&cell[..place], &cell[place + comma.len()..]))
 }
 
 fn push(names: &mut [String], c: char) {
@@ -180,6 +208,43 @@ mod tests {
         }
         for word in ["", "perhaps", "2", "on leave", "yes no"] {
             assert_eq!(flag(word), None, "{word}");
+        }
+    }
+
+    #[test]
+    fn groups_come_as_a_json_array_too() {
+        for (cell, names) in [
+            (r#"["A","B"]"#, &["A", "B"][..]),
+            (r#" ["A, B", ""] "#, &["A, B"]),
+            ("[]", &[]),
+            ("[A];B", &["[A]", "B"]),
+            ("[1]", &["[1]"]),
+            (r#"\["A"]"#, &[r#"["A"]"#]),
+        ] {
+            assert_eq!(groups(cell), names, "{cell}");
+        }
+        for name in [r#"["A","B"]"#, "[]", "[A]", r"\[]"] {
+            assert_eq!(groups(&of_groups([name])), [name]);
+        }
+    }
+
+    #[test]
+    fn a_comma_parts_names_unless_a_title_stands_behind_it() {
+        for (cell, names) in [
+            ("Lind, Asa", Some(("Lind", " Asa"))),
+            (
+                "King, Jr., Martin Luther",
+                Some(("King, Jr.", " Martin Luther")),
+            ),
+            ("King, III, Martin", Some(("King, III", " Martin"))),
+            ("Lind,Asa, Dr.", Some(("Lind", "Asa, Dr."))),
+            ("山田、太郎", Some(("山田", "太郎"))),
+            ("Widgets, Inc.", None),
+            ("King, Jr.", None),
+            (", Cian", Some(("", " Cian"))),
+            ("Madonna", None),
+        ] {
+            assert_eq!(last_and_first(cell), names, "{cell}");
         }
     }
 

@@ -24,7 +24,7 @@ pub fn of_attribute(name: &str) -> String {
         || field_of(&folded).is_some()
         || is_bare_name(folded.bare())
         || is_family_given(name)
-        || is_password(&folded)
+        || is_password(name)
         || name.starts_with(ATTRIBUTE);
     if is_another {
         format!("{ATTRIBUTE}{name}")
@@ -42,6 +42,12 @@ impl Names {
     pub fn of<'a>(&'a self, field: &'a str) -> &'a str {
         let known = Known::from_name(field).and_then(|known| self.0.get(&known));
         known.map_or(field, String::as_str)
+    }
+
+    /// The column of a field, if the file has one that is called so.
+    pub fn column_of(&self, field: &str) -> Option<&str> {
+        let known = Known::from_name(field)?;
+        self.0.get(&known).map(String::as_str)
     }
 
     /// The column that a row has its username from: nobody wrote one where the address stands for it.
@@ -140,8 +146,12 @@ impl Columns {
     }
 }
 
+/// A column's name; one that a spreadsheet broke into lines has blanks there.
 fn read(text: Result<&str, str::Utf8Error>) -> Result<String, str::Utf8Error> {
-    text.map(|text| unescaped(text).trim().to_owned())
+    let text = unescaped(text?);
+    let lines = text.split(['\r', '\n']).map(str::trim);
+    let lines: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+    Ok(lines.join(" "))
 }
 
 pub(super) fn not_utf8() -> Flaw {
@@ -162,6 +172,20 @@ fn shown((place, name): (usize, &String)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_on_two_lines_is_one_with_a_blank() {
+        for (name, becomes) in [
+            ("Personal-\nnummer", "attributes.Personal- nummer"),
+            ("Hire\r\ndate", "attributes.Hire date"),
+            ("attributes.a \n b\n", "attributes.a b"),
+            ("First\nname", "first_name"),
+        ] {
+            let fields = ["email", name].map(str::as_bytes).into_iter();
+            let columns = Columns::parse(1, fields, &ColumnMap::default()).unwrap();
+            assert_eq!(columns.columns[1].to_string(), becomes);
+        }
+    }
 
     #[test]
     fn attributes_named_as_columns_keep_their_names() {

@@ -1,27 +1,29 @@
-//! A name with what people spell differently taken out: case, accents, separators, words in brackets. Pure.
+//! A name with what people spell differently taken out: case, accents, separators, harmless words in brackets. Pure.
 
-use unicode_normalization::UnicodeNormalization;
+pub(super) use crate::model::characters::folded as key;
 
 /// Behind a name, these say how to fill it in, and not what it is.
 const NOISE: &str = "required mandatory optional readonly uploadonly pflichtfeld erforderlich obligatoire obligatorio \
     obligatoria obbligatorio verplicht 必須 任意";
 
-/// In brackets, these make something else of a name. First another address, then another person, then another way
-/// to write a name.
-const ANOTHER: &str = "private privat prive privado privada personal personnel perso personlich persoonlijk pessoal \
-    particular home maison domicile casa thuis secondary second secund segund zweit tweede alternat other andere autre \
-    otro altro outro backup recovery old former previous 個人 自宅 予備 副 \
-    manager supervisor superior vorgesetzt responsable responsabile leidinggevende emergency notfall urgence \
-    emergencia emergenza nood assistant spouse parent guardian 上司 緊急 \
-    kana phonetic romaji カナ かな ガナ がな ローマ字 英字";
+/// In brackets, these say no more than the name does; anything else may make another address, another person or another
+/// spelling of it. Separated by `|`.
+const HARMLESS: &str = "1|work|required|mandatory|optional|read only|upload only|primary|main|legal|full|official|text|yes/no|\
+    true/false|ISO|ISO 639|ISO 639-1|BCP 47|IANA|Pflichtfeld|Pflicht|erforderlich|optional|ja/nein|dienstlich|geschäftlich|\
+    beruflich|obligatoire|facultatif|oui/non|professionnel|professionnelle|obligatorio|opcional|sí/no|obbligatorio|facoltativo|\
+    sì/no|obrigatório|sim/não|profissional|verplicht|optioneel|ja/nee|zakelijk|必須|任意|漢字|全角|半角|はい/いいえ";
+/// Those that say whose an address is: the firm's. A name with such a word is the firm's own.
+const OF_A_FIRM: &str = "business|company|corporate|office|professional|organization|organisation|job|Firma|Arbeit|Büro|Dienst|\
+    Geschäft|entreprise|société|bureau|travail|pro|empresa|trabajo|laboral|oficina|corporativo|azienda|aziendale|lavoro|ufficio|\
+    trabalho|escritório|werk|bedrijf|kantoor|会社|勤務先|業務用|仕事用|仕事";
 
 /// A name as names are compared.
 #[derive(Debug, Clone)]
 pub(super) struct Folded {
     /// All of it.
     pub(super) whole: String,
-    /// Without what stands in brackets and without a word such as `required`, where that leaves something.
-    pub(super) outside: String,
+    /// Without what stands in brackets, where that leaves something.
+    pub(super) around: String,
     /// What stands in brackets, each.
     pub(super) inside: Vec<String>,
 }
@@ -38,39 +40,48 @@ impl Folded {
         }
         outside.push_str(rest);
         let whole = key(name);
-        let outside = match key(&outside) {
+        let around = match key(&outside) {
             empty if empty.is_empty() => whole.clone(),
-            outside => without_noise(&outside).to_owned(),
+            around => around,
         };
         Self {
             whole,
-            outside,
+            around,
             inside,
         }
     }
 
-    /// Without what stands in brackets, unless that makes something else of it.
-    pub(super) fn bare(&self) -> &str {
-        let is_another = |content: &String| {
-            ANOTHER.split(' ').any(|word| content.contains(word))
-                || (content != "1" && content.chars().all(|c| c.is_ascii_digit()))
-        };
-        let mut contents = self.inside.iter().filter(|content| !content.is_empty());
-        if contents.any(is_another) {
-            &self.whole
-        } else {
-            &self.outside
+    /// Without what stands in brackets and without a word such as `required`, where that leaves something.
+    pub(super) fn outside(&self) -> &str {
+        if self.around == self.whole && !self.inside.is_empty() {
+            return &self.around;
         }
+        without_noise(&self.around)
+    }
+
+    /// Without what stands in brackets, where that says no more.
+    pub(super) fn bare(&self) -> &str {
+        if self.inside_is(|content| is_in(HARMLESS, content)) {
+            self.outside()
+        } else {
+            &self.whole
+        }
+    }
+
+    /// Whether all that stands in brackets is such a word.
+    pub(super) fn inside_is(&self, is_such: impl Fn(&str) -> bool) -> bool {
+        let mut contents = self.inside.iter().filter(|content| !content.is_empty());
+        contents.all(|content| is_such(content))
     }
 }
 
-/// Letters and digits alone, in lower case and without accents: `Prénom`, `PRENOM` and `pre-nom` are the same, and so
-/// are `firstName` and `first_name`. Marks that make another letter of one, as in Japanese, stay.
-pub(super) fn key(name: &str) -> String {
-    let is_accent = |c: &char| matches!(c, '\u{300}'..='\u{36F}');
-    let bare = name.nfkd().filter(|c| !is_accent(c)).nfc();
-    let lower = bare.flat_map(char::to_lowercase);
-    lower.filter(|c| c.is_alphanumeric()).collect()
+/// Whether a word in brackets leaves an address the user's own.
+pub(super) fn is_harmless_of_address(content: &str) -> bool {
+    is_in(HARMLESS, content) || is_in(OF_A_FIRM, content)
+}
+
+fn is_in(words: &str, content: &str) -> bool {
+    words.split('|').any(|word| key(word) == content)
 }
 
 fn without_noise(name: &str) -> &str {
@@ -129,6 +140,12 @@ mod tests {
             ("E-Mail (privat)", "emailprivat", "emailprivat"),
             ("Email (2)", "email2", "email2"),
             ("Email (1)", "email1", "email"),
+            ("Name (Firma)", "namefirma", "namefirma"),
+            ("Vorname (Vater)", "vornamevater", "vornamevater"),
+            ("Name (Geburt)", "namegeburt", "namegeburt"),
+            ("Aktiv (ja/nein)", "aktivjanein", "aktiv"),
+            ("Email (work) [Required]", "emailworkrequired", "email"),
+            ("Email (work) [boss]", "emailworkboss", "emailworkboss"),
             ("氏名（カナ）", "氏名カナ", "氏名カナ"),
             ("Name (work", "namework", "namework"),
             ("required", "required", "required"),

@@ -12,6 +12,7 @@ mod folded;
 mod foreign;
 mod header;
 mod known;
+mod likeness;
 pub mod mapping;
 mod outcome;
 mod parts;
@@ -27,16 +28,14 @@ pub mod told;
 pub mod workbook;
 pub mod written;
 
-use std::fmt::{self, Write};
+use std::fmt;
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use self::told::{Shown, in_shell};
 use crate::{
-    model::{
-        secret_input::Password,
-        wire::{Flaw, breaks_a_line},
-    },
+    model::{secret_input::Password, wire::Flaw},
     users::domain::CreateUser,
 };
 
@@ -82,22 +81,7 @@ impl fmt::Display for LineFault {
         if let Some(column) = &self.column {
             write!(f, ", {}", Shown(column))?;
         }
-        write!(f, ": {}", Shown(&self.detail))
-    }
-}
-
-/// A text on one line, with everything invisible written out.
-pub struct Shown<'a>(pub &'a str);
-
-impl fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.chars().try_for_each(|c| {
-            if breaks_a_line(c) {
-                write!(f, "{}", c.escape_default())
-            } else {
-                f.write_char(c)
-            }
-        })
+        write!(f, ": {}", Shown(&in_shell(&self.detail)))
     }
 }
 

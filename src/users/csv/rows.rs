@@ -6,7 +6,6 @@ use super::{
     Line, LineFault, Row, cells,
     columns::{Column, Columns, Known, Names, not_utf8},
     example::is_example,
-    folded::Folded,
     header,
     mapping::ColumnMap,
     passwords::is_password,
@@ -53,7 +52,7 @@ struct Table {
 impl Table {
     fn of(columns: Columns, warnings: Vec<Warning>, delimiter: Option<u8>) -> Self {
         let is_secret = |(column, name): (&Column, &str)| {
-            *column == Column::Known(Known::Password) || is_password(&Folded::of(name))
+            *column == Column::Known(Known::Password) || is_password(name)
         };
         let is_told = |warning: &Warning| warning.code == "password_like_column";
         Self {
@@ -343,7 +342,7 @@ impl Reading {
     /// Takes `Lind, Asa`. Without a comma nobody knows which name it is: then it is the one that is shown.
     fn take_name(&mut self, cell: &str) -> Result<(), Flaw> {
         let user = &mut self.row.user;
-        let Some((last, first)) = cell.split_once([',', '，', '、']) else {
+        let Some((last, first)) = cells::last_and_first(cell) else {
             let name = DisplayName::parse(cell)?;
             user.display_name.get_or_insert(name);
             return Ok(());

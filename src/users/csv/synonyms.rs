@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::LazyLock};
 
 use super::{
-    folded::{Folded, key},
+    folded::{Folded, is_harmless_of_address, key},
     known::Known,
 };
 
@@ -56,9 +56,9 @@ pub const SYNONYMS: &[(Known, &[(&str, &str)])] = &[
         ("English", "surname | family name | last names | lname"),
         ("French", "nom de famille | nom usuel | nom d'usage | nom patronymique"),
         ("German", "Nachname | Familienname | Zuname"),
-        ("Spanish", "apellido | apellidos | primer apellido"),
+        ("Spanish", "apellido | apellidos | primer apellido | apellido paterno"),
         ("Italian", "cognome | cognomi"),
-        ("Portuguese", "sobrenome | apelido | apelidos | último nome | nome de família"),
+        ("Portuguese", "sobrenome | último nome | nome de família"),
         ("Dutch", "achternaam | familienaam"),
         ("Japanese", "姓 | 氏 | 苗字 | 名字 | ラストネーム"),
         ("Okta", "user.lastName | profile.lastName"),
@@ -149,7 +149,7 @@ static FIELDS: LazyLock<HashMap<String, Known>> = LazyLock::new(|| {
         .collect()
 });
 
-/// The field that a column is by a synonym, or by its own name with something in brackets or `required` behind.
+/// The field that a column is by a synonym, or by its own name with something harmless in brackets or `required` behind.
 pub(super) fn field_of(name: &Folded) -> Option<Known> {
     let bare = name.bare();
     FIELDS
@@ -157,7 +157,42 @@ pub(super) fn field_of(name: &Folded) -> Option<Known> {
         .or_else(|| FIELDS.get(bare))
         .copied()
         .or_else(|| Known::of_key(bare))
+        .or_else(|| field_outside(name).filter(|known| fits(name, *known)))
+        .or_else(|| name_inside(name))
         .filter(|known| *known != Known::Password)
+}
+
+/// The field that a name is without what stands in brackets, whatever that is.
+pub(super) fn field_outside(name: &Folded) -> Option<Known> {
+    let known = of_word(name.outside())?;
+    (!name.inside.is_empty() && known != Known::Password).then_some(known)
+}
+
+/// The kind of name that `Name [displayName]` says in brackets.
+fn name_inside(name: &Folded) -> Option<Known> {
+    let is_name = |known: &Known| {
+        matches!(
+            known,
+            Known::FirstName | Known::LastName | Known::DisplayName
+        )
+    };
+    match name.inside.as_slice() {
+        [inside] if is_bare_name(name.outside()) => of_word(inside).filter(is_name),
+        _ => None,
+    }
+}
+
+fn of_word(word: &str) -> Option<Known> {
+    FIELDS.get(word).copied().or_else(|| Known::of_key(word))
+}
+
+/// Whether what stands in brackets is the same field once more, or says no more of an address.
+fn fits(name: &Folded, known: Known) -> bool {
+    let is_address = |known| matches!(known, Known::Username | Known::Email);
+    name.inside_is(|content| match of_word(content) {
+        Some(inside) => inside == known || (is_address(inside) && is_address(known)),
+        None => is_address(known) && is_harmless_of_address(content),
+    })
 }
 
 pub(super) fn is_bare_name(name: &str) -> bool {
@@ -176,8 +211,7 @@ pub(super) fn is_family_given(name: &str) -> bool {
         };
         let is = |part: &str, field| {
             let part = key(part);
-            SHORT.contains(&(&*part, field))
-                || FIELDS.get(&part).copied().or_else(|| Known::of_key(&part)) == Some(field)
+            SHORT.contains(&(&*part, field)) || of_word(&part) == Some(field)
         };
         let is_bare = |part: &str| is_bare_name(&key(part));
         let (family_fits, given_fits) = (is(family, Known::LastName), is(given, Known::FirstName));
@@ -186,38 +220,32 @@ pub(super) fn is_family_given(name: &str) -> bool {
     of_pair(name) || inside.is_some_and(|(inside, _)| of_pair(inside))
 }
 
-/// The field that a name is off by a letter or two.
-pub(super) fn near(name: &Folded) -> Option<Known> {
-    let bare = name.bare();
-    let length = bare.chars().count();
-    let own = Known::ALL.map(|known| (key(known.as_str()), known));
-    let own = own.iter().map(|(word, known)| (word, *known));
-    own.chain(FIELDS.iter().map(|(word, known)| (word, *known)))
-        .filter_map(|(word, known)| {
-            let most = match word.chars().count() {
-                // Words of syllables are too short to be off by one.
-                _ if !word.is_ascii() => return None,
-                0..5 => return None,
-                // A passport is no password.
-                5..8 => 1,
-                _ if known == Known::Password => 1,
-                _ => 2,
-            };
-            if length.abs_diff(word.len()) > most {
-                return None;
-            }
-            let distance = strsim::osa_distance(bare, word);
-            (1..=most).contains(&distance).then_some((distance, known))
-        })
-        .min()
-        .map(|(_, known)| known)
+/// All names that mean a field, [folded](key), but for the fields' own.
+pub(super) fn all<'a>() -> impl Iterator<Item = (&'a str, Known)> {
+    FIELDS.iter().map(|(word, known)| (word.as_str(), *known))
+}
+
+/// In Brazil a nickname, in Portugal the last name.
+pub(super) fn is_apelido(name: &str) -> bool {
+    matches!(name, "apelido" | "apelidos")
+}
+
+/// Whether only the Portuguese of Portugal calls a column so.
+pub(super) fn is_of_portugal(name: &str) -> bool {
+    matches!(
+        name,
+        "nomeproprio" | "utilizador" | "nomedeutilizador" | "palavrapasse"
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use std::{collections::HashSet, fmt::Write, fs, path::Path};
 
-    use super::{super::passwords::PASSWORDS, *};
+    use super::{
+        super::passwords::{ANYWHERE, AS_A_WORD, OTHERWISE, WHOLE, is_password},
+        *,
+    };
 
     #[test]
     fn no_name_means_two_things() {
@@ -237,10 +265,9 @@ mod tests {
                 }
             }
         }
-        for (_, words) in PASSWORDS {
-            for word in words.split(" | ") {
-                assert!(!seen.contains_key(&key(word)), "{word}");
-            }
+        let all = SYNONYMS.iter().flat_map(|(_, kinds)| *kinds);
+        for word in all.flat_map(|(_, words)| words.split(" | ")) {
+            assert!(!is_password(word), "{word}");
         }
     }
 
@@ -263,7 +290,15 @@ mod tests {
         for (field, kinds) in SYNONYMS {
             add(field.as_str(), kinds);
         }
-        add("password", PASSWORDS);
+        add(
+            "password",
+            &[
+                ("Anywhere in a name", ANYWHERE),
+                ("As a word of it", AS_A_WORD),
+                ("As the whole name", WHOLE),
+                ("Not with", OTHERWISE),
+            ],
+        );
         expected.push('\n');
         if std::env::var_os("BLESS").is_some() {
             fs::write(&path, format!("{before}{BEGIN}{expected}{END}{after}")).unwrap();

@@ -9,7 +9,7 @@ use crate::{
     model::wire::Flaw,
     secrets::password::HashError,
     selection::queries::SelectionError,
-    users::csv::{LineFault, Shown},
+    users::csv::{LineFault, told::Shown},
 };
 
 /// As many users as a file may hold.

@@ -1,22 +1,20 @@
 //! The file of an import: here in full, read chunk by chunk, each user known once in it.
 
 use std::{
-    collections::HashMap,
     fs::File,
-    hash::{BuildHasher, RandomState},
     sync::{Arc, OnceLock},
 };
 
 use super::{
     error::{ImportError, MOST_ROWS},
     report::Report,
+    seen::Seen,
     shape::Shape,
     table::{Format, Records, Table},
 };
 use crate::{
     http::error::ApiError,
-    model::wire::Flaw,
-    users::csv::{Line, LineFault, Row, columns::Names, decoding::Charset, mapping::ColumnMap},
+    users::csv::{Line, Row, columns::Names, decoding::Charset, mapping::ColumnMap},
 };
 
 /// Users stored in one go: few enough to be held in memory and to commit in a blink, enough that the
@@ -149,6 +147,9 @@ impl Chunks {
                     Some(fault) => chunk.refused.refuse(vec![fault]),
                     None => {
                         chunk.refused.list(std::mem::take(&mut row.faults));
+                        let notes = &mut chunk.refused.notes;
+                        notes.alike.extend(self.seen.alike(&row));
+                        notes.look_at(&row, &self.names);
                         chunk.rows.push(*row);
                     }
                 },
@@ -164,45 +165,6 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .map_err(ApiError::internal)?
-}
-
-/// The names and addresses that a file had so far, each with its line. Of the texts only hashes are
-/// held, keyed at random: five megabytes for the largest file, and two of its 200,000 texts are taken
-/// for one once in a billion files.
-#[derive(Default)]
-struct Seen {
-    hasher: RandomState,
-    lines: HashMap<u64, u32>,
-}
-
-impl Seen {
-    fn key(&self, name: &str) -> u64 {
-        self.hasher.hash_one(name.to_lowercase())
-    }
-
-    /// The fault of a record that has another one's name or address, either as either; else it is known from now on.
-    fn repeats(&mut self, row: &Row, names: &Names) -> Option<LineFault> {
-        let username = self.key(row.username());
-        let email = row.email().map(|email| self.key(email));
-        let known = [
-            (Some(username), names.of_username(row)),
-            (email, names.of("email")),
-        ]
-        .into_iter()
-        .find_map(|(key, column)| Some((*self.lines.get(&key?)?, column)));
-        if let Some((line, column)) = known {
-            return Some(LineFault::of_cell(
-                row.line,
-                column,
-                Flaw::new("repeated_in_file", format!("line {line} has the same")),
-            ));
-        }
-        self.lines.insert(username, row.line);
-        if let Some(email) = email {
-            self.lines.insert(email, row.line);
-        }
-        None
-    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::shape::Shape;
+use super::{notes::Notes, shape::Shape};
 use crate::{
     http::{error::ApiError, idempotent::Answer},
     invitations::plan::SkipReason,
@@ -47,6 +47,9 @@ pub struct Report {
     /// Whom it created and did not invite, and why.
     #[serde(skip)]
     pub(super) not_invited: BTreeMap<SkipReason, usize>,
+    /// What of the records is worth another look.
+    #[serde(skip)]
+    pub(super) notes: Notes,
 }
 
 /// The code of the warning that counts those who are not invited.
@@ -75,7 +78,10 @@ impl Report {
         for (reason, count) in other.not_invited {
             *self.not_invited.entry(reason).or_default() += count;
         }
+        self.notes.add(other.notes);
         self.count_uninvited();
+        self.warnings.retain(|warning| !Notes::are(warning));
+        self.warnings.extend(self.notes.warnings());
     }
 
     /// Says how many are not invited, and why.

@@ -39,6 +39,8 @@ mod style;
 #[cfg(test)]
 mod tests;
 
+pub(super) use self::names::is_suffix;
+
 use std::{
     collections::VecDeque,
     io::{self, BufRead, Seek},

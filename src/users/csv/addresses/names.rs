@@ -74,7 +74,8 @@ fn family_and_given(family: &str, given: &str) -> Option<(PersonName, PersonName
     is_one.then(|| Some((parse(family)?, parse(given)?)))?
 }
 
-pub(super) fn is_suffix(text: &str) -> bool {
+/// Whether a text behind a comma belongs to the name before it.
+pub(in super::super) fn is_suffix(text: &str) -> bool {
     let plain = text.trim().replace('.', "").to_lowercase();
     SUFFIXES.contains(&plain.as_str())
 }

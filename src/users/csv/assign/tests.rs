@@ -52,7 +52,10 @@ fn an_own_name_wins_and_two_synonyms_are_in_doubt() {
         ("sAMAccountName | userPrincipalName", "ambiguous_columns"),
         ("email | Nom | Name", "ambiguous_columns"),
         ("Mail | Mail", "repeated_column"),
-        ("email | E-Mail", "repeated_column"),
+        ("email | E-Mail", "ambiguous_columns"),
+        ("Email | E-Mail | first_name", "ambiguous_columns"),
+        ("email | email", "repeated_column"),
+        ("E-Mail | Vorname | VORNAME", "ambiguous_columns"),
         ("email | floor | attributes.floor", "repeated_column"),
     ] {
         assert_eq!(code(&parts(names), "{}"), expected, "{names}");
@@ -63,6 +66,21 @@ fn an_own_name_wins_and_two_synonyms_are_in_doubt() {
     assert!(
         flaws[0].1.detail.contains(r#"({"Mail":"email"})"#),
         "{flaws:?}"
+    );
+    // What is told can be done.
+    let Err(flaws) = assigned(&["Email", "E-Mail"], "{}") else {
+        panic!("taken");
+    };
+    assert!(
+        flaws[0].1.detail.contains(r#"({"Email":"email"})"#),
+        "{flaws:?}"
+    );
+    let taken = assigned(&["Email", "E-Mail"], r#"{"Email":"email"}"#).unwrap();
+    assert_eq!(
+        taken.columns[1],
+        Column::Attribute("E-Mail".to_owned()),
+        "{:?}",
+        taken.warnings
     );
 }
 
@@ -194,4 +212,153 @@ fn what_only_looks_like_a_field_is_told() {
         flaws[0].1.detail.contains("`emial` looks like `email`"),
         "{flaws:?}"
     );
+}
+
+#[test]
+fn what_stands_in_brackets_may_make_something_else_of_a_name() {
+    for name in parts(
+        "E-mail (supérieur hiérarchique) | メールアドレス（私用） | メールアドレス（プライベート） | E-Mail (Führungskraft) | \
+         E-Mail (Chef) | Correo (jefe) | E-mail (chefe) | E-mail (gestor) | Email (capo) | Email (boss) | Correo (hogar) | \
+         E-mail (residencial) | メール（携帯） | E-mail (secours) | E-Mail (Ersatz) | Email (reserva) | E-Mail (Eltern) | \
+         Email (N+1) | Email [baas] | Email (work) [boss] | Email (2) | E-Mail (alt)",
+    ) {
+        let assigned = assigned(&["username", "full name", name], "{}").unwrap();
+        assert_eq!(
+            assigned.columns[2],
+            Column::Attribute(name.to_owned()),
+            "{name}"
+        );
+        let told = &assigned.warnings[0];
+        assert!(told.detail.contains("looks like `email`"), "{name}: {told}");
+        // Beside the person's own it says nothing new.
+        let beside = self::assigned(&["email", "full name", name], "{}").unwrap();
+        assert_eq!(
+            beside.columns[2],
+            Column::Attribute(name.to_owned()),
+            "{name}"
+        );
+    }
+    for (name, field) in [
+        ("Vorname (Vater)", "first_name"),
+        ("First name (father)", "first_name"),
+        ("Nachname (Geburt)", "last_name"),
+        ("Nom complet (entreprise)", "display_name"),
+        ("Full name (company)", "display_name"),
+        ("Benutzername (alt)", "username"),
+        ("Gruppe (Blut)", "groups"),
+    ] {
+        let assigned = assigned(&["email", name], "{}").unwrap();
+        assert_eq!(
+            assigned.columns[1],
+            Column::Attribute(name.to_owned()),
+            "{name}"
+        );
+        let expected = format!("looks like `{field}`");
+        assert!(assigned.warnings[0].detail.contains(&expected), "{name}");
+    }
+    for name in [
+        "Name (Firma)",
+        "Name (company)",
+        "Nom (entreprise)",
+        "Name (Geburt)",
+        "Nombre (padre)",
+    ] {
+        for names in [&["email", name][..], &["email", "Vorname", name]] {
+            let assigned = assigned(names, "{}").unwrap();
+            let last = assigned.columns.last();
+            assert_eq!(last, Some(&Column::Attribute(name.to_owned())), "{name}");
+        }
+    }
+    for (name, field) in [
+        ("E-Mail (Firma)", "email"),
+        ("E-mail (entreprise)", "email"),
+        ("Correo (trabajo)", "email"),
+        ("メールアドレス（会社）", "email"),
+        ("Email [Required]", "email"),
+        ("Email (1)", "email"),
+        ("Email (work) [Required]", "email"),
+        ("E-Mail (dienstlich)", "email"),
+        ("Email (username)", "email"),
+        ("Username (email)", "username"),
+        ("User name [userPrincipalName] Required", "username"),
+        ("Vorname (Pflichtfeld)", "first_name"),
+        ("Name [displayName] Required", "display_name"),
+        ("Name (Vorname)", "first_name"),
+        ("Aktiv (ja/nein)", "enabled"),
+        ("Name (work)", "display_name"),
+    ] {
+        assert_eq!(beside(name, field), field, "{name}");
+    }
+}
+
+#[test]
+fn a_first_line_of_data_is_not_shown() {
+    for names in [
+        "ada | ada@example.com | Hotmail-forever",
+        "ada | Username1",
+        "ada | Hotmail-forever",
+        "Name | ada@example.com | emial",
+        "ada@example.com | Passwort | emial",
+        "ada | a\u{0}b-secret",
+    ] {
+        let Err(flaws) = assigned(&parts(names), "{}") else {
+            panic!("{names}");
+        };
+        assert_eq!(flaws.len(), 1, "{names}");
+        assert_eq!(
+            (flaws[0].0.as_deref(), flaws[0].1.detail.as_str()),
+            (
+                None,
+                "the first line must name the columns, and one of them must be `username` or `email`"
+            ),
+            "{names}"
+        );
+    }
+    let Err(flaws) = assigned(&["E-Mail Kontakt", "Abteilung"], "{}") else {
+        panic!("taken");
+    };
+    assert!(
+        flaws[0]
+            .1
+            .detail
+            .contains("`E-Mail Kontakt` looks like `email`")
+    );
+}
+
+#[test]
+fn a_nickname_of_brazil_is_a_last_name_of_portugal() {
+    for (names, expected) in [
+        (
+            "Nome completo | Apelido",
+            "display_name | attributes.Apelido",
+        ),
+        (
+            "Nome | Sobrenome | Apelido",
+            "first_name | last_name | attributes.Apelido",
+        ),
+        ("Nome próprio | Apelido", "first_name | last_name"),
+        ("Nome próprio | Apelidos", "first_name | last_name"),
+        (
+            "Utilizador | Nome | Apelido",
+            "username | first_name | last_name",
+        ),
+        (
+            "Nombre | Apellido Paterno | Apellido Materno",
+            "first_name | last_name | attributes.Apellido Materno",
+        ),
+    ] {
+        let names = format!("email | {names}");
+        assert_eq!(became(&parts(&names))[1..], parts(expected), "{names}");
+    }
+    let told = assigned(&["email", "Nome completo", "Apelido"], "{}")
+        .unwrap()
+        .warnings;
+    assert!(
+        told[0].detail.contains("`Apelido` looks like `last_name`"),
+        "{told:?}"
+    );
+    let told = assigned(&["email", "Full name", "Nickname"], "{}")
+        .unwrap()
+        .warnings;
+    assert_eq!(told, [], "a nickname is no name of a field");
 }

@@ -43,7 +43,7 @@ fn every_language_is_known() {
             "Portuguese",
             "Nome de usuário=username, Nome de utilizador=username, Endereço de e-mail=email, \
              Correio eletrónico=email, E-mail profissional=email, Primeiro nome=first_name, Nome próprio=first_name, \
-             Sobrenome=last_name, Apelido=last_name, Nome de exibição=display_name, Língua=locale, \
+             Sobrenome=last_name, Nome de exibição=display_name, Língua=locale, \
              Fuso horário=time_zone, Ativo=enabled, Grupos=groups",
         ),
         (
