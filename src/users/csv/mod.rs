@@ -96,8 +96,6 @@ pub struct Row {
     pub groups: Vec<String>,
     /// Not hashed yet.
     pub password: Option<Password>,
-    /// What is wrong with cells that are left out for it.
-    pub faults: Vec<LineFault>,
 }
 
 impl Row {

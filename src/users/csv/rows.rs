@@ -222,7 +222,6 @@ fn row<R: Read>(table: &Table, records: &Records<R>) -> Option<Line> {
             user: CreateUser::default(),
             groups: Vec::new(),
             password: None,
-            faults: Vec::new(),
         },
         attributes: Attributes::default(),
     };
@@ -232,12 +231,7 @@ fn row<R: Read>(table: &Table, records: &Records<R>) -> Option<Line> {
             continue;
         }
         if let Some(flaw) = records.no_value(index, field) {
-            let fault = LineFault::of_cell(number, name, flaw);
-            match column {
-                // Nobody is refused for it.
-                Column::Attribute(_) => reading.row.faults.push(fault),
-                _ => faults.push(fault),
-            }
+            faults.push(LineFault::of_cell(number, name, flaw));
             continue;
         }
         let read = str::from_utf8(field)
@@ -277,7 +271,6 @@ fn row<R: Read>(table: &Table, records: &Records<R>) -> Option<Line> {
     Some(if faults.is_empty() {
         Line::User(Box::new(row))
     } else {
-        faults.append(&mut row.faults);
         Line::Faulty(faults)
     })
 }

@@ -143,10 +143,9 @@ impl Chunks {
             chunk.read += 1;
             match line {
                 Line::Faulty(faults) => chunk.refused.refuse(faults),
-                Line::User(mut row) => match self.seen.repeats(&row, &self.names) {
+                Line::User(row) => match self.seen.repeats(&row, &self.names) {
                     Some(fault) => chunk.refused.refuse(vec![fault]),
                     None => {
-                        chunk.refused.list(std::mem::take(&mut row.faults));
                         let notes = &mut chunk.refused.notes;
                         notes.alike.extend(self.seen.alike(&row));
                         notes.look_at(&row, &self.names);

@@ -30,8 +30,7 @@ pub struct Report {
     pub skipped: usize,
     /// Records that could not be taken.
     pub failed: usize,
-    /// What was wrong: the first 1,000 faults, in the order of the file. A cell of a workbook that has no value is one,
-    /// but where it is an attribute's, the record is taken without it.
+    /// What was wrong with them: the first 1,000 faults, in the order of the file.
     pub errors: Vec<LineFault>,
     /// The batches of the invitations that were sent, with `invite=true`.
     pub batch_ids: Vec<Uuid>,
@@ -112,8 +111,7 @@ impl Report {
         self.add(Self { errors, ..other });
     }
 
-    /// Lists what is wrong, without a record that is refused for it.
-    pub(super) fn list(&mut self, faults: Vec<LineFault>) {
+    fn list(&mut self, faults: Vec<LineFault>) {
         let room = LISTED.saturating_sub(self.errors.len());
         self.errors.extend(faults.into_iter().take(room));
     }

@@ -90,7 +90,6 @@ mod tests {
                 },
                 groups: Vec::new(),
                 password: None,
-                faults: Vec::new(),
             };
             assert_eq!(
                 seen.repeats(&row, &Names::default())

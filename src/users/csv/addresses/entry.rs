@@ -66,7 +66,6 @@ impl Entry {
                 user,
                 groups: Vec::new(),
                 password: None,
-                faults: Vec::new(),
             })),
             Err(flaw) => refused(self.line, flaw),
         }
