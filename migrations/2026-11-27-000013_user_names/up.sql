@@ -21,38 +21,44 @@ ALTER TABLE users
     ADD COLUMN email_key text;
 CREATE INDEX users_name_clash ON users (id) WHERE name_clash;
 
--- Gives users their names, as far as nobody else has them, and says of each whether one is missing.
-CREATE FUNCTION enlist_take_names(who uuid[]) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-    missing bigint;
+-- The names of one user.
+CREATE FUNCTION enlist_names_of(username text, email text, username_key text, email_key text)
+    RETURNS TABLE (key text, is_username boolean, is_email boolean) LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT u, true, u IS NOT DISTINCT FROM e
+    FROM (SELECT coalesce(username_key, enlist_name_key(username)), coalesce(email_key, enlist_name_key(email))) keys (u, e)
+    UNION ALL
+    SELECT e, false, true
+    FROM (SELECT coalesce(username_key, enlist_name_key(username)), coalesce(email_key, enlist_name_key(email))) keys (u, e)
+    WHERE e IS NOT NULL AND e <> u
+$$;
+
+-- Says of each user whether another has one of the names.
+CREATE FUNCTION enlist_mark_clashes(who uuid[]) RETURNS void LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 BEGIN
-    WITH wanted AS (
-        SELECT key, id, bool_or(is_username) AS is_username, bool_or(NOT is_username) AS is_email FROM (
-            SELECT coalesce(username_key, enlist_name_key(username)) AS key, id, true AS is_username
-            FROM users WHERE id = ANY (who)
-            UNION ALL
-            SELECT coalesce(email_key, enlist_name_key(email)), id, false
-            FROM users WHERE id = ANY (who) AND email IS NOT NULL
-        ) names GROUP BY key, id
-    ), taken AS (
-        -- In one order, so that two who take the same names do not wait for each other; the older user first.
-        INSERT INTO user_names (key, user_id, is_username, is_email)
-        SELECT key, id, is_username, is_email FROM wanted ORDER BY key, id
-        ON CONFLICT DO NOTHING RETURNING 1
-    )
-    SELECT (SELECT count(*) FROM wanted) - (SELECT count(*) FROM taken) INTO missing;
-    IF missing > 0 OR EXISTS (SELECT FROM users WHERE name_clash AND id = ANY (who)) THEN
-        UPDATE users u SET name_clash = NOT u.name_clash
-        WHERE u.id = ANY (who) AND u.name_clash <> EXISTS (
-            SELECT FROM user_names n WHERE n.user_id <> u.id
-            AND n.key COLLATE "C" IN (coalesce(u.username_key, enlist_name_key(u.username)), coalesce(u.email_key, enlist_name_key(u.email)))
-        );
-    END IF;
+    UPDATE users u SET name_clash = NOT u.name_clash
+    WHERE u.id = ANY (who) AND u.name_clash <> EXISTS (
+        SELECT FROM user_names n WHERE n.user_id <> u.id
+        AND n.key COLLATE "C" IN (coalesce(u.username_key, enlist_name_key(u.username)), coalesce(u.email_key, enlist_name_key(u.email)))
+    );
+END
+$$;
+
+-- Gives users their names, as far as nobody else has them: of two the older one. A plan is made each time, since one from
+-- when the table was small would read all of it for ever.
+CREATE FUNCTION enlist_take_names(who uuid[]) RETURNS void LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
+BEGIN
+    -- In one order, so that two who take the same names do not wait for each other.
+    INSERT INTO user_names (key, user_id, is_username, is_email)
+    SELECT n.key, u.id, n.is_username, n.is_email
+    FROM users u, enlist_names_of(u.username, u.email, u.username_key, u.email_key) n
+    WHERE u.id = ANY (who) ORDER BY n.key COLLATE "C", u.id
+    ON CONFLICT DO NOTHING;
+    PERFORM enlist_mark_clashes(who);
 END
 $$;
 
 -- Gives names that became free to users who have missed them.
-CREATE FUNCTION enlist_hand_on_names(freed text[]) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION enlist_hand_on_names(freed text[]) RETURNS void LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
     who uuid[];
 BEGIN
@@ -65,9 +71,23 @@ BEGIN
 END
 $$;
 
+-- As enlist_take_names, from the rows themselves: whoever is new waits for this.
 CREATE FUNCTION enlist_names_of_added() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    missing bigint;
 BEGIN
-    PERFORM enlist_take_names(ARRAY(SELECT id FROM added));
+    WITH wanted AS (
+        SELECT n.key, a.id, n.is_username, n.is_email
+        FROM added a, enlist_names_of(a.username, a.email, a.username_key, a.email_key) n
+    ), taken AS (
+        INSERT INTO user_names (key, user_id, is_username, is_email)
+        SELECT key, id, is_username, is_email FROM wanted ORDER BY key COLLATE "C", id
+        ON CONFLICT DO NOTHING RETURNING 1
+    )
+    SELECT (SELECT count(*) FROM wanted) - (SELECT count(*) FROM taken) INTO missing;
+    IF missing > 0 THEN
+        PERFORM enlist_mark_clashes(ARRAY(SELECT id FROM added));
+    END IF;
     RETURN NULL;
 END
 $$;
