@@ -25,17 +25,19 @@ pub(super) async fn import(
     progress: &Progress,
 ) -> Result<Report, ImportError> {
     let mut report = Report::of(&shape);
-    let mut chunks = Chunks::of(upload)?;
     let mut changed: HashMap<Uuid, u32> = HashMap::new();
     let mut rows_left = shape.rows;
-    loop {
-        let (next, chunk) = chunks.advanced().await?;
-        chunks = next;
-        let Some(chunk) = chunk else { break };
+    let (mut chunks, mut ahead) = Chunks::of(upload)?.advanced().await?;
+    while let Some(chunk) = ahead {
         let read = chunk.read;
         rows_left = rows_left.saturating_sub(read);
         let so_far = (rows_left == 0).then_some(&report);
-        match import_chunk(chunk, options, tools, progress, changed, so_far).await {
+        // The next one is read while this one is stored.
+        let (stored, next) = tokio::join!(
+            import_chunk(chunk, options, tools, progress, changed, so_far),
+            chunks.advanced()
+        );
+        match stored {
             Ok((done, known)) => {
                 changed = known;
                 report.add(done);
@@ -49,6 +51,7 @@ pub(super) async fn import(
                 });
             }
         }
+        (chunks, ahead) = next?;
     }
     if shape.rows == 0 {
         settle(options, tools, &report).await?;
