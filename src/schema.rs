@@ -220,6 +220,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    masking (only_row) {
+        only_row -> Bool,
+        passes_left -> Int2,
+        begins_at -> Timestamptz,
+        message_till -> Uuid,
+        suppression_till -> Uuid,
+    }
+}
+
+diesel::table! {
     messages (id) {
         id -> Uuid,
         kind -> Text,
@@ -410,6 +420,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     idempotency_leases,
     invitations,
     mail_allowance,
+    masking,
     messages,
     operators,
     pin_requests,

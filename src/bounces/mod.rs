@@ -5,6 +5,7 @@
 
 pub mod domain;
 pub mod http;
+pub mod masking;
 pub mod queries;
 pub mod report;
 

@@ -18,6 +18,7 @@ use crate::{
         domain::{Action, Event, SubjectKind},
     },
     db::DbError,
+    model::said::masked,
     schema::{bounce_counts, suppressions},
     secrets::{keys::KeyRing, return_path::Returned},
 };
@@ -46,6 +47,12 @@ pub fn apply(
     returned: Option<Returned>,
     verdict: Option<Verdict>,
 ) -> Result<Taken, DbError> {
+    // The only way in for a report's words.
+    let verdict = verdict.map(|verdict| match verdict {
+        Verdict::Hard(words) => Verdict::Hard(said(words)),
+        Verdict::Soft(words) => Verdict::Soft(said(words)),
+        Verdict::Delivered => Verdict::Delivered,
+    });
     let mut taken = Taken {
         outcome: BounceOutcome::Unmatched,
         message_id: None,
@@ -83,6 +90,14 @@ pub fn apply(
     // The last statement: other reports wait for this row until the end of the transaction.
     count_report(connection, taken.outcome)?;
     Ok(taken)
+}
+
+/// A report may quote the mail that came back, with its secrets.
+fn said(words: Words) -> Words {
+    Words {
+        reason: words.reason.as_deref().map(masked),
+        ..words
+    }
 }
 
 /// Holds the message: whoever is writing its result now is waited for.
@@ -281,7 +296,11 @@ pub fn lift(
         .returning(Row::as_returning())
         .get_result(connection)
         .optional()?;
-    let lifted = row.map(Row::shown);
+    // What was stored before words were masked may not be rewritten yet, and the audit log keeps what it is given.
+    let lifted = row.map(Row::shown).map(|lifted| Suppression {
+        reason: lifted.reason.as_deref().map(masked),
+        ..lifted
+    });
     if let Some(lifted) = &lifted {
         let event = Event::new(Action::SuppressionLifted, SubjectKind::Suppression, id)
             .before(lifted)

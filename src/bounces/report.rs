@@ -8,8 +8,6 @@ const DEEPEST: usize = 8;
 const MOST_PARTS: usize = 100;
 /// Recipients that a report may be about; ours are each about one.
 const MOST_RECIPIENTS: usize = 100;
-/// Characters that are kept of a server's words.
-const LONGEST_REASON: usize = 500;
 
 /// What became of a mail after a server had taken it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -176,7 +174,6 @@ fn reason(text: &str) -> String {
     let line = words.split_whitespace().collect::<Vec<_>>().join(" ");
     line.chars()
         .filter(|character| !character.is_control())
-        .take(LONGEST_REASON)
         .collect()
 }
 

@@ -53,12 +53,6 @@ impl Secrets {
         }
     }
 
-    /// A server's words without the secrets: some quote the link that they object to.
-    pub fn hidden(&self, text: &str) -> String {
-        text.replace(&self.token, "***")
-            .replace(self.pin.expose(), "***")
-    }
-
     /// What a preview shows in their place.
     pub fn placeholder(pin_length: u8) -> Self {
         Self {

@@ -11,6 +11,7 @@ pub mod named;
 pub mod ownership;
 pub mod qr_payload;
 pub mod registration;
+pub mod said;
 pub mod search;
 pub mod secret_input;
 mod text;

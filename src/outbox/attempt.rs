@@ -31,6 +31,7 @@ use crate::{
         invitation::{Method, valid_until},
         ownership::Ownership,
         qr_payload::QrPayload,
+        said::{for_log, masked},
     },
     secrets::{keys::KeyRing, return_path},
 };
@@ -141,7 +142,7 @@ impl Courier {
         // A tenth of a millisecond, with a QR code two: less than handing it to another thread is worth.
         let mail = catch_unwind(AssertUnwindSafe(|| self.write(&claimed, &to, now)));
         // A message that cannot be made is set aside with the reason: trying again would not help, and nobody waits.
-        let (parcel, secrets) = match mail {
+        let parcel = match mail {
             Ok(Ok(mail)) => mail,
             Ok(Err(reason)) => {
                 tracing::error!(reason, "a message cannot be made");
@@ -177,7 +178,7 @@ impl Courier {
                         smtp_code: i16::try_from(reply.code).ok(),
                         enhanced_status: reply.enhanced_status,
                         handed_over_at: Some(self.clock.now()),
-                        ..ended("accepted", &hidden(secrets.as_ref(), &reply.text))
+                        ..ended("accepted", &masked(&reply.text))
                     },
                 }
             }
@@ -187,13 +188,13 @@ impl Courier {
                     status = failure.enhanced_status,
                     "refused for good"
                 );
-                let settled = ended("failed", &hidden(secrets.as_ref(), &failure.reason));
+                let settled = ended("failed", &masked(&failure.reason));
                 self.refused(settled, failure)
             }
             Delivery::Retry(failure) => {
                 let at = again_at(&claimed, self.clock.now());
                 // A server's words may hold the address; ours, when no server spoke, do not.
-                let reason = failure.code.is_none().then_some(failure.reason.as_str());
+                let reason = failure.code.is_none().then(|| for_log(&failure.reason));
                 tracing::warn!(
                     code = failure.code,
                     status = failure.enhanced_status,
@@ -203,7 +204,7 @@ impl Courier {
                 );
                 let settled = Settled {
                     due_at: at.unwrap_or(now),
-                    ..ended(state_for(at), &hidden(secrets.as_ref(), &failure.reason))
+                    ..ended(state_for(at), &masked(&failure.reason))
                 };
                 self.refused(settled, failure)
             }
@@ -227,31 +228,27 @@ impl Courier {
         }
     }
 
-    /// Makes the mail, and derives the secrets in it, if it has any.
+    /// Makes the mail.
     fn write(
         &self,
         claimed: &Claimed,
         to: &Addressee,
         now: DateTime<Utc>,
-    ) -> Result<(Parcel, Option<Secrets>), String> {
-        let (rendered, secrets, follows) = match &claimed.about {
-            About::Invitation(invited) => {
-                let (rendered, secrets) = self.invitation(invited, to, now)?;
-                (rendered, Some(secrets), invited.reminds_of)
-            }
-            About::Enrollment(enrolled) => (self.confirmation(enrolled, to)?, None, None),
+    ) -> Result<Parcel, String> {
+        let (rendered, follows) = match &claimed.about {
+            About::Invitation(invited) => (self.invitation(invited, to, now)?, invited.reminds_of),
+            About::Enrollment(enrolled) => (self.confirmation(enrolled, to)?, None),
         };
         let mail = self
             .writer
             .seal(to, claimed.id, follows, now, &rendered)
             .map_err(|error| error.to_string())?;
         let token = return_path::mint(self.keys.signing(), claimed.id, &to.email);
-        let parcel = Parcel {
+        Ok(Parcel {
             envelope: self.envelope(mail.envelope(), &token)?,
             token,
             bytes: mail.formatted(),
-        };
-        Ok((parcel, secrets))
+        })
     }
 
     /// Where a mail comes back to tells which one it is.
@@ -269,7 +266,7 @@ impl Courier {
         invited: &Invited,
         to: &Addressee,
         now: DateTime<Utc>,
-    ) -> Result<(Rendered, Secrets), String> {
+    ) -> Result<Rendered, String> {
         let method = Method::from_name(&invited.method).ok_or("unknown method")?;
         let key = self
             .keys
@@ -310,7 +307,7 @@ impl Courier {
         } else {
             self.writer.invitation(&letter)
         };
-        Ok((rendered.map_err(|error| error.to_string())?, secrets))
+        rendered.map_err(|error| error.to_string())
     }
 
     fn confirmation(&self, enrolled: &Enrolled, to: &Addressee) -> Result<Rendered, String> {
@@ -364,11 +361,6 @@ fn good_until(claimed: &Claimed) -> DateTime<Utc> {
         // As long as any message is tried.
         About::Enrollment(_) => DateTime::<Utc>::MAX_UTC,
     }
-}
-
-/// A server's words without the secrets in them.
-fn hidden(secrets: Option<&Secrets>, text: &str) -> String {
-    secrets.map_or_else(|| text.to_owned(), |secrets| secrets.hidden(text))
 }
 
 /// Who a message is to, if the user is still there and has an address.

@@ -20,7 +20,10 @@ use super::{
     registrations::Registrations,
     round::{Found, RENEW_EVERY, Round, Waiting},
 };
-use crate::db::{Db, DbError};
+use crate::{
+    db::{Db, DbError},
+    model::said::for_log,
+};
 
 /// How long a claimed message is ours; renewed while we live, so that a killed instance's messages
 /// are taken over within a minute.
@@ -93,7 +96,7 @@ impl Worker {
                     Ok(Tried { settled, heard }) => {
                         if let Some(pause) = round.pace.hear(heard, Instant::now().into_std()) {
                             tracing::warn!(
-                                seconds = pause.as_secs(), reason = settled.reason,
+                                seconds = pause.as_secs(), reason = settled.reason.as_deref().map(for_log),
                                 "the mail server is left alone for a while; messages wait"
                             );
                             self.give_back(&mut round).await;

@@ -22,6 +22,7 @@ use crate::{
     access::Access,
     audit,
     batches::progress::Progress,
+    bounces,
     clock::Clock,
     config::{Config, InstanceRole},
     db::{self, Db, DbError},
@@ -239,6 +240,10 @@ impl App {
             self.worker.courier.clock.clone(),
         ));
         let naming = tokio::spawn(name_keys::run(self.worker.db.clone()));
+        let masking = tokio::spawn(bounces::masking::run(
+            self.worker.db.clone(),
+            self.worker.courier.clock.clone(),
+        ));
         let handle = self.server.handle();
         let (delivers, stopped) = (self.role != InstanceRole::Api, self.stop.subscribe());
         let listener = delivers.then(|| {
@@ -271,6 +276,7 @@ impl App {
         linking.abort();
         reminding.abort();
         naming.abort();
+        masking.abort();
         delivered.context("delivery failed")?;
         served.context("the server failed")
     }

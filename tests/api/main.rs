@@ -27,6 +27,7 @@ mod lifecycle;
 mod limits;
 mod lists;
 mod mailbox;
+mod masking;
 mod metrics;
 mod migrations;
 mod model;

@@ -509,7 +509,7 @@ async fn all_lines_of_a_reply_are_told_in_one() {
         reason.starts_with("end of message: 550 5.0.0 [31m red xxx"),
         "{reason}"
     );
-    assert_eq!(reason.chars().count(), 500);
+    assert_eq!(reason.chars().count(), 400);
     assert!(!reason.contains(|c: char| c.is_control() || c == '\u{2028}'));
     sends_in_step(&pool, &sink, "a@example.org").await;
     assert_eq!(sink.connections(), 1);

@@ -18,7 +18,7 @@ pub struct Reply {
     pub code: u16,
     /// The enhanced status code at the beginning of the text, such as `2.0.0` (RFC 3463).
     pub enhanced_status: Option<String>,
-    /// All lines of the text in one, at most 500 characters, without the enhanced status.
+    /// All lines of the text in one, at most 400 characters, without the enhanced status.
     pub text: String,
 }
 
@@ -29,7 +29,7 @@ pub struct Failure {
     pub code: Option<u16>,
     /// The enhanced status code of that reply, such as `5.1.1` (RFC 3463).
     pub enhanced_status: Option<String>,
-    /// What failed, in one line of at most 500 characters, without control characters and
+    /// What failed, in one line of at most 400 characters, without control characters and
     /// credentials. A server's words may name addresses.
     pub reason: String,
     /// Whether the final dot may have reached the server and its answer is not known: the message

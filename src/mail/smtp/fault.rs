@@ -10,8 +10,7 @@ use lettre::transport::smtp::Error as LettreError;
 use lettre::transport::smtp::response::Response;
 use tokio::time::timeout;
 
-/// The longest reason or reply text that is handed on, in characters.
-const TEXT_LIMIT: usize = 500;
+use crate::model::said::LONGEST;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
@@ -177,5 +176,5 @@ pub(super) fn split_status(code: u16, text: &str) -> (Option<String>, String) {
 pub(super) fn one_line(text: &str) -> String {
     let printable = text.split(|c: char| c.is_control() || c.is_whitespace());
     let words: Vec<&str> = printable.filter(|word| !word.is_empty()).collect();
-    words.join(" ").chars().take(TEXT_LIMIT).collect()
+    words.join(" ").chars().take(LONGEST).collect()
 }
