@@ -14,10 +14,13 @@ use crate::{
 string_enum! {
     /// What came of a report.
     BounceOutcome {
-        /// The mail came back for good: its message is `bounced`.
+        /// The mail came back for good, for a reason that stays (class 5): its message is `bounced`.
         Hard = "hard",
-        /// It is late, or came back for a reason that may pass: the server's words are kept with the message.
+        /// The mail is late: the server's words are kept with the message. Or it was given up for a reason that may pass
+        /// (class 4) or cannot be read: then the message is `bounced`, too.
         Soft = "soft",
+        /// Whom it reached does not want such mails: nothing more is sent to the address, the message stays as it is.
+        Complained = "complained",
         /// It says nothing that changes anything, as that a mail has arrived; or it is no report that can be read.
         Ignored = "ignored",
         /// It has no token of ours, or its message is forgotten: nothing is believed.
@@ -55,7 +58,7 @@ pub struct Suppression {
     /// As the server that reported it said (RFC 3463).
     #[schema(required)]
     pub enhanced_status: Option<String>,
-    /// In its words.
+    /// In its words; `complained` where whom a mail reached did not want it.
     #[schema(required)]
     pub reason: Option<String>,
     pub created_at: DateTime<Utc>,

@@ -34,10 +34,11 @@ pub fn routes(api: &mut impl Register) {
 
 /// Report a mail that came back
 ///
-/// Takes a delivery status report (RFC 3464) as it came, also inside of another mail. It is believed if it has the token
-/// of a message of ours, in the envelope address that it went to or as the envelope id; what has none changes nothing.
-/// Where a mail came back for good, its message is `bounced`; and where that is for the address's sake, nothing more is
-/// sent to it until the suppression is lifted.
+/// Takes a delivery status report (RFC 3464) as it came, also inside of another mail, a complaint (RFC 5965), or what a
+/// mail server writes to people alone. It is believed if it has the token of a message of ours, in the envelope address
+/// that it went to, as the envelope id, or in the mail that it brings back; what has none changes nothing.
+/// Where a mail was given up, its message is `bounced`; and where that is because nobody can be reached at the address,
+/// or somebody complained, nothing more is sent to it until the suppression is lifted.
 #[utoipa::path(
     tag = "mail",
     request_body(content = String, content_type = "message/rfc822"),

@@ -17,6 +17,7 @@ use crate::{
     secrets::{keys::KeyRing, return_path},
 };
 use domain::Taken;
+use report::{Parts, Report};
 
 /// Bytes of a report that are looked at: it begins with what counts, and ends with the mail that came back.
 pub const LARGEST: usize = 1024 * 1024;
@@ -31,9 +32,14 @@ pub fn take(
     trail: &Trail,
     mail: &[u8],
 ) -> Result<Taken, DbError> {
-    let returned = return_path::find(keys, mail);
-    let verdict = returned.and_then(|_| report::read(mail));
-    queries::apply(connection, keys, trail, returned, verdict)
+    let parts = Parts::of(mail);
+    let returned = return_path::find(keys, mail).or_else(|| {
+        parts
+            .decoded()
+            .find_map(|part| return_path::find(keys, part))
+    });
+    let report = returned.and_then(|_| Report::read(mail, &parts));
+    queries::apply(connection, keys, trail, returned, report.as_ref())
 }
 
 impl Taken {

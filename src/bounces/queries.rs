@@ -4,13 +4,13 @@ use chrono::{DateTime, Utc};
 use diesel::{
     pg::Pg,
     prelude::*,
-    sql_types::{Nullable, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Int2, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use uuid::Uuid;
 
 use super::{
     domain::{BounceOutcome, ListQuery, Suppression, Taken},
-    report::{Verdict, Words},
+    report::{Report, Verdict, Words},
 };
 use crate::{
     audit::{
@@ -45,14 +45,8 @@ pub fn apply(
     keys: &KeyRing,
     trail: &Trail,
     returned: Option<Returned>,
-    verdict: Option<Verdict>,
+    report: Option<&Report>,
 ) -> Result<Taken, DbError> {
-    // The only way in for a report's words.
-    let verdict = verdict.map(|verdict| match verdict {
-        Verdict::Hard(words) => Verdict::Hard(said(words)),
-        Verdict::Soft(words) => Verdict::Soft(said(words)),
-        Verdict::Delivered => Verdict::Delivered,
-    });
     let mut taken = Taken {
         outcome: BounceOutcome::Unmatched,
         message_id: None,
@@ -66,38 +60,36 @@ pub fn apply(
     if let Some((returned, message)) = found {
         taken.message_id = Some(message.id);
         taken.invitation_id = message.invitation_id;
-        taken.outcome = match verdict {
+        let address = message
+            .email
+            .as_deref()
+            .filter(|address| returned.went_to(keys, address));
+        let verdict = report.map(|report| Verdict::of(report, address));
+        taken.outcome = match &verdict {
             None | Some(Verdict::Delivered) => BounceOutcome::Ignored,
-            Some(Verdict::Soft(words)) => {
-                note(connection, message.id, &words)?;
+            Some(Verdict::Late(words)) => {
+                note(connection, message.id, words)?;
                 BounceOutcome::Soft
             }
-            Some(Verdict::Hard(words)) => {
-                mark(connection, message.id, &words)?;
-                let address = message
-                    .email
-                    .filter(|address| returned.went_to(keys, address));
-                if let (Some(user), Some(address), true) =
-                    (message.user_id, address, words.is_about_the_address())
-                {
-                    suppress(connection, trail, user, &address, &words)?;
-                    taken.is_suppressed = true;
+            Some(Verdict::Bounced { words, is_hard, .. }) => {
+                mark(connection, message.id, words)?;
+                if *is_hard {
+                    BounceOutcome::Hard
+                } else {
+                    BounceOutcome::Soft
                 }
-                BounceOutcome::Hard
             }
+            Some(Verdict::Complained { .. }) => BounceOutcome::Complained,
         };
+        let against = verdict.and_then(Verdict::against_the_address);
+        if let (Some(user), Some(address), Some(words)) = (message.user_id, address, against) {
+            suppress(connection, trail, user, address, &words)?;
+            taken.is_suppressed = true;
+        }
     }
     // The last statement: other reports wait for this row until the end of the transaction.
     count_report(connection, taken.outcome)?;
     Ok(taken)
-}
-
-/// A report may quote the mail that came back, with its secrets.
-fn said(words: Words) -> Words {
-    Words {
-        reason: words.reason.as_deref().map(masked),
-        ..words
-    }
 }
 
 /// Holds the message: whoever is writing its result now is waited for.
@@ -119,24 +111,26 @@ fn lock(connection: &mut PgConnection, id: Uuid) -> Result<Option<Message>, DbEr
 /// again, and the late result changes nothing. What ended otherwise stays as it is.
 fn mark(connection: &mut PgConnection, id: Uuid, words: &Words) -> Result<(), DbError> {
     diesel::sql_query(
-        "UPDATE messages SET state = 'bounced', enhanced_status = $2, reason = $3
+        "UPDATE messages SET state = 'bounced', smtp_code = $4, enhanced_status = $2, reason = $3
          WHERE id = $1 AND state IN ('accepted', 'sending', 'deferred')",
     )
     .bind::<SqlUuid, _>(id)
     .bind::<Nullable<Text>, _>(words.status.as_deref())
     .bind::<Nullable<Text>, _>(words.reason.as_deref())
+    .bind::<Nullable<Int2>, _>(words.code)
     .execute(connection)?;
     Ok(())
 }
 
-/// What a server said of a mail that may still arrive.
+/// What a server said of a mail that may still arrive. What it said of one that did not stays.
 fn note(connection: &mut PgConnection, id: Uuid, words: &Words) -> Result<(), DbError> {
     diesel::sql_query(
-        "UPDATE messages SET enhanced_status = $2, reason = $3 WHERE id = $1 AND state = 'accepted'",
+        "UPDATE messages SET smtp_code = $4, enhanced_status = $2, reason = $3 WHERE id = $1 AND state = 'accepted'",
     )
     .bind::<SqlUuid, _>(id)
     .bind::<Nullable<Text>, _>(words.status.as_deref())
     .bind::<Nullable<Text>, _>(words.reason.as_deref())
+    .bind::<Nullable<Int2>, _>(words.code)
     .execute(connection)?;
     Ok(())
 }

@@ -31,7 +31,7 @@ fn report(to: &str, envelope_id: Option<&str>, action: &str, status: &str) -> St
     )
 }
 
-async fn started() -> TestApp {
+pub async fn started() -> TestApp {
     let setup = Setup {
         bounces: Some("bounces@example.com".parse().unwrap()),
         ..Setup::default()
@@ -39,7 +39,7 @@ async fn started() -> TestApp {
     TestApp::start_with(setup).await
 }
 
-async fn bring(app: &TestApp, mail: &str) -> Answer {
+pub async fn bring(app: &TestApp, mail: &str) -> Answer {
     let request = app
         .request(Method::POST, "/mail/bounces")
         .header("content-type", "message/rfc822")
@@ -64,7 +64,7 @@ async fn again(app: &TestApp, user: &str) -> (String, String) {
     (invitation.to_owned(), from)
 }
 
-async fn delivery(app: &TestApp, invitation: &str) -> Value {
+pub async fn delivery(app: &TestApp, invitation: &str) -> Value {
     app.get(&format!("/invitations/{invitation}")).await.json
 }
 
@@ -231,7 +231,7 @@ async fn soft_reports_are_noted_and_full_mailboxes_stay_open() {
     let (user, invitation, from) = invited(&app).await;
     for (action, status, outcome) in [
         ("delayed", "4.4.1", "soft"),
-        ("failed", "4.2.2", "soft"),
+        ("delayed", "4.2.2", "soft"),
         ("delivered", "2.0.0", "ignored"),
     ] {
         let taken = bring(&app, &report(&from, None, action, status)).await;
@@ -249,6 +249,50 @@ async fn soft_reports_are_noted_and_full_mailboxes_stay_open() {
     assert_eq!(delivery(&app, &invitation).await["delivery"], "bounced");
     again(&app, &user).await;
     assert_eq!(app.sink.messages().len(), 2);
+}
+
+/// RFC 3464 §2.3.3: what failed is over, whatever the reason. What was said of it first stays.
+#[tokio::test]
+async fn what_was_given_up_is_final() {
+    let app = started().await;
+    let (_, invitation, from) = invited(&app).await;
+    for (action, status, outcome, shown) in [
+        ("delayed", "4.4.1", "soft", ("accepted", "4.4.1")),
+        ("failed", "4.4.7", "soft", ("bounced", "4.4.7")),
+        ("delayed", "4.2.1", "soft", ("bounced", "4.4.7")),
+        ("delivered", "2.0.0", "ignored", ("bounced", "4.4.7")),
+        ("failed", "5.7.1", "hard", ("bounced", "4.4.7")),
+    ] {
+        let taken = bring(&app, &report(&from, None, action, status)).await.json;
+        assert_eq!(
+            (&taken["outcome"], &taken["suppressed"]),
+            (&json!(outcome), &json!(false))
+        );
+        let message = delivery(&app, &invitation).await["messages"][0].clone();
+        assert_eq!(
+            (&message["state"], &message["enhanced_status"]),
+            (&json!(shown.0), &json!(shown.1)),
+            "{action} {status}"
+        );
+        assert_eq!(message["smtp_code"], 550);
+    }
+    // A complaint changes no state.
+    let complaint = format!(
+        "To: {from}\r\nContent-Type: message/feedback-report\r\n\r\nFeedback-Type: abuse\r\n"
+    );
+    let taken = bring(&app, &complaint).await.json;
+    assert_eq!(
+        (&taken["outcome"], &taken["suppressed"]),
+        (&json!("complained"), &json!(true))
+    );
+    let list = app.get("/suppressions").await.json;
+    assert_eq!(list["data"][0]["reason"], "complained", "{list}");
+    assert_eq!(delivery(&app, &invitation).await["delivery"], "bounced");
+    let metrics = app.get("/metrics").await.text;
+    assert_eq!(
+        Scrape::parse(&metrics).get("enlist_bounce_reports_total{outcome=complained}"),
+        Some(1.0)
+    );
 }
 
 #[tokio::test]

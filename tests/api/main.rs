@@ -39,6 +39,7 @@ mod pin_requests;
 mod progress;
 mod proxied;
 mod reminders;
+mod reports;
 mod retention;
 mod roles;
 mod rotation;
