@@ -1,13 +1,21 @@
 //! What comes of a report, and what a suppression is. Pure.
 
 use chrono::{DateTime, Utc};
+use deserr::Deserr;
 use serde::Serialize;
-use utoipa::ToSchema;
+use serde_json::{Value, json};
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::{
-    list_query,
-    model::{identity::Email, named::Named},
+    checked_text, list_query,
+    model::{
+        identity::Email,
+        mail_domain::Domain,
+        named::Named,
+        time::Time,
+        wire::{Faults, QueryTypes, line},
+    },
     string_enum,
 };
 
@@ -64,6 +72,69 @@ pub struct Suppression {
     pub created_at: DateTime<Utc>,
 }
 
+checked_text!(
+    /// A part of a reason or of an enhanced status: one line of up to 200 characters.
+    ReasonPart,
+    |text| line(text, 200)
+);
+
+impl ReasonPart {
+    /// The regular expression of Postgres that finds them in text in lower case. A number is found whole: `5.1.1` is no part
+    /// of `5.1.10`.
+    pub fn pattern(&self) -> String {
+        let words = self.0.to_lowercase();
+        let is_digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
+        let mut pattern = String::with_capacity(words.len() * 2);
+        if is_digit(words.chars().next()) {
+            pattern.push_str("(?<![0-9])");
+        }
+        for c in words.chars() {
+            if c.is_ascii_punctuation() && c != '_' {
+                pattern.push('\\');
+            }
+            pattern.push(c);
+        }
+        if is_digit(words.chars().last()) {
+            pattern.push_str("(?![0-9])");
+        }
+        pattern
+    }
+}
+
+/// Which suppressions. All must hold.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    pub email: Option<Email>,
+    pub user_id: Option<Uuid>,
+    pub domain: Option<Domain>,
+    pub reason: Option<ReasonPart>,
+    pub before: Option<Time>,
+}
+
+impl Filter {
+    /// What was lifted by it, for the audit log, which keeps that whoever is deleted: a word that may be an address is
+    /// left out.
+    pub fn told(&self, lifted: usize) -> Value {
+        let word = |word| {
+            if str::contains(word, '@') {
+                "…"
+            } else {
+                word
+            }
+        };
+        let reason = self.reason.as_ref().map(|reason| {
+            let words: Vec<&str> = reason.as_str().split_whitespace().map(word).collect();
+            words.join(" ")
+        });
+        json!({
+            "domain": self.domain.as_ref().map(Domain::as_str),
+            "reason": reason,
+            "before": self.before.map(|before| before.0),
+            "lifted": lifted,
+        })
+    }
+}
+
 list_query!(
     /// The query of `GET /suppressions`.
     ListQuery() {
@@ -74,5 +145,112 @@ list_query!(
         /// Only this user's.
         #[deserr(default)]
         pub user_id: Option<Uuid>,
+        /// Only addresses of exactly this domain, in letters or as A-labels.
+        #[deserr(default)]
+        #[param(value_type = Option<String>, example = "example.com")]
+        pub domain: Option<Domain>,
+        /// Only where this is a part of the reason or of the enhanced status, without regard to case.
+        #[deserr(default)]
+        #[param(value_type = Option<String>, min_length = 1, max_length = 200, example = "5.1.1")]
+        pub reason: Option<ReasonPart>,
+        /// Only those from before this time.
+        #[deserr(default)]
+        #[param(value_type = Option<DateTime<Utc>>)]
+        pub before: Option<Time>,
     }
 );
+
+impl ListQuery {
+    /// The filters alone.
+    pub fn filter(&self) -> Filter {
+        Filter {
+            email: self.email.clone(),
+            user_id: self.user_id,
+            domain: self.domain.clone(),
+            reason: self.reason.clone(),
+            before: self.before,
+        }
+    }
+}
+
+/// The query of `DELETE /suppressions`: one filter at least.
+#[derive(Debug, Deserr, IntoParams)]
+#[deserr(error = Faults, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct LiftQuery {
+    /// Addresses of exactly this domain, in letters or as A-labels.
+    #[deserr(default)]
+    #[param(value_type = Option<String>, example = "example.com")]
+    pub domain: Option<Domain>,
+    /// Where this is a part of the reason or of the enhanced status, without regard to case.
+    #[deserr(default)]
+    #[param(value_type = Option<String>, min_length = 1, max_length = 200, example = "5.1.1")]
+    pub reason: Option<ReasonPart>,
+    /// Those from before this time.
+    #[deserr(default)]
+    #[param(value_type = Option<DateTime<Utc>>)]
+    pub before: Option<Time>,
+    /// Lift nothing, and only say how many it would be.
+    #[deserr(default)]
+    #[param(value_type = Option<bool>)]
+    pub dry_run: bool,
+}
+
+impl QueryTypes for LiftQuery {
+    const FLAGS: &'static [&'static str] = &["dry_run"];
+}
+
+impl LiftQuery {
+    /// The filters; `None`: there is none.
+    pub fn filter(self) -> Option<Filter> {
+        let is_any = self.domain.is_some() || self.reason.is_some() || self.before.is_some();
+        is_any.then(|| Filter {
+            domain: self.domain,
+            reason: self.reason,
+            before: self.before,
+            ..Filter::default()
+        })
+    }
+}
+
+/// The answer of `DELETE /suppressions`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Lifted {
+    /// How many suppressions were lifted, or would be.
+    pub lifted: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_found_as_they_are_and_numbers_whole() {
+        for (words, pattern) in [
+            ("Complained", "complained"),
+            ("5.1.1", r"(?<![0-9])5\.1\.1(?![0-9])"),
+            ("5.1.", r"(?<![0-9])5\.1\."),
+            (" <Ada@x_y>: (no)* ", r"\<ada\@x_y\>\: \(no\)\*"),
+            ("***=É", r"\*\*\*\=é"),
+        ] {
+            assert_eq!(
+                ReasonPart::parse(words).unwrap().pattern(),
+                pattern,
+                "{words:?}"
+            );
+        }
+        assert_eq!(ReasonPart::parse(" ").unwrap_err().code, "empty");
+    }
+
+    #[test]
+    fn the_audit_log_keeps_no_address_of_a_filter() {
+        let filter = Filter {
+            reason: Some(ReasonPart::parse("<ada@example.com>: User unknown").unwrap()),
+            ..Filter::default()
+        };
+        assert_eq!(
+            filter.told(2),
+            json!({"domain": null, "reason": "… User unknown", "before": null, "lifted": 2})
+        );
+    }
+}

@@ -5,8 +5,8 @@ use diesel::PgConnection;
 
 use super::{
     LARGEST,
-    domain::{ListQuery, Suppression, Taken},
-    queries, take,
+    domain::{Filter, LiftQuery, Lifted, ListQuery, ReasonPart, Suppression, Taken},
+    suppressions, take,
 };
 use crate::{
     audit::Trail,
@@ -20,7 +20,13 @@ use crate::{
         resource::{self, Id},
         route::Register,
     },
-    model::{caller::Permission, identity::Email, named::Named},
+    model::{
+        caller::{Caller, Permission},
+        identity::Email,
+        mail_domain::Domain,
+        named::Named,
+        wire::Fault,
+    },
     state::State,
 };
 
@@ -28,6 +34,7 @@ use crate::{
 pub fn routes(api: &mut impl Register) {
     api.permit(Permission::Bounce, take_bounce)
         .permit(Permission::Read, list_suppressions)
+        .permit(Permission::Manage, lift_suppressions)
         .permit(Permission::Read, get_suppression)
         .permit(Permission::Manage, lift_suppression);
 }
@@ -63,12 +70,19 @@ async fn take_bounce(
     Ok(HttpResponse::Accepted().json(taken))
 }
 
-impl List for ListQuery {
+impl List for Filter {
     type Row = Suppression;
 
     fn scope(&self) -> String {
         let email = self.email.as_ref().map(Email::as_str);
-        list::scope_of(&("suppressions", email, self.user_id))
+        let domain = self.domain.as_ref().map(Domain::as_str);
+        let reason = self.reason.as_ref().map(ReasonPart::as_str);
+        let before = self.before.map(|before| before.0);
+        match (domain, reason, before) {
+            // A cursor from before knows no such filters.
+            (None, None, None) => list::scope_of(&("suppressions", email, self.user_id)),
+            more => list::scope_of(&("suppressions", email, self.user_id, more)),
+        }
     }
 
     fn rows(
@@ -77,11 +91,11 @@ impl List for ListQuery {
         after: Option<&Position>,
         limit: i64,
     ) -> Result<Vec<Suppression>, DbError> {
-        queries::list(connection, self, after.map(|after| after.id), limit)
+        suppressions::list(connection, self, after.map(|after| after.id), limit)
     }
 
     fn count(&self, connection: &mut PgConnection) -> Result<i64, DbError> {
-        queries::count(connection, self)
+        suppressions::count(connection, self)
     }
 
     fn position(&self, last: &Suppression) -> Position {
@@ -102,7 +116,46 @@ async fn list_suppressions(
     request: HttpRequest,
     Params(mut asked): Params<ListQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    list::page(&state, &request, asked.paging(), asked).await
+    list::page(&state, &request, asked.paging(), asked.filter()).await
+}
+
+/// Lift many suppressions
+///
+/// All that match every filter that is given, and one filter at least is needed; `GET /suppressions` with the same filters
+/// lists them before. Mails go to the addresses again. What was not sent meanwhile is not sent now.
+#[utoipa::path(
+    tag = "mail", params(LiftQuery),
+    responses((status = 200, description = "Lifted, or with `dry_run` counted", body = Lifted))
+)]
+#[delete("/suppressions")]
+async fn lift_suppressions(
+    state: web::Data<State>,
+    trail: Trail,
+    caller: Caller,
+    Params(asked): Params<LiftQuery>,
+) -> Result<HttpResponse, ApiError> {
+    let is_dry_run = asked.dry_run;
+    let filter = asked.filter().ok_or_else(|| {
+        ApiError::invalid(vec![Fault::new(
+            "",
+            "no_filter",
+            "give one or more of domain, reason and before: else every suppression would be lifted",
+        )])
+    })?;
+    if is_dry_run {
+        let lifted = state
+            .db
+            .read(move |connection| suppressions::count(connection, &filter))
+            .await?;
+        return Ok(HttpResponse::Ok().json(Lifted { lifted }));
+    }
+    let lifted = state
+        .db
+        .transaction(move |connection| suppressions::lift_many(connection, &trail, &filter))
+        .await?;
+    tracing::info!(caller = caller.label(), lifted, "suppressions are lifted");
+    let lifted = i64::try_from(lifted).unwrap_or(i64::MAX);
+    Ok(HttpResponse::Ok().json(Lifted { lifted }))
 }
 
 /// Get a suppressed address
@@ -117,7 +170,7 @@ async fn get_suppression(
     Id(id, ..): Id<Suppression>,
 ) -> Result<HttpResponse, ApiError> {
     resource::read(&state, &request, move |connection| {
-        queries::get(connection, id)
+        suppressions::get(connection, id)
     })
     .await
 }
@@ -137,7 +190,7 @@ async fn lift_suppression(
 ) -> Result<HttpResponse, ApiError> {
     state
         .db
-        .transaction(move |connection| queries::lift(connection, &trail, id))
+        .transaction(move |connection| suppressions::lift(connection, &trail, id))
         .await?
         .ok_or_else(|| ApiError::not_found(Suppression::NAME))?;
     Ok(HttpResponse::NoContent().finish())

@@ -8,6 +8,7 @@ pub mod http;
 pub mod masking;
 pub mod queries;
 pub mod report;
+pub mod suppressions;
 
 use diesel::PgConnection;
 

@@ -1,15 +1,13 @@
-//! Reports and suppressions in the database.
+//! Reports in the database: what they change.
 
-use chrono::{DateTime, Utc};
 use diesel::{
-    pg::Pg,
     prelude::*,
     sql_types::{Int2, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use uuid::Uuid;
 
 use super::{
-    domain::{BounceOutcome, ListQuery, Suppression, Taken},
+    domain::{BounceOutcome, Taken},
     report::{Report, Verdict, Words},
 };
 use crate::{
@@ -18,8 +16,7 @@ use crate::{
         domain::{Action, Event, SubjectKind},
     },
     db::DbError,
-    model::said::masked,
-    schema::{bounce_counts, suppressions},
+    schema::bounce_counts,
     secrets::{keys::KeyRing, return_path::Returned},
 };
 
@@ -190,116 +187,4 @@ pub fn counts(connection: &mut PgConnection) -> Result<Vec<(String, i64)>, DbErr
     Ok(bounce_counts::table
         .select((bounce_counts::outcome, bounce_counts::reports))
         .load(connection)?)
-}
-
-#[derive(Queryable, Selectable)]
-#[diesel(table_name = suppressions, check_for_backend(Pg))]
-struct Row {
-    id: Uuid,
-    email: String,
-    user_id: Uuid,
-    enhanced_status: Option<String>,
-    reason: Option<String>,
-    created_at: DateTime<Utc>,
-}
-
-impl Row {
-    fn shown(self) -> Suppression {
-        Suppression {
-            id: self.id,
-            email: self.email,
-            user_id: self.user_id,
-            enhanced_status: self.enhanced_status,
-            reason: self.reason,
-            created_at: self.created_at,
-        }
-    }
-}
-
-macro_rules! filtered {
-    ($query:expr, $asked:expr) => {{
-        let mut query = $query;
-        if let Some(email) = &$asked.email {
-            query = query.filter(suppressions::email.eq(email.as_str().to_lowercase()));
-        }
-        if let Some(user) = $asked.user_id {
-            query = query.filter(suppressions::user_id.eq(user));
-        }
-        query
-    }};
-}
-
-/// One page, the newest first, and one row more.
-///
-/// # Errors
-/// When the database is away.
-pub fn list(
-    connection: &mut PgConnection,
-    asked: &ListQuery,
-    after: Option<Uuid>,
-    limit: i64,
-) -> Result<Vec<Suppression>, DbError> {
-    let query = suppressions::table
-        .select(Row::as_select())
-        .into_boxed::<Pg>();
-    let mut query = filtered!(query, asked);
-    if let Some(after) = after {
-        query = query.filter(suppressions::id.lt(after));
-    }
-    let rows: Vec<Row> = query
-        .order(suppressions::id.desc())
-        .limit(limit)
-        .load(connection)?;
-    Ok(rows.into_iter().map(Row::shown).collect())
-}
-
-/// How many match.
-///
-/// # Errors
-/// When the database is away.
-pub fn count(connection: &mut PgConnection, asked: &ListQuery) -> Result<i64, DbError> {
-    let query = suppressions::table
-        .select(diesel::dsl::count_star())
-        .into_boxed::<Pg>();
-    Ok(filtered!(query, asked).get_result(connection)?)
-}
-
-/// One of them.
-///
-/// # Errors
-/// When the database is away.
-pub fn get(connection: &mut PgConnection, id: Uuid) -> Result<Option<Suppression>, DbError> {
-    let row: Option<Row> = suppressions::table
-        .find(id)
-        .select(Row::as_select())
-        .first(connection)
-        .optional()?;
-    Ok(row.map(Row::shown))
-}
-
-/// Lets mails go to an address again; gives what was taken away. Runs inside a transaction.
-///
-/// # Errors
-/// When the database is away.
-pub fn lift(
-    connection: &mut PgConnection,
-    trail: &Trail,
-    id: Uuid,
-) -> Result<Option<Suppression>, DbError> {
-    let row: Option<Row> = diesel::delete(suppressions::table.find(id))
-        .returning(Row::as_returning())
-        .get_result(connection)
-        .optional()?;
-    // What was stored before words were masked may not be rewritten yet, and the audit log keeps what it is given.
-    let lifted = row.map(Row::shown).map(|lifted| Suppression {
-        reason: lifted.reason.as_deref().map(masked),
-        ..lifted
-    });
-    if let Some(lifted) = &lifted {
-        let event = Event::new(Action::SuppressionLifted, SubjectKind::Suppression, id)
-            .before(lifted)
-            .about(lifted.user_id);
-        trail.record(connection, &event)?;
-    }
-    Ok(lifted)
 }

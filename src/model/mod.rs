@@ -7,6 +7,7 @@ mod fault;
 pub mod identity;
 pub mod invitation;
 mod languages;
+pub mod mail_domain;
 pub mod named;
 pub mod ownership;
 pub mod qr_payload;

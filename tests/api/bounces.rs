@@ -490,3 +490,185 @@ async fn the_shell_takes_a_report_for_a_pipe() {
     assert_eq!(away.status.code(), Some(75), "{away:?}");
     assert!(String::from_utf8_lossy(&away.stderr).contains("DATABASE_URL"));
 }
+
+/// Addresses that are suppressed, each with status, words and the hour of the day from when it is.
+async fn suppressed(app: &TestApp, all: &[(&str, Option<&str>, Option<&str>, u32)]) {
+    for (number, (address, status, words, hour)) in all.iter().enumerate() {
+        let user = app.user(json!({"username": format!("s{number}")})).await;
+        let text = |text: &Option<&str>| text.map_or("NULL".into(), |text| format!("'{text}'"));
+        app.db.execute(&format!(
+            "INSERT INTO suppressions VALUES (gen_random_uuid(), '{address}', '{user}', {}, {}, '2026-11-20T{hour:02}:00:00Z')",
+            text(status), text(words)
+        ));
+    }
+}
+
+async fn lift(app: &TestApp, query: &str) -> Answer {
+    let request = app.request(Method::DELETE, &format!("/suppressions{query}"));
+    Answer::of(request.send().await.unwrap()).await
+}
+
+#[tokio::test]
+async fn many_are_lifted_by_what_is_listed_before() {
+    let app = started().await;
+    suppressed(
+        &app,
+        &[
+            (
+                "a@example.com",
+                Some("5.1.1"),
+                Some("550 5.1.1 User unknown"),
+                1,
+            ),
+            (
+                "b@sub.example.com",
+                Some("5.1.1"),
+                Some("550 5.1.1 User unknown"),
+                2,
+            ),
+            ("c@bücher.example", Some("5.1.10"), None, 3),
+            ("d@xn--bcher-kva.example", None, Some("complained"), 4),
+            (
+                "e@example.org",
+                None,
+                Some("554 Blocked_by Straße 100% <e@example.org>"),
+                5,
+            ),
+            ("f@notexample.com", None, None, 6),
+        ],
+    )
+    .await;
+    let found = async |query: &str| {
+        let listed = app.get(&format!("/suppressions?count=true&{query}")).await;
+        let rows = listed.json["data"].as_array().unwrap();
+        assert_eq!(listed.json["total"], rows.len(), "{query}");
+        let mut first: Vec<String> = rows
+            .iter()
+            .map(|row| row["email"].as_str().unwrap()[..1].to_owned())
+            .collect();
+        first.sort_unstable();
+        first.concat()
+    };
+    for (query, expected) in [
+        ("domain=example.com", "a"),
+        ("domain=EXAMPLE.com", "a"),
+        ("domain=%40sub.example.com.", "b"),
+        ("domain=com", ""),
+        ("domain=b%C3%BCcher.example", "cd"),
+        ("domain=XN--Bcher-KVA.example", "cd"),
+        ("reason=5.1.1", "ab"),
+        ("reason=5.1.10", "c"),
+        ("reason=5.1", "abc"),
+        ("reason=5.1.", "abc"),
+        ("reason=user%20UNKNOWN", "ab"),
+        ("reason=Complained", "d"),
+        ("reason=blocked", "e"),
+        ("reason=STRA%C3%9FE%20100%25%20%3Ce%40", "e"),
+        ("reason=d_b", "e"),
+        ("reason=.*", ""),
+        ("reason=50", ""),
+        ("before=2026-11-20T03:00:00Z", "ab"),
+        ("before=2026-11-20T04:00:00%2B01:00", "ab"),
+        ("domain=example.com&reason=5.1.10", ""),
+        (
+            "reason=5.1.1&before=2026-11-20T02:00:00Z&domain=example.com",
+            "a",
+        ),
+        ("email=a@example.com&reason=unknown", "a"),
+    ] {
+        assert_eq!(found(query).await, expected, "{query}");
+        if !query.contains("email=") {
+            let dry = lift(&app, &format!("?dry_run=true&{query}")).await;
+            assert_eq!(
+                (dry.status, &dry.json),
+                (StatusCode::OK, &json!({"lifted": expected.len()})),
+                "{query}"
+            );
+        }
+    }
+    // A cursor is good for the same filters alone.
+    let page = app.get("/suppressions?limit=1&reason=5.1.1").await.json;
+    let cursor = page["next_cursor"].as_str().unwrap();
+    let next = app
+        .get(&format!(
+            "/suppressions?limit=1&reason=5.1.1&cursor={cursor}"
+        ))
+        .await
+        .json;
+    assert_ne!(next["data"][0]["email"], page["data"][0]["email"]);
+    app.get(&format!(
+        "/suppressions?limit=1&reason=5.1.10&cursor={cursor}"
+    ))
+    .await
+    .is_problem(422, "validation_failed");
+
+    let events = async || {
+        app.get("/audit-events?action=suppression.lifted")
+            .await
+            .json["data"]
+            .clone()
+    };
+    let nothing = lift(&app, "?domain=nowhere.example").await;
+    assert_eq!(nothing.json, json!({"lifted": 0}));
+    assert_eq!(events().await, json!([]), "nothing was done");
+    let lifted = lift(&app, "?domain=b%C3%BCcher.example").await;
+    assert_eq!(
+        (lifted.status, &lifted.json),
+        (StatusCode::OK, &json!({"lifted": 2}))
+    );
+    assert_eq!(found("").await, "abef");
+    let lifted = lift(
+        &app,
+        "?reason=%3Ce%40example.org%3E&before=2026-11-21T00:00:00Z",
+    )
+    .await;
+    assert_eq!(lifted.json, json!({"lifted": 1}));
+    let told = events().await;
+    assert_eq!(told.as_array().unwrap().len(), 2, "one for the lot");
+    assert_eq!(
+        (&told[1]["subject"], &told[1]["after"]),
+        (
+            &json!({"kind": "suppression", "id": null}),
+            &json!({"domain": "xn--bcher-kva.example", "reason": null, "before": null, "lifted": 2})
+        )
+    );
+    assert_eq!(
+        told[0]["after"],
+        json!({"domain": null, "reason": "…", "before": "2026-11-21T00:00:00Z", "lifted": 1}),
+        "an address would stay when its user is erased"
+    );
+}
+
+#[tokio::test]
+async fn a_lift_without_a_filter_is_refused() {
+    let app = started().await;
+    suppressed(&app, &[("a@example.com", None, None, 1)]).await;
+    for query in ["", "?", "?dry_run=true", "?dry_run=false"] {
+        let refused = lift(&app, query).await;
+        refused.is_problem(422, "validation_failed");
+        let fault = &refused.json["errors"][0];
+        assert_eq!(fault["code"], "no_filter", "{query}");
+        let detail = fault["detail"].as_str().unwrap();
+        assert!(
+            ["domain", "reason", "before"]
+                .iter()
+                .all(|name| detail.contains(name)),
+            "{detail}"
+        );
+    }
+    for (query, pointers) in [
+        ("?reason=", vec!["/reason"]),
+        ("?reason=%20&domain=", vec!["/domain", "/reason"]),
+        (
+            "?domain=a@example.com&before=yesterday",
+            vec!["/before", "/domain"],
+        ),
+        ("?email=a@example.com", vec!["/email"]),
+        ("?domain=example.com&dry_run=1", vec!["/dry_run"]),
+    ] {
+        let refused = lift(&app, query).await;
+        refused.is_problem(422, "validation_failed");
+        assert_eq!(refused.pointers(), pointers, "{query}");
+    }
+    assert_eq!(app.get("/suppressions?count=true").await.json["total"], 1);
+}
