@@ -64,6 +64,8 @@ pub struct Usage {
 pub struct Depth {
     /// How many messages have each of the states that are not final.
     pub by_state: [(&'static str, i64); 3],
+    /// How many of them were queued more than an hour ago.
+    pub late: i64,
     /// How long the message that is due longest has been due; 0 if none is.
     pub overdue_seconds: f64,
     /// How long ago the oldest one was queued; 0 if there is none.
@@ -285,6 +287,12 @@ fn of_the_database(
         messages.with_label_values(&[state]).set(count);
     }
     kept(&registry, messages)?;
+    gauge(
+        &registry,
+        "enlist_queue_waiting_messages",
+        "Messages that are still to be sent more than an hour after they were queued.",
+    )?
+    .set(queue.late);
     let overdue = prometheus::Gauge::new(
         "enlist_queue_oldest_due_seconds",
         "How long the message that is due longest has been due; 0 if none is.",

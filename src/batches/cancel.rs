@@ -47,8 +47,9 @@ pub fn cancel(connection: &mut PgConnection, trail: &Trail, id: Uuid) -> Result<
         None => return Ok(Canceled::NotFound),
         Some(at) => at.is_some(),
     };
-    let canceled_now = !was_canceled && stop(connection, id, trail.clock.now())?;
-    let Some(batch) = queries::get(connection, id)? else {
+    let now = trail.clock.now();
+    let canceled_now = !was_canceled && stop(connection, id, now)?;
+    let Some(batch) = queries::get(connection, id, now)? else {
         return Ok(Canceled::NotFound);
     };
     if canceled_now {

@@ -19,7 +19,10 @@ use super::{
     domain::{Batch, BatchState},
     queries,
 };
-use crate::db::{Db, DbError};
+use crate::{
+    clock::Clock,
+    db::{Db, DbError},
+};
 
 /// How many may watch at once, on one instance.
 const READERS: usize = 256;
@@ -34,6 +37,7 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Everybody who watches a batch on this instance.
 pub struct Progress {
     db: Db,
+    clock: Clock,
     watched: Arc<Watched>,
     places: Arc<Semaphore>,
     stop: watch::Receiver<bool>,
@@ -93,9 +97,10 @@ pub enum WatchError {
 
 impl Progress {
     /// Until `stop` says so.
-    pub fn new(db: Db, stop: watch::Receiver<bool>) -> Self {
+    pub fn new(db: Db, clock: Clock, stop: watch::Receiver<bool>) -> Self {
         Self {
             db,
+            clock,
             watched: Arc::default(),
             places: Arc::new(Semaphore::new(READERS)),
             stop,
@@ -125,9 +130,10 @@ impl Progress {
         if let Some(sender) = self.watched.lock().get(&id) {
             return Ok(sender.subscribe());
         }
+        let now = self.clock.now();
         let batch = self
             .db
-            .read(move |connection| queries::get(connection, id))
+            .read(move |connection| queries::get(connection, id, now))
             .await?
             .ok_or(WatchError::NotFound)?;
         let (sender, receiver) = watch::channel(Arc::new(batch));
@@ -140,18 +146,21 @@ impl Progress {
             return Ok(sender.subscribe());
         }
         watched.insert(id, sender);
-        let (db, shared, stop) = (
-            self.db.clone(),
-            Arc::clone(&self.watched),
-            self.stop.clone(),
-        );
-        tokio::spawn(look(db, shared, stop, id));
+        let (db, clock) = (self.db.clone(), self.clock.clone());
+        let (shared, stop) = (Arc::clone(&self.watched), self.stop.clone());
+        tokio::spawn(look(db, clock, shared, stop, id));
         Ok(receiver)
     }
 }
 
 /// Looks at a batch as long as somebody watches it and something is still to happen.
-async fn look(db: Db, watched: Arc<Watched>, mut stop: watch::Receiver<bool>, id: Uuid) {
+async fn look(
+    db: Db,
+    clock: Clock,
+    watched: Arc<Watched>,
+    mut stop: watch::Receiver<bool>,
+    id: Uuid,
+) {
     let mut wait = LOOK_EVERY;
     let mut counts = None;
     loop {
@@ -163,8 +172,9 @@ async fn look(db: Db, watched: Arc<Watched>, mut stop: watch::Receiver<bool>, id
             return;
         }
         let asked_at = Instant::now();
+        let now = clock.now();
         let found = db
-            .read(move |connection| queries::get(connection, id))
+            .read(move |connection| queries::get(connection, id, now))
             .await;
         wait = match found {
             Ok(Some(batch)) => {
@@ -296,6 +306,7 @@ mod tests {
             created_at: DateTime::UNIX_EPOCH,
             created_by: "test".into(),
             canceled_at: None,
+            waiting: None,
         }
     }
 

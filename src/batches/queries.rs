@@ -3,12 +3,12 @@
 use chrono::{DateTime, Utc};
 use diesel::{
     prelude::*,
-    sql_types::{BigInt, Nullable, Text},
+    sql_types::{BigInt, Int2, Nullable, Text, Timestamptz},
 };
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::domain::{Batch, BatchCounts, BatchState};
+use super::domain::{Batch, BatchCounts, BatchState, Waiting};
 use crate::{
     db::{DbError, stored},
     invitations::{
@@ -16,6 +16,7 @@ use crate::{
         send::{BatchResult, SendOutcome},
     },
     model::invitation::MessageState,
+    outbox::depth::LATE_AFTER,
     schema::{batches, messages},
 };
 
@@ -36,7 +37,11 @@ pub fn recipients(connection: &mut PgConnection, id: Uuid) -> Result<Option<i64>
 ///
 /// # Errors
 /// When the database is away.
-pub fn get(connection: &mut PgConnection, id: Uuid) -> Result<Option<Batch>, DbError> {
+pub fn get(
+    connection: &mut PgConnection,
+    id: Uuid,
+    now: DateTime<Utc>,
+) -> Result<Option<Batch>, DbError> {
     type Row = (DateTime<Utc>, String, i32, i32, Option<DateTime<Utc>>);
     let found: Option<Row> = batches::table
         .find(id)
@@ -79,6 +84,13 @@ pub fn get(connection: &mut PgConnection, id: Uuid) -> Result<Option<Batch>, DbE
     } else {
         BatchState::Done
     };
+    // No message of it is older than the batch.
+    let may_be_late = counts.queued + counts.deferred > 0 && created_at < now - LATE_AFTER;
+    let waiting = if may_be_late {
+        waiting(connection, id, now - LATE_AFTER)?
+    } else {
+        None
+    };
     Ok(Some(Batch {
         id,
         state,
@@ -86,6 +98,55 @@ pub fn get(connection: &mut PgConnection, id: Uuid) -> Result<Option<Batch>, DbE
         created_at,
         created_by,
         canceled_at,
+        waiting,
+    }))
+}
+
+#[derive(QueryableByName)]
+struct WaitingRow {
+    #[diesel(sql_type = BigInt)]
+    messages: i64,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    since: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Int2>)]
+    smtp_code: Option<i16>,
+    #[diesel(sql_type = Nullable<Text>)]
+    enhanced_status: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    reason: Option<String>,
+}
+
+/// What was queued before a time and is still to be sent. Whoever claims messages notes one time for all of them, so the
+/// newest words are found without sorting.
+fn waiting(
+    connection: &mut PgConnection,
+    batch: Uuid,
+    before: DateTime<Utc>,
+) -> Result<Option<Waiting>, DbError> {
+    let row: WaitingRow = diesel::sql_query(
+        "SELECT late.messages, late.since, said.smtp_code, said.enhanced_status, said.reason
+         FROM (
+            SELECT count(*) AS messages, min(created_at) AS since,
+                max(last_attempt_at) FILTER (WHERE reason IS NOT NULL OR smtp_code IS NOT NULL) AS said_at
+            FROM messages
+            WHERE batch_id = $1 AND state IN ('queued', 'sending', 'deferred') AND created_at < $2
+         ) late
+         LEFT JOIN LATERAL (
+            SELECT smtp_code, enhanced_status, reason FROM messages
+            WHERE batch_id = $1 AND state IN ('queued', 'sending', 'deferred') AND created_at < $2
+                AND last_attempt_at = late.said_at AND (reason IS NOT NULL OR smtp_code IS NOT NULL)
+            LIMIT 1
+         ) said ON true",
+    )
+    .bind::<diesel::sql_types::Uuid, _>(batch)
+    .bind::<Timestamptz, _>(before)
+    .get_result(connection)?;
+    Ok(row.since.map(|since| Waiting {
+        messages: row.messages,
+        since,
+        smtp_code: row.smtp_code,
+        enhanced_status: row.enhanced_status,
+        reason: row.reason,
     }))
 }
 

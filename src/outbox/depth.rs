@@ -1,6 +1,6 @@
 //! How long the queue is, for whoever watches it.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{
     connection::SimpleConnection,
     prelude::*,
@@ -8,6 +8,9 @@ use diesel::{
 };
 
 use crate::{db::DbError, metrics::Depth};
+
+/// A message that is still to be sent so long after it was queued is late.
+pub const LATE_AFTER: TimeDelta = TimeDelta::hours(1);
 
 #[derive(QueryableByName)]
 struct Row {
@@ -17,6 +20,8 @@ struct Row {
     sending: i64,
     #[diesel(sql_type = BigInt)]
     deferred: i64,
+    #[diesel(sql_type = BigInt)]
+    late: i64,
     #[diesel(sql_type = Double)]
     overdue_seconds: f64,
     #[diesel(sql_type = Double)]
@@ -35,11 +40,13 @@ pub fn look(connection: &mut PgConnection, now: DateTime<Utc>) -> Result<Depth, 
         "SELECT count(*) FILTER (WHERE state = 'queued') AS queued,
             count(*) FILTER (WHERE state = 'sending') AS sending,
             count(*) FILTER (WHERE state = 'deferred') AS deferred,
+            count(*) FILTER (WHERE created_at < $2) AS late,
             coalesce(greatest(extract(epoch FROM $1 - min(due_at)), 0), 0)::float8 AS overdue_seconds,
             coalesce(greatest(extract(epoch FROM $1 - min(created_at)), 0), 0)::float8 AS oldest_seconds
          FROM messages WHERE state IN ('queued', 'sending', 'deferred')",
     )
     .bind::<Timestamptz, _>(now)
+    .bind::<Timestamptz, _>(now - LATE_AFTER)
     .get_result(connection)?;
     Ok(Depth {
         by_state: [
@@ -47,6 +54,7 @@ pub fn look(connection: &mut PgConnection, now: DateTime<Utc>) -> Result<Depth, 
             ("sending", row.sending),
             ("deferred", row.deferred),
         ],
+        late: row.late,
         overdue_seconds: row.overdue_seconds,
         oldest_seconds: row.oldest_seconds,
     })

@@ -168,7 +168,7 @@ impl App {
             writer: web::Data::from(writer),
             pages: web::Data::new(pages),
             registrations: web::Data::new(registrations),
-            progress: web::Data::new(Progress::new(db.clone(), stop.subscribe())),
+            progress: web::Data::new(Progress::new(db.clone(), clock.clone(), stop.subscribe())),
             uploads: web::Data::new(Uploads::default()),
             document: web::Data::new(Document::new(|| openapi::json().unwrap_or_default())),
             mailbox: mailbox.map(web::Data::new),

@@ -1,6 +1,7 @@
 //! `/batches`.
 
 mod events;
+mod resend;
 
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use diesel::PgConnection;
@@ -35,6 +36,7 @@ use crate::{
 /// Adds the handlers.
 pub fn routes(api: &mut impl Register) {
     events::routes(api);
+    resend::routes(api);
     api.permit(Permission::Read, get_batch)
         .permit(Permission::Read, list_batch_results)
         .permit(Permission::Manage, cancel_batch);
@@ -42,7 +44,7 @@ pub fn routes(api: &mut impl Register) {
 
 /// Get a batch
 ///
-/// With counts of where its messages are now.
+/// With counts of where its messages are now, and what has waited for more than an hour.
 #[utoipa::path(
     tag = "batches", params(("id" = Uuid, Path, description = "The batch's id")),
     responses((status = 200, description = "The batch", body = Batch))
@@ -53,8 +55,9 @@ async fn get_batch(
     request: HttpRequest,
     Id(id, ..): Id<Batch>,
 ) -> Result<HttpResponse, ApiError> {
+    let now = state.clock.now();
     resource::read(&state, &request, move |connection| {
-        queries::get(connection, id)
+        queries::get(connection, id, now)
     })
     .await
 }

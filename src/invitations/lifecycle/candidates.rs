@@ -101,6 +101,25 @@ pub(super) fn lock(connection: &mut PgConnection, id: Uuid) -> Result<Option<Can
         .optional()?)
 }
 
+/// The invitations of a batch whose newest mail is in one of these states, pending or not, sorted by user: one each.
+/// Whose user is deleted is left out.
+pub(super) fn lock_of_batch(
+    connection: &mut PgConnection,
+    batch: Uuid,
+    states: &[&str],
+) -> Result<Vec<Candidate>, DbError> {
+    let mut found: Vec<Candidate> = diesel::sql_query(locked!(
+        "i.batch_id = $1 AND i.user_id IS NOT NULL AND (
+            SELECT m.state FROM messages m WHERE m.invitation_id = i.id AND m.kind = 'invitation' ORDER BY m.id DESC LIMIT 1
+         ) = ANY ($2)"
+    ))
+    .bind::<SqlUuid, _>(batch)
+    .bind::<Array<Text>, _>(states)
+    .load(connection)?;
+    found.sort_unstable_by_key(|candidate| candidate.user_id);
+    Ok(found)
+}
+
 /// The pending invitations of these users, at most one each, sorted by user.
 pub(super) fn lock_pending(
     connection: &mut PgConnection,

@@ -9,6 +9,6 @@ mod resend;
 mod results;
 mod revoke;
 
-pub use resend::{Resent, resend, resend_many};
+pub use resend::{Resent, resend, resend_batch, resend_many};
 pub use results::Results;
 pub use revoke::{Revoked, revoke, revoke_many};

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use diesel::{
     connection::SimpleConnection,
+    dsl::exists,
     prelude::*,
     sql_types::{Array, Bool, Int4, Timestamptz, Uuid as SqlUuid},
 };
@@ -10,7 +11,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{
-    candidates::{Refusal, lock, lock_pending, seconds},
+    candidates::{Candidate, Refusal, lock, lock_of_batch, lock_pending, seconds},
     results::{LifecycleOutcome, LifecycleSkip, Results, skipped, tell},
 };
 use crate::{
@@ -22,6 +23,8 @@ use crate::{
     db::{CUSTOM_PLAN, DbError, WAKE_WORKERS},
     guessing::policy,
     invitations::{domain::Invitation, queries},
+    model::invitation::MessageState,
+    schema::batches,
     selection::{
         domain::Selection,
         queries::{SelectionError, user_ids},
@@ -86,19 +89,65 @@ pub fn resend_many(
     let now = trail.clock.now();
     let users = user_ids(connection, selection, now)?;
     let pending = lock_pending(connection, &users)?;
+    let done = resend_found(connection, &trail.clock, &users, &pending, new_pin, now)?;
+    let event = Event::new(Action::InvitationsResent, SubjectKind::Invitation, None).after(
+        &json!({"new_pin": new_pin, "accepted_count": done.accepted_count, "skipped_count": done.skipped_count}),
+    );
+    trail.record(connection, &event)?;
+    Ok(done)
+}
+
+/// Resends the invitations of a batch whose newest mail is in one of these states; `None`: there is no such batch. Runs
+/// inside a transaction.
+///
+/// # Errors
+/// When the database is away.
+pub fn resend_batch(
+    connection: &mut PgConnection,
+    trail: &Trail,
+    batch: Uuid,
+    states: &[MessageState],
+) -> Result<Option<Results>, DbError> {
+    connection.batch_execute(CUSTOM_PLAN)?;
+    let is_there: bool =
+        diesel::select(exists(batches::table.find(batch))).get_result(connection)?;
+    if !is_there {
+        return Ok(None);
+    }
+    let names: Vec<&str> = states.iter().map(|state| state.as_str()).collect();
+    let found = lock_of_batch(connection, batch, &names)?;
+    let users: Vec<Uuid> = found.iter().filter_map(|found| found.user_id).collect();
+    let now = trail.clock.now();
+    let done = resend_found(connection, &trail.clock, &users, &found, false, now)?;
+    let event = Event::new(Action::InvitationsResent, SubjectKind::Batch, batch).after(
+        &json!({"delivery": names, "accepted_count": done.accepted_count, "skipped_count": done.skipped_count}),
+    );
+    trail.record(connection, &event)?;
+    Ok(Some(done))
+}
+
+/// Resends what may be resent of the invitations that were found for these users. Both are sorted by user.
+fn resend_found(
+    connection: &mut PgConnection,
+    clock: &Clock,
+    users: &[Uuid],
+    found: &[Candidate],
+    new_pin: bool,
+    now: DateTime<Utc>,
+) -> Result<Results, DbError> {
     let mut again = Vec::new();
-    let mut refused = Vec::with_capacity(pending.len());
-    for candidate in &pending {
+    let mut refused = Vec::with_capacity(found.len());
+    for candidate in found {
         let refusal = candidate.may_be_resent(now)?;
         if refusal.is_none() {
             again.push(candidate.id);
         }
         refused.push(refusal);
     }
-    queue_again(connection, &trail.clock, &again, new_pin, now)?;
-    let done = tell(&users, again.len(), |user| {
-        let at = pending.binary_search_by_key(&Some(user), |candidate| candidate.user_id);
-        match at.map(|at| (&pending[at], refused[at])) {
+    queue_again(connection, clock, &again, new_pin, now)?;
+    Ok(tell(users, again.len(), |user| {
+        let at = found.binary_search_by_key(&Some(user), |candidate| candidate.user_id);
+        match at.map(|at| (&found[at], refused[at])) {
             Ok((candidate, None)) => (LifecycleOutcome::Resent, Some(candidate.id), None),
             Ok((_, Some(Refusal::NotPending))) | Err(_) => {
                 skipped(LifecycleSkip::NoPendingInvitation, None)
@@ -113,12 +162,7 @@ pub fn resend_many(
                 skipped(LifecycleSkip::EmailSuppressed, Some(candidate.id))
             }
         }
-    });
-    let event = Event::new(Action::InvitationsResent, SubjectKind::Invitation, None).after(
-        &json!({"new_pin": new_pin, "accepted_count": done.accepted_count, "skipped_count": done.skipped_count}),
-    );
-    trail.record(connection, &event)?;
-    Ok(done)
+    }))
 }
 
 /// Queues the messages of invitations that are locked and may be resent.

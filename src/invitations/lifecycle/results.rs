@@ -24,7 +24,7 @@ string_enum! {
 string_enum! {
     /// Why nothing was done.
     LifecycleSkip {
-        /// The user has no pending invitation.
+        /// The user has no pending invitation, or, where one batch is resent, the one of this batch is not pending.
         NoPendingInvitation = "no_pending_invitation",
         /// It was resent less than a minute ago.
         ResentRecently = "resent_recently",
@@ -47,7 +47,7 @@ pub struct LifecycleResult {
     pub reason: Option<LifecycleSkip>,
 }
 
-/// The answer of `POST /invitations/resend` and `POST /invitations/revoke`.
+/// The answer of `POST /invitations/resend`, `POST /invitations/revoke` and `POST /batches/{id}/resend`.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = LifecycleResults)]
 pub struct Results {
