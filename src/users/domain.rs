@@ -332,6 +332,7 @@ mod tests {
             "ada@example.com",
             "a.b+c@sub.example.co.uk",
             "zoe@exämple.org",
+            "zoë@x.y",
             " x@y.zz ",
         ] {
             assert!(Email::parse(good).is_ok(), "{good}");
@@ -346,7 +347,6 @@ mod tests {
             "\"a b\"@x.y",
             "a@[127.0.0.1]",
             "a@x.y, b@x.y",
-            "zoë@x.y",
             "a@⒈com.org",
             "a@١.com",
             "a@127.0.0.1",
