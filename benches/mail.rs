@@ -20,7 +20,7 @@ use enlist::{
     mail::{
         branding::Branding,
         catalogue::Lang,
-        letter::{Addressee, Letter, Secrets, Writer},
+        letter::{Addressee, Letter, Secrets, Thread, Writer},
     },
     model::{invitation::Method, qr_payload::QrPayload},
     secrets::keys::KeyRing,
@@ -146,7 +146,7 @@ fn making(method: Method) -> (usize, f64) {
             })
             .expect("a mail");
         bytes = writer
-            .seal(&to, clock.new_id(), None, now, &rendered)
+            .seal(&to, clock.new_id(), Thread::default(), now, &rendered)
             .expect("a mail")
             .formatted()
             .len();

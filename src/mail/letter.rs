@@ -14,7 +14,9 @@ use super::{
     mime::{self, Headers, MimeError},
 };
 use crate::{
-    model::{invitation::Method, ownership::Ownership, qr_payload::QrPayload},
+    model::{
+        identity::in_ascii_domain, invitation::Method, ownership::Ownership, qr_payload::QrPayload,
+    },
     secrets::{keys::Key, pin::Pin, token},
 };
 
@@ -76,10 +78,21 @@ pub struct Letter<'a> {
     pub payload: &'a QrPayload,
 }
 
+/// Which conversation a mail belongs to.
+#[derive(Clone, Copy, Default)]
+pub struct Thread {
+    /// The invitation that all mails of the conversation are about.
+    pub invitation: Option<Uuid>,
+    /// The message below which mail programs show it.
+    pub follows: Option<Uuid>,
+}
+
 /// Writes letters in the organisation's name.
 pub struct Writer {
     renderer: Renderer,
     from: Mailbox,
+    /// Of the ids of messages: the sender's domain, in ASCII.
+    domain: String,
     reply_to: Option<Mailbox>,
     public_url: String,
 }
@@ -95,20 +108,29 @@ impl Writer {
         reply_to: Option<Mailbox>,
         public_url: String,
     ) -> Result<Self, RenderError> {
+        let address = in_ascii_domain(from.email.as_ref());
+        let domain = match address
+            .as_deref()
+            .and_then(|address| address.rsplit_once('@'))
+        {
+            Some((_, domain)) => domain.to_owned(),
+            None => from.email.domain().to_owned(),
+        };
         Ok(Self {
             renderer: Renderer::new(branding)?,
             from,
+            domain,
             reply_to,
             public_url,
         })
     }
 
-    /// Who the mails are from.
+    /// Who the mails are from, as people read it.
     pub fn from(&self) -> &Mailbox {
         &self.from
     }
 
-    /// Where answers go.
+    /// Where answers go, as people read it.
     pub fn reply_to(&self) -> Option<&Mailbox> {
         self.reply_to.as_ref()
     }
@@ -205,8 +227,7 @@ impl Writer {
         })
     }
 
-    /// The whole mail. The `Message-ID` comes from the message's id: the same on every try. `follows` is the message
-    /// below which mail programs show it.
+    /// The whole mail. The `Message-ID` comes from the message's id: the same on every try.
     ///
     /// # Errors
     /// When the address cannot stand in a mail.
@@ -214,11 +235,11 @@ impl Writer {
         &self,
         to: &Addressee,
         message: Uuid,
-        follows: Option<Uuid>,
+        thread: Thread,
         date: DateTime<Utc>,
         rendered: &Rendered,
     ) -> Result<lettre::Message, MimeError> {
-        let id = |message: Uuid| format!("{message}@{}", self.from.email.domain());
+        let id = |id: Uuid| format!("{id}@{}", self.domain);
         mime::build(
             &Headers {
                 from: &self.from,
@@ -226,7 +247,8 @@ impl Writer {
                 to: &to.email,
                 to_name: &to.display_name,
                 message_id: &id(message),
-                follows: follows.map(id).as_deref(),
+                thread: thread.invitation.map(id).as_deref(),
+                follows: thread.follows.map(id).as_deref(),
                 date,
                 lang: to.lang,
             },

@@ -21,7 +21,7 @@ use crate::{
     clock::Clock,
     mail::{
         catalogue::Lang,
-        letter::{Addressee, Letter, Secrets, Writer},
+        letter::{Addressee, Letter, Secrets, Thread, Writer},
         message::Rendered,
         smtp::{Delivery, Failure, ServerState, SmtpPool},
     },
@@ -235,13 +235,19 @@ impl Courier {
         to: &Addressee,
         now: DateTime<Utc>,
     ) -> Result<Parcel, String> {
-        let (rendered, follows) = match &claimed.about {
-            About::Invitation(invited) => (self.invitation(invited, to, now)?, invited.reminds_of),
-            About::Enrollment(enrolled) => (self.confirmation(enrolled, to)?, None),
+        let (rendered, thread) = match &claimed.about {
+            About::Invitation(invited) => {
+                let thread = Thread {
+                    invitation: Some(invited.invitation_id),
+                    follows: invited.reminds_of,
+                };
+                (self.invitation(invited, to, now)?, thread)
+            }
+            About::Enrollment(enrolled) => (self.confirmation(enrolled, to)?, Thread::default()),
         };
         let mail = self
             .writer
-            .seal(to, claimed.id, follows, now, &rendered)
+            .seal(to, claimed.id, thread, now, &rendered)
             .map_err(|error| error.to_string())?;
         let token = return_path::mint(self.keys.signing(), claimed.id, &to.email);
         Ok(Parcel {

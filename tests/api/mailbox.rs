@@ -184,6 +184,7 @@ fn invitation(name: &str, address: &str, lang: &str, credential: Credential<'_>)
         to: address,
         to_name: name,
         message_id: "0199f0a2-7c1e@example.com",
+        thread: None,
         follows: None,
         date: start_of_time(),
         lang,

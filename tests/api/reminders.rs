@@ -129,10 +129,15 @@ async fn at_nine_in_the_users_zone_below_the_invitation() {
     assert_eq!(subjects[1], subjects[2]);
     let ids = mails(&app, header("Message-ID"));
     assert!(ids[0] != ids[1] && ids[1] != ids[2]);
-    for name in ["In-Reply-To", "References"] {
-        let below = mails(&app, header(name));
-        assert_eq!(below, [None, ids[0].clone(), ids[0].clone()], "{name}");
-    }
+    let below = mails(&app, header("In-Reply-To"));
+    assert_eq!(below, [None, ids[0].clone(), ids[0].clone()]);
+    // What all of them refer to is known before a relay gives the first one another id.
+    let thread = format!("<{id}@example.com>");
+    let reminder = format!("{thread} {}", ids[0].as_deref().unwrap());
+    assert_eq!(
+        mails(&app, header("References")),
+        [Some(thread), Some(reminder.clone()), Some(reminder)]
+    );
     let texts = mails(&app, text);
     for needed in ["Bonjour Ada,", "Avant vendredi", "reste à enregistrer"] {
         assert!(texts[1].contains(needed), "{needed} in {}", texts[1]);
@@ -400,6 +405,10 @@ async fn a_resend_begins_anew() {
         mails(&app, header("In-Reply-To")),
     );
     assert_eq!(below, [None, ids[0].clone(), None, ids[2].clone()]);
+    let thread = format!("<{id}@example.com>");
+    for references in mails(&app, header("References")) {
+        assert!(references.unwrap().starts_with(&thread));
+    }
 }
 
 #[tokio::test]

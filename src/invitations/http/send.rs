@@ -20,7 +20,7 @@ use crate::{
         preview::{self, Asked, Preview, PreviewError, Sample},
         send::{self, Sent},
     },
-    mail::letter::Writer,
+    mail::letter::{Thread, Writer},
     model::caller::Permission,
     selection::refusal::check,
     state::State,
@@ -126,7 +126,7 @@ async fn preview_invitations(
                 rendered,
             } = sample.ok_or_else(no_message)?;
             let mail = writer
-                .seal(&to, user_id, None, now, &rendered)
+                .seal(&to, user_id, Thread::default(), now, &rendered)
                 .map_err(ApiError::internal)?;
             Ok(HttpResponse::Ok()
                 .content_type("message/rfc822")

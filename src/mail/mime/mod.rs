@@ -1,21 +1,23 @@
 //! The wire format: multipart/alternative with a real text part, pictures inline (RFC 2387). All
-//! ASCII, so that no relay on the way has to be asked for more.
+//! ASCII, so that no relay on the way has to be asked for more; but for a recipient's address with other letters before the
+//! @, which has no other form and makes the mail one for SMTPUTF8 (RFC 6531).
 
+mod fields;
 #[cfg(test)]
 mod tests;
 
 use chrono::{DateTime, Utc};
 use lettre::{
     Address, Message,
-    address::AddressError,
+    address::{AddressError, Envelope},
     message::{
         Attachment, Body, Mailbox, MultiPart, SinglePart,
         header::{ContentType, ContentTypeErr, HeaderName, HeaderValue},
     },
 };
-use url::Host;
 
 use super::{catalogue::Lang, message::Rendered};
+use crate::model::identity::in_ascii_domain;
 
 /// Who a mail is from and to, and what tells it from others.
 pub struct Headers<'a> {
@@ -27,6 +29,9 @@ pub struct Headers<'a> {
     pub to_name: &'a str,
     /// Without its angle brackets; the same on every try of one message.
     pub message_id: &'a str,
+    /// The id that all messages of one conversation refer to, so that they are shown together even where a relay on the way
+    /// gives them other ids.
+    pub thread: Option<&'a str>,
     /// The id of the message that this one belongs below.
     pub follows: Option<&'a str>,
     pub date: DateTime<Utc>,
@@ -47,40 +52,61 @@ pub enum MimeError {
 }
 
 /// The headers beside From, To, Subject, Date and Message-ID. Nobody's out-of-office notice should
-/// answer a machine (RFC 3834 §5; the second header is for Exchange).
+/// answer a machine (RFC 3834 §5; the second header is for Exchange: no read receipts, no replies. `NDR`, which is in `All`, would
+/// suppress the reports that a mail could not be delivered, and `DR` others of its transport: [MS-OXCMAIL] §2.1.3.2.20).
 pub fn extra_headers(lang: Lang) -> Vec<(&'static str, String)> {
     vec![
         ("Auto-Submitted", "auto-generated".to_owned()),
-        ("X-Auto-Response-Suppress", "All".to_owned()),
+        (
+            "X-Auto-Response-Suppress",
+            "RN, NRN, OOF, AutoReply".to_owned(),
+        ),
         ("Content-Language", lang.as_str().to_owned()),
     ]
 }
 
-/// Puts a mail together; [`Message::formatted`] gives its bytes.
+/// Puts a mail together; [`Message::formatted`] gives its bytes. They are ASCII if the recipient's address is, as the
+/// envelope has it.
 ///
 /// # Errors
 /// [`MimeError`], when an address or the message id cannot stand in a mail.
 pub fn build(headers: &Headers<'_>, rendered: &Rendered) -> Result<Message, MimeError> {
-    if ![Some(headers.message_id), headers.follows]
+    if ![Some(headers.message_id), headers.thread, headers.follows]
         .into_iter()
         .flatten()
         .all(is_message_id)
     {
         return Err(MimeError::MessageId);
     }
+    let from = mailbox(headers.from.name.as_deref(), &headers.from.email)?;
+    let to = mailbox(Some(headers.to_name), &headers.to.parse()?)?;
+    let subject = one_line(&rendered.subject);
+    let folded = fields::text("Subject", &subject);
     let mut builder = Message::builder()
-        .from(mailbox(headers.from.name.as_deref(), &headers.from.email)?)
-        .to(mailbox(Some(headers.to_name), &headers.to.parse()?)?)
-        .subject(one_line(&rendered.subject))
+        .envelope(Envelope::new(
+            Some(from.email.clone()),
+            vec![to.email.clone()],
+        )?)
+        .raw_header(field("From", &from))
+        .raw_header(field("To", &to))
+        .raw_header(raw("Subject", subject, folded))
         .date(headers.date.into())
         .message_id(Some(format!("<{}>", headers.message_id)));
     if let Some(reply_to) = headers.reply_to {
-        builder = builder.reply_to(mailbox(reply_to.name.as_deref(), &reply_to.email)?);
+        let reply_to = mailbox(reply_to.name.as_deref(), &reply_to.email)?;
+        builder = builder.raw_header(field("Reply-To", &reply_to));
     }
     if let Some(follows) = headers.follows {
-        builder = builder
-            .in_reply_to(format!("<{follows}>"))
-            .references(format!("<{follows}>"));
+        builder = builder.in_reply_to(format!("<{follows}>"));
+    }
+    // The oldest first (RFC 5322 §3.6.4).
+    let references: Vec<String> = [headers.thread, headers.follows]
+        .into_iter()
+        .flatten()
+        .map(|id| format!("<{id}>"))
+        .collect();
+    if !references.is_empty() {
+        builder = builder.references(references.join(" "));
     }
     for (name, value) in extra_headers(headers.lang) {
         let name = HeaderName::new_from_ascii_str(name);
@@ -100,6 +126,10 @@ pub fn build(headers: &Headers<'_>, rendered: &Rendered) -> Result<Message, Mime
             related = related
                 .singlepart(attachment.body(Body::new(picture.bytes.to_vec()), content_type));
         }
+        // What kind of part the first one is must be said (RFC 2387 §3.1).
+        let boundary = related.boundary();
+        let kind = format!("multipart/related; boundary=\"{boundary}\"; type=\"text/html\"");
+        related.headers_mut().set(ContentType::parse(&kind)?);
         alternative.multipart(related)
     };
     Ok(builder.multipart(body)?)
@@ -113,6 +143,20 @@ fn part(content_type: ContentType, text: &str) -> SinglePart {
         .body(Body::new(text.replace('\n', "\r\n")))
 }
 
+/// A field with a mailbox, on lines of our own.
+fn field(name: &'static str, mailbox: &Mailbox) -> HeaderValue {
+    let address: &str = mailbox.email.as_ref();
+    let folded = fields::mailbox(name, mailbox.name.as_deref(), address);
+    raw(name, address.to_owned(), folded)
+}
+
+/// A field whose lines are made already. lettre would put an address behind an encoded-word whatever that makes of the line,
+/// cut graphemes, and leave what only looks encoded as it is.
+fn raw(name: &'static str, value: String, folded: String) -> HeaderValue {
+    let name = HeaderName::new_from_ascii_str(name);
+    HeaderValue::dangerous_new_pre_encoded(name, value, folded)
+}
+
 /// An address with a name, if that says more.
 fn mailbox(name: Option<&str>, address: &Address) -> Result<Mailbox, MimeError> {
     let name = name
@@ -124,11 +168,9 @@ fn mailbox(name: Option<&str>, address: &Address) -> Result<Mailbox, MimeError> 
 /// An address with its domain as ASCII (IDNA). What stands before the @ has no such form: beyond
 /// ASCII it makes the one mail that needs SMTPUTF8 (RFC 6531).
 fn ascii(address: &Address) -> Result<Address, AddressError> {
-    if address.domain().is_ascii() {
-        return Ok(address.clone());
-    }
-    let domain = Host::parse(address.domain()).map_err(|_| AddressError::InvalidDomain)?;
-    Address::new(address.user(), domain.to_string())
+    in_ascii_domain(address.as_ref())
+        .ok_or(AddressError::InvalidDomain)?
+        .parse()
 }
 
 /// The dot-atoms of RFC 5322 §3.6.4, within what fits a line.
@@ -139,11 +181,14 @@ fn is_message_id(id: &str) -> bool {
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || b".-_+".contains(&byte))
     };
-    id.len() <= 250
+    id.len() <= LONGEST_ID
         && id
             .split_once('@')
             .is_some_and(|(left, right)| is_atom(left) && is_atom(right))
 }
+
+/// A UUID, an @, and a domain of any length.
+const LONGEST_ID: usize = 36 + 1 + 253;
 
 /// Without anything that could end a header, and short enough for its lines (RFC 5322 §2.1.1),
 /// whatever was stored.

@@ -41,6 +41,7 @@ fn with<'a>(from: &'a Mailbox, to: &'a str, to_name: &'a str) -> Headers<'a> {
         to,
         to_name,
         message_id: "0199f0a2-7c1e@example.com",
+        thread: None,
         follows: None,
         date: DateTime::from_timestamp(1_795_527_120, 0).unwrap(),
         lang: Lang::parse("fr").unwrap(),
@@ -58,6 +59,13 @@ fn bytes(headers: &Headers<'_>, rendered: &Rendered) -> Vec<u8> {
     for line in bytes.split(|byte| *byte == b'\n') {
         assert!(line.len() <= 999, "{}", String::from_utf8_lossy(line));
         assert!(line.is_empty() || line.ends_with(b"\r"));
+    }
+    let text = str::from_utf8(&bytes).unwrap();
+    let (head, _) = text.split_once("\r\n\r\n").unwrap();
+    for line in head.split("\r\n") {
+        // RFC 2047 §2, RFC 5322 §2.1.1.
+        let longest = if line.contains("=?") { 76 } else { 78 };
+        assert!(line.len() <= longest, "{line}");
     }
     bytes
 }
@@ -134,6 +142,9 @@ fn a_qr_mail_holds_its_pictures_and_the_code_is_the_link() {
         );
         let text = mail.subparts[0].get_body().unwrap();
         assert!(text.lines().any(|line| line == LINK), "{text}");
+        // RFC 2387 §3.1.
+        let kind = &mail.subparts[1].ctype.params["type"];
+        assert_eq!(kind, "text/html");
         let related = &mail.subparts[1].subparts;
         let html = related[0].get_body().unwrap();
         assert_eq!(related.len(), 1 + pictures);
@@ -274,6 +285,68 @@ fn a_domain_beyond_ascii_is_sent_as_its_ascii_form() {
     let to: Vec<&str> = message.envelope().to().iter().map(AsRef::as_ref).collect();
     assert_eq!(to, ["zoe@xn--exmple-cua.com"]);
     assert!(message.formatted().is_ascii());
+}
+
+#[test]
+fn senders_beyond_ascii_are_sent_as_their_ascii_form() {
+    let from: Mailbox = "IT <it@bücher.example>".parse().unwrap();
+    let rendered = rendered("en", Credential::Password, false);
+    let mut headers = with(&from, "zoe@example.com", "Zoë");
+    headers.reply_to = Some(&from);
+    let message = build(&headers, &rendered).unwrap();
+    let sender = message.envelope().from().unwrap().to_string();
+    assert_eq!(sender, "it@xn--bcher-kva.example");
+    let text = String::from_utf8(bytes(&headers, &rendered)).unwrap();
+    for field in ["From", "Reply-To"] {
+        let line = format!("{field}: IT <it@xn--bcher-kva.example>\r\n");
+        assert!(text.contains(&line), "{text}");
+    }
+}
+
+/// RFC 6532 §3.2: the address alone is UTF-8, and only where it has no other form.
+#[test]
+fn a_mailbox_beyond_ascii_is_the_one_thing_that_is() {
+    let from = sender();
+    let rendered = rendered("fr", Credential::Password, false);
+    for (to, wire) in [
+        ("zoë@example.com", "zoë@example.com"),
+        ("山田@例え.テスト", "山田@xn--r8jz45g.xn--zckzah"),
+    ] {
+        let message = build(&with(&from, to, "Zoë Durand"), &rendered).unwrap();
+        assert_eq!(message.envelope().to()[0].to_string(), wire);
+        let text = String::from_utf8(message.formatted()).unwrap();
+        let line = format!("To: =?utf-8?b?Wm/DqyBEdXJhbmQ=?= <{wire}>\r\n");
+        assert!(text.contains(&line), "{text}");
+        assert!(text.replace(wire, "").is_ascii());
+    }
+}
+
+#[test]
+fn a_conversation_is_held_by_its_own_id() {
+    let from = sender();
+    let rendered = rendered("en", Credential::Password, false);
+    let (thread, first) = ("0199f0a2-0001@example.com", "0199f0a2-0002@example.com");
+    for (thread, follows, references, reply) in [
+        (None, None, None, None),
+        (Some(thread), None, Some(format!("<{thread}>")), None),
+        (
+            Some(thread),
+            Some(first),
+            Some(format!("<{thread}> <{first}>")),
+            Some(format!("<{first}>")),
+        ),
+    ] {
+        let mut headers = with(&from, "zoe@example.com", "Zoë");
+        (headers.thread, headers.follows) = (thread, follows);
+        let bytes = bytes(&headers, &rendered);
+        let mail = mailparse::parse_mail(&bytes).unwrap();
+        assert_eq!(mail.headers.get_first_value("References"), references);
+        assert_eq!(mail.headers.get_first_value("In-Reply-To"), reply);
+    }
+    let mut headers = with(&from, "zoe@example.com", "Zoë");
+    let long = format!("{}@{}", "a".repeat(36), "b".repeat(253));
+    headers.message_id = &long;
+    assert!(build(&headers, &rendered).is_ok());
 }
 
 #[test]
