@@ -4,7 +4,6 @@ use std::{net::TcpListener, sync::Arc, time::Duration};
 
 use actix_web::{HttpServer, dev::ServerHandle, web};
 use anyhow::{Context, bail};
-use lettre::transport::smtp::extension::ClientId;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::{
     sync::{Notify, watch},
@@ -113,9 +112,11 @@ impl App {
             .http
             .public_url
             .unwrap_or_else(|| format!("http://{}:{port}", host(config.http.listen.ip())));
-        let hello = ClientId::Domain(config.mail.from.email.domain().to_owned());
+        for warning in &config.mail.warnings {
+            tracing::warn!("{warning}");
+        }
         if !config.mail.smtp.is_loopback() {
-            warn_of_local_names(&public_url, &hello);
+            warn_of_local_names(&public_url, config.mail.from.email.domain());
         }
         let is_https = public_url.starts_with("https://");
         let base = BasePath::of(&public_url);
@@ -137,11 +138,12 @@ impl App {
                 clock: clock.clone(),
                 keys: Arc::clone(&keys),
                 writer: Arc::clone(&writer),
-                smtp: Arc::new(SmtpPool::new(
+                smtp: Arc::new(SmtpPool::with_roots(
                     config.mail.smtp,
                     config.delivery.connections,
-                    hello,
+                    config.mail.hello,
                     SmtpLimits::default(),
+                    &config.mail.authorities,
                 )?),
                 bounces: config.mail.bounces,
                 metrics: Arc::clone(&metrics),
@@ -311,7 +313,7 @@ fn routes(role: InstanceRole) -> Routes {
 }
 
 /// Mails that really go out should not lead to, or come from, this machine alone.
-fn warn_of_local_names(public_url: &str, sender: &ClientId) {
+fn warn_of_local_names(public_url: &str, sender: &str) {
     let host = url::Url::parse(public_url)
         .ok()
         .and_then(|url| url.host_str().map(str::to_owned))
@@ -322,7 +324,7 @@ fn warn_of_local_names(public_url: &str, sender: &ClientId) {
             "ENLIST_PUBLIC_URL is this machine alone: the links in mails will not work elsewhere"
         );
     }
-    if sender.to_string() == "localhost" {
+    if sender == "localhost" {
         tracing::warn!(
             "ENLIST_MAIL_FROM is not set: mails come from enlist@localhost, which real mail servers refuse"
         );

@@ -56,6 +56,40 @@ async fn invitation(app: &TestApp, sent: &Value, index: usize) -> Value {
     app.get(&format!("/invitations/{id}")).await.json
 }
 
+/// B23: what people read is in letters, what mail servers read in A-labels (RFC 5890 §2.3.2.1).
+#[tokio::test]
+async fn a_sender_beyond_ascii_is_in_a_labels_on_the_wire() {
+    let app = TestApp::start_with(Setup {
+        from: "IT <it@bücher.example>".to_owned(),
+        ..Setup::default()
+    })
+    .await;
+    let ada = app.user(json!({"email": "ada@bücher.example"})).await;
+    let body = json!({"user_ids": [ada]});
+    let preview = app.post("/invitations/preview", body.clone()).await.json;
+    assert_eq!(preview["message"]["from"], "IT <it@bücher.example>");
+    let sent = app.invite(body).await;
+    assert_eq!(app.worker.deliver_due().await.unwrap(), 1);
+    let shown = invitation(&app, &sent, 0).await;
+    assert_eq!(shown["messages"][0]["state"], "accepted", "{shown}");
+    let received = &app.sink.messages()[0];
+    assert_eq!(received.from, "it@xn--bcher-kva.example");
+    assert_eq!(received.rcpt, ["ada@xn--bcher-kva.example"]);
+    assert!(received.data.is_ascii());
+    let mail = parse_mail(&received.data).unwrap();
+    let header = |name: &str| mail.headers.get_first_value(name).unwrap_or_default();
+    assert_eq!(header("From"), "IT <it@xn--bcher-kva.example>");
+    for (name, id) in [
+        ("Message-ID", &shown["messages"][0]["id"]),
+        ("References", &shown["id"]),
+    ] {
+        let id = id.as_str().unwrap();
+        assert_eq!(header(name), format!("<{id}@xn--bcher-kva.example>"));
+    }
+    let suppressed = header("X-Auto-Response-Suppress");
+    assert!(!suppressed.contains("DR") && !suppressed.contains("All"));
+}
+
 #[tokio::test]
 async fn a_pin_mail_arrives_with_the_pin_that_the_administrator_sees() {
     let app = TestApp::start().await;

@@ -16,6 +16,7 @@ use enlist::{
     secrets::keys::KeyRing,
     server::startup::{App, Stopper},
 };
+use lettre::transport::smtp::extension::ClientId;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -64,6 +65,8 @@ pub struct Setup {
     pub clock: Clock,
     pub limits: Rates,
     pub proxies: Proxies,
+    /// Who mails are from.
+    pub from: String,
     /// Where mails come back to.
     pub bounces: Option<lettre::Address>,
     /// Mails a second over all instances.
@@ -90,6 +93,7 @@ impl Default for Setup {
                 trusted: Vec::new(),
                 header: ProxyHeader::XForwardedFor,
             },
+            from: "Example IT <it@example.com>".to_owned(),
             bounces: None,
             mail_rate: None,
         }
@@ -107,7 +111,10 @@ pub fn config(db: &TestDb, sink: &SmtpSink, setup: &Setup) -> Config {
         },
         mail: Mail {
             smtp: sink.url().parse().unwrap(),
-            from: "Example IT <it@example.com>".parse().unwrap(),
+            hello: ClientId::Domain("enlist.test".to_owned()),
+            authorities: Vec::new(),
+            warnings: Vec::new(),
+            from: setup.from.parse().unwrap(),
             reply_to: None,
             bounces: setup.bounces.clone(),
         },

@@ -210,7 +210,8 @@ impl SmtpUrl {
         }
     }
 
-    pub(super) fn checks_certificate(&self) -> bool {
+    /// Whether the server's certificate is checked, where there is one.
+    pub fn checks_certificate(&self) -> bool {
         match self.tls {
             TlsMode::Required | TlsMode::Implicit => true,
             TlsMode::Opportunistic => self.login.is_some() && !self.is_loopback(),
