@@ -9,9 +9,9 @@ use lettre::{Address, message::Mailbox, transport::smtp::extension::ClientId};
 use secrecy::{ExposeSecret, SecretString};
 use tokio_rustls::rustls::pki_types::CertificateDer;
 
-use super::errors::ConfigErrors;
+use super::{errors::ConfigErrors, oauth::OauthArgs};
 use crate::{
-    mail::smtp::SmtpUrl,
+    mail::smtp::{SmtpUrl, oauth::OauthSettings},
     model::identity::{Email, LONGEST, in_ascii_domain},
     secrets::return_path,
 };
@@ -44,6 +44,9 @@ pub struct MailArgs {
     /// Where mails come back to: bounces@example.com gets them as bounces+…@example.com [default: who they are from]
     #[arg(long, env = MAIL_BOUNCES)]
     pub mail_bounces: Option<String>,
+    /// Where access tokens for the mail server come from.
+    #[command(flatten)]
+    pub oauth: OauthArgs,
 }
 
 /// Through which server mails go, and who they are from, checked.
@@ -62,6 +65,8 @@ pub struct Mail {
     pub reply_to: Option<Mailbox>,
     /// Where mails come back to, as mail servers read it. `None`: to the sender.
     pub bounces: Option<Address>,
+    /// Where access tokens for the mail server come from. `None`: it wants a password or nothing.
+    pub oauth: Option<OauthSettings>,
 }
 
 impl MailArgs {
@@ -80,6 +85,7 @@ impl MailArgs {
         let reply_to = wrong.take(MAIL_REPLY_TO, reply_to);
         let bounces = self.mail_bounces.as_deref().map(return_address).transpose();
         let bounces = wrong.take(MAIL_BOUNCES, bounces);
+        let oauth = self.oauth.check(wrong);
         let (from, authorities) = (from?, authorities?);
         Some(Mail {
             smtp: smtp?,
@@ -92,19 +98,25 @@ impl MailArgs {
             from,
             reply_to: reply_to?,
             bounces: bounces?,
+            oauth: oauth?,
         })
     }
 
     fn smtp(&self) -> Result<SmtpUrl, String> {
-        self.smtp_url
+        let url = self
+            .smtp_url
             .as_ref()
             .map(ExposeSecret::expose_secret)
             .filter(|url| !url.is_empty())
             .ok_or(
                 "is not set; give the mail server, as smtp://user:password@host:587?tls=required",
-            )?
-            .parse::<SmtpUrl>()
-            .map_err(|error| error.to_string())
+            )?;
+        let url = if self.oauth.is_given() {
+            SmtpUrl::with_token(url)
+        } else {
+            url.parse()
+        };
+        url.map_err(|error| error.to_string())
     }
 
     fn from(&self, org_name: &str) -> Result<Mailbox, String> {

@@ -10,6 +10,7 @@ mod http;
 mod keys;
 mod logging;
 mod mail;
+mod oauth;
 mod organisation;
 mod retention;
 mod serve;
@@ -25,6 +26,7 @@ pub use self::{
     keys::{KeyArgs, SECRET_KEYS},
     logging::{LOG, LogArgs},
     mail::{Mail, MailArgs},
+    oauth::OauthArgs,
     organisation::OrganisationArgs,
     retention::RetentionArgs,
     serve::{Config, InstanceRole, ServeArgs},

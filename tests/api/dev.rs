@@ -83,7 +83,9 @@ impl Dev {
     }
 
     async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
-        let request = reqwest::Client::new()
+        let request = crate::support::http_client()
+            .build()
+            .unwrap()
             .request(method, format!("{}{path}", self.base))
             .header("authorization", &self.header);
         let request = match body {
@@ -225,7 +227,9 @@ async fn only_this_machines_own_names_are_answered_to() {
         "/dev/mailbox/messages",
         "/healthz",
     ] {
-        let request = reqwest::Client::new()
+        let request = crate::support::http_client()
+            .build()
+            .unwrap()
             .get(format!("{}{path}", dev.base))
             .header("authorization", &dev.header)
             .header("host", "rebound.example");
@@ -292,7 +296,7 @@ fn invite_until_gone(
     client: usize,
     answered: &Arc<AtomicUsize>,
 ) -> impl Future<Output = ()> + use<> {
-    let http = reqwest::Client::new();
+    let http = crate::support::http_client().build().unwrap();
     let (url, header) = (format!("{}/users", dev.base), dev.header.clone());
     let answered = Arc::clone(answered);
     async move {
@@ -323,7 +327,9 @@ async fn a_killed_import_is_finished_by_a_repeat() {
         .collect();
     let csv = format!("email,groups\n{lines}");
     let import = |dev: &Dev| {
-        reqwest::Client::new()
+        crate::support::http_client()
+            .build()
+            .unwrap()
             .post(format!("{}/users/import?on_conflict=skip", dev.base))
             .header("authorization", &dev.header)
             .header("content-type", "text/csv")
@@ -437,7 +443,7 @@ async fn serve_without_a_database_uses_its_own() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let client = reqwest::Client::new();
+    let client = crate::support::http_client().build().unwrap();
     let since = Instant::now();
     let status = loop {
         let request = client

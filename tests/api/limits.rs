@@ -15,6 +15,7 @@ use serde_json::json;
 use crate::support::{
     app::{Answer, KEYS, Setup, TestApp, api_key, rates},
     db::TestDb,
+    http_client,
     smtp::SmtpSink,
 };
 
@@ -185,9 +186,10 @@ async fn slow_clients_do_not_keep_others_out() {
         client.write_all(b"G").unwrap();
         slow.push(client);
     }
+    let client = http_client().build().unwrap();
     let answer = tokio::time::timeout(
         Duration::from_secs(3),
-        reqwest::get(format!("http://127.0.0.1:{port}/readyz")),
+        client.get(format!("http://127.0.0.1:{port}/readyz")).send(),
     );
     let answered = answer
         .await

@@ -111,7 +111,7 @@ impl Running {
             receiver,
             pool,
             base,
-            client: reqwest::Client::new(),
+            client: crate::support::http_client().build().unwrap(),
             server: handle,
         }
     }

@@ -32,6 +32,7 @@ mod metrics;
 mod migrations;
 mod model;
 mod names;
+mod oauth;
 mod operators;
 mod paging;
 mod password_alone;

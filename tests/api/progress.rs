@@ -208,7 +208,10 @@ async fn a_reader_goes_on_at_another_instance() {
     let stopper = other.stopper();
     let running = tokio::spawn(other.run());
     let watch = async |last: &Event| {
-        let request = reqwest::Client::new().get(format!("{base}{}", path(&sent)));
+        let request = crate::support::http_client()
+            .build()
+            .unwrap()
+            .get(format!("{base}{}", path(&sent)));
         let response = request
             .bearer_auth(&one.key)
             .header("last-event-id", &last.id)

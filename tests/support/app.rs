@@ -117,6 +117,7 @@ pub fn config(db: &TestDb, sink: &SmtpSink, setup: &Setup) -> Config {
             from: setup.from.parse().unwrap(),
             reply_to: None,
             bounces: setup.bounces.clone(),
+            oauth: None,
         },
         keys: KeyRing::parse(&setup.keys).unwrap(),
         branding: setup.branding.clone(),
@@ -179,7 +180,7 @@ impl TestApp {
             worker,
             key,
             base,
-            client: reqwest::Client::builder()
+            client: super::http_client()
                 .redirect(reqwest::redirect::Policy::none())
                 .build()
                 .unwrap(),

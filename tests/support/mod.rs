@@ -1,12 +1,25 @@
-//! What the tests stand on: a database each, the app on a port, an SMTP server that does as it is told.
+//! What the tests stand on: a database each, the app on a port, an SMTP server and a token server that do as they are told.
 
 pub mod app;
 pub mod db;
 pub mod log;
 pub mod prometheus;
 pub mod smtp;
+pub mod tokens;
 
 use std::{env, fs::OpenOptions, io::Write, thread};
+
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
+
+/// A client of HTTP. It has to be told which cryptography to use, as the service's own is: reqwest is built without one.
+pub fn http_client() -> reqwest::ClientBuilder {
+    let tls = ClientConfig::builder_with_provider(ring::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth();
+    reqwest::Client::builder().tls_backend_preconfigured(tls)
+}
 
 /// Says that a test shows nothing on this machine, and why. In CI, where all that tests need is to be had, it fails
 /// instead. `tests/postgres.sh` counts.

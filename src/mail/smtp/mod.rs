@@ -13,6 +13,7 @@ mod content;
 mod delivery;
 mod fault;
 mod limits;
+pub mod oauth;
 mod pool;
 mod relay;
 mod session;

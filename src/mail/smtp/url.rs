@@ -1,4 +1,4 @@
-//! Where to: the URL of the relay.
+//! Where to: the URL of the relay. Pure.
 
 use std::str::FromStr;
 
@@ -33,6 +33,8 @@ pub struct SmtpUrl {
     pub(super) port: u16,
     pub(super) tls: TlsMode,
     pub(super) login: Option<Login>,
+    /// Who signs in with an access token.
+    pub(super) token_user: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -63,7 +65,10 @@ pub enum SmtpUrlError {
     #[error("nothing but ?tls=… may follow the host and port")]
     Path,
     /// A user without a password, or the other way round.
-    #[error("give a user and a password, or neither")]
+    #[error(
+        "give a user and a password, or neither; a user alone signs in with a token, for which \
+         ENLIST_SMTP_OAUTH_TOKEN_URL and its companions are needed"
+    )]
     HalfLogin,
     /// Credentials that are not UTF-8 or hold control characters (RFC 4616, section 2).
     #[error("user and password must be percent-encoded UTF-8 without control characters")]
@@ -77,6 +82,15 @@ pub enum SmtpUrlError {
     /// Credentials that could only travel readable by everyone on the way.
     #[error("user and password are not sent to another host without encryption: drop tls=none")]
     LoginInClear,
+    /// A token, and nobody whose it is, or a password beside it.
+    #[error(
+        "give the mailbox that sends as the user, and no password, since ENLIST_SMTP_OAUTH_TOKEN_URL is set: \
+         smtp://sender%40example.com@host:587?tls=required"
+    )]
+    TokenUser,
+    /// A token that could travel readable by everyone on the way.
+    #[error("access tokens are only sent encrypted: add ?tls=required, or write smtps://")]
+    TokenInClear,
 }
 
 impl FromStr for SmtpUrl {
@@ -87,6 +101,31 @@ impl FromStr for SmtpUrl {
     /// Ports by default: 465 for `smtps` (RFC 8314), 587 for `smtp` with credentials (RFC 6409),
     /// else 25.
     fn from_str(text: &str) -> Result<Self, SmtpUrlError> {
+        let url = Self::parse(text, false)?;
+        if url.login.is_some() && url.tls == TlsMode::None && !url.permits_credentials(false) {
+            return Err(SmtpUrlError::LoginInClear);
+        }
+        Ok(url)
+    }
+}
+
+impl SmtpUrl {
+    /// Reads `smtp://user@host[:port]?tls=required` or `smtps://user@host[:port]`, for a user who signs in with an access token.
+    ///
+    /// Ports by default: 465 for `smtps`, else 587.
+    ///
+    /// # Errors
+    /// Besides those of other URLs: no user, or a password; no encryption, unless the host is this machine.
+    pub fn with_token(text: &str) -> Result<Self, SmtpUrlError> {
+        let url = Self::parse(text, true)?;
+        let is_encrypted = matches!(url.tls, TlsMode::Required | TlsMode::Implicit);
+        if !url.permits_credentials(is_encrypted) {
+            return Err(SmtpUrlError::TokenInClear);
+        }
+        Ok(url)
+    }
+
+    fn parse(text: &str, by_token: bool) -> Result<Self, SmtpUrlError> {
         let url = Url::parse(text).map_err(|error| match error {
             url::ParseError::EmptyHost => SmtpUrlError::Host,
             other => SmtpUrlError::Syntax(other),
@@ -106,33 +145,45 @@ impl FromStr for SmtpUrl {
         if !matches!(url.path(), "" | "/") || url.fragment().is_some() {
             return Err(SmtpUrlError::Path);
         }
-        let login = parse_login(url.username(), url.password())?;
+        let (login, token_user) = if by_token {
+            (None, Some(parse_user(url.username(), url.password())?))
+        } else {
+            (parse_login(url.username(), url.password())?, None)
+        };
         let tls = parse_tls(&url, implicit)?;
-        let port = match (url.port(), tls, &login) {
+        let signs_in = login.is_some() || token_user.is_some();
+        let port = match (url.port(), tls, signs_in) {
             (Some(0), _, _) => return Err(SmtpUrlError::Port),
             (Some(port), _, _) => port,
             (None, TlsMode::Implicit, _) => 465,
-            (None, _, Some(_)) => 587,
-            (None, _, None) => 25,
+            (None, _, true) => 587,
+            (None, _, false) => 25,
         };
-        let url = Self {
+        Ok(Self {
             host,
             port,
             tls,
             login,
-        };
-        if url.login.is_some() && tls == TlsMode::None && !url.permits_credentials(false) {
-            return Err(SmtpUrlError::LoginInClear);
-        }
-        Ok(url)
+            token_user,
+        })
+    }
+}
+
+fn decode(text: &str) -> Result<String, SmtpUrlError> {
+    match percent_decode_str(text).decode_utf8() {
+        Ok(decoded) if !decoded.contains(char::is_control) => Ok(decoded.into_owned()),
+        _ => Err(SmtpUrlError::LoginCharacters),
+    }
+}
+
+fn parse_user(user: &str, password: Option<&str>) -> Result<String, SmtpUrlError> {
+    match (user, password.unwrap_or_default()) {
+        (user, "") if !user.is_empty() => decode(user),
+        _ => Err(SmtpUrlError::TokenUser),
     }
 }
 
 fn parse_login(user: &str, password: Option<&str>) -> Result<Option<Login>, SmtpUrlError> {
-    let decode = |text: &str| match percent_decode_str(text).decode_utf8() {
-        Ok(decoded) if !decoded.contains(char::is_control) => Ok(decoded.into_owned()),
-        _ => Err(SmtpUrlError::LoginCharacters),
-    };
     match (user, password.unwrap_or_default()) {
         ("", "") => Ok(None),
         ("", _) | (_, "") => Err(SmtpUrlError::HalfLogin),
@@ -184,7 +235,8 @@ impl SmtpUrl {
 
     /// The decoded user name, if credentials are given.
     pub fn user(&self) -> Option<&str> {
-        self.login.as_ref().map(|login| login.user.as_str())
+        let login = self.login.as_ref().map(|login| &login.user);
+        login.or(self.token_user.as_ref()).map(String::as_str)
     }
 
     /// The decoded password, if credentials are given.
@@ -202,20 +254,25 @@ impl SmtpUrl {
 
     /// Whether the server is this machine.
     pub fn is_loopback(&self) -> bool {
-        match &self.host {
-            // RFC 6761, section 6.3: the name is the loopback address by definition.
-            Host::Domain(name) => name == "localhost",
-            Host::Ipv4(address) => address.is_loopback(),
-            Host::Ipv6(address) => address.to_canonical().is_loopback(),
-        }
+        is_this_machine(&self.host)
     }
 
     /// Whether the server's certificate is checked, where there is one.
     pub fn checks_certificate(&self) -> bool {
         match self.tls {
             TlsMode::Required | TlsMode::Implicit => true,
-            TlsMode::Opportunistic => self.login.is_some() && !self.is_loopback(),
+            TlsMode::Opportunistic => self.user().is_some() && !self.is_loopback(),
             TlsMode::None => false,
         }
+    }
+}
+
+/// Whether a host is this machine.
+pub(super) fn is_this_machine<S: AsRef<str>>(host: &Host<S>) -> bool {
+    match host {
+        // RFC 6761, section 6.3: the name is the loopback address by definition.
+        Host::Domain(name) => name.as_ref() == "localhost",
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.to_canonical().is_loopback(),
     }
 }

@@ -338,7 +338,10 @@ impl Town {
 
 /// Sends to these users, as often as it takes: whoever is asked may be killed before it answers.
 async fn invite(ports: [u16; 2], key: &str, ids: &[Uuid], idempotency_key: &str) -> Value {
-    let (begun, client) = (Instant::now(), reqwest::Client::new());
+    let (begun, client) = (
+        Instant::now(),
+        crate::support::http_client().build().unwrap(),
+    );
     let mut turn = 0;
     loop {
         turn += 1;

@@ -50,7 +50,7 @@ struct Copy {
 
 /// What each batch says of itself adds up, and is what is true.
 pub async fn counts_agree(town: &Town, batches: &[Value]) {
-    let client = reqwest::Client::new();
+    let client = crate::support::http_client().build().unwrap();
     let (mut accepted, mut failed) = (0, 0);
     for batch in batches {
         let id = batch["batch_id"].as_str().unwrap();
