@@ -24,6 +24,16 @@ const SMTP_SECONDS: [f64; 14] = [
 
 /// The states of a message after a try.
 const TRIED: [&str; 4] = ["accepted", "deferred", "failed", "suppressed"];
+/// Whom a refusal can be about.
+const REFUSED: [&str; 7] = [
+    "recipient",
+    "message",
+    "sender",
+    "pace",
+    "unsure",
+    "connection",
+    "away",
+];
 /// The methods that have a label; a client may send any word.
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
@@ -77,6 +87,7 @@ pub struct Metrics {
     registry: Registry,
     http: HistogramVec,
     tries: IntCounterVec,
+    refusals: IntCounterVec,
     smtp: HistogramVec,
     on_the_wire: IntGauge,
     places: IntGauge,
@@ -150,6 +161,13 @@ impl Metrics {
                 "Tries to deliver a message, by the message's state after it.",
                 "outcome",
             )?,
+            refusals: counters(
+                &registry,
+                "enlist_mail_refusals_total",
+                "Messages that the mail server did not take, by whom that was about: recipient, message, sender (or the mail \
+                 server as such), pace, unsure (recipient or pace), connection, away.",
+                "about",
+            )?,
             smtp: histograms(
                 &registry,
                 "enlist_smtp_send_duration_seconds",
@@ -170,7 +188,7 @@ impl Metrics {
             is_left_alone: gauge(
                 &registry,
                 "enlist_mail_breaker_open",
-                "1 from when the mail server is left alone, because it is away, until it works again.",
+                "1 from when the mail server is left alone, because it is away or refuses all that is sent, until it takes a message.",
             )?,
             enrollments: counters(
                 &registry,
@@ -199,6 +217,9 @@ impl Metrics {
         for outcome in TRIED {
             metrics.tries.with_label_values(&[outcome]);
         }
+        for about in REFUSED {
+            metrics.refusals.with_label_values(&[about]);
+        }
         for handed in Handed::ALL {
             metrics.smtp.with_label_values(&[handed.as_str()]);
         }
@@ -220,6 +241,11 @@ impl Metrics {
     /// A message has this state after a try.
     pub fn tried(&self, state: &'static str) {
         self.tries.with_label_values(&[state]).inc();
+    }
+
+    /// The mail server did not take a message, about: `recipient`, `sender` …
+    pub fn refused(&self, about: &'static str) {
+        self.refusals.with_label_values(&[about]).inc();
     }
 
     /// The mail server was asked to take a message.

@@ -8,33 +8,32 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
-use lettre::{Address, address::Envelope};
+use lettre::Address;
 use tracing::Instrument;
 
 use super::{
-    backoff::next_try,
-    message::{About, Claimed, Enrolled, Invited},
+    backoff::{next_try, soon},
+    message::{About, Claimed},
     pace::Heard,
+    parcel::{Packer, Parcel, addressee},
     queries::Settled,
 };
 use crate::{
     clock::Clock,
     mail::{
-        catalogue::Lang,
-        letter::{Addressee, Letter, Secrets, Thread, Writer},
-        message::Rendered,
-        smtp::{Delivery, Failure, ServerState, SmtpPool},
+        letter::Writer,
+        smtp::{About as Whom, Delivery, Failure, SmtpPool},
     },
     metrics::{Handed, Metrics},
     model::{
-        device::Platform,
-        invitation::{Method, valid_until},
-        ownership::Ownership,
-        qr_payload::QrPayload,
+        invitation::Method,
         said::{for_log, masked},
     },
-    secrets::{keys::KeyRing, return_path},
+    secrets::keys::KeyRing,
 };
+
+/// Tries of one message that may follow each other within seconds.
+const MOST_SOON: i32 = 12;
 
 /// What it takes to try. Cheap to clone.
 #[derive(Clone)]
@@ -52,14 +51,6 @@ pub struct Courier {
 pub struct Tried {
     pub settled: Settled,
     pub heard: Heard,
-}
-
-/// A mail as it is handed over.
-struct Parcel {
-    envelope: Envelope,
-    /// Proves that a report about it is one.
-    token: String,
-    bytes: Vec<u8>,
 }
 
 impl Courier {
@@ -139,8 +130,13 @@ impl Courier {
         if claimed.is_suppressed {
             return unasked(ended("suppressed", "email_suppressed"));
         }
+        let packer = Packer {
+            keys: &self.keys,
+            writer: &self.writer,
+            bounces: self.bounces.as_ref(),
+        };
         // A tenth of a millisecond, with a QR code two: less than handing it to another thread is worth.
-        let mail = catch_unwind(AssertUnwindSafe(|| self.write(&claimed, &to, now)));
+        let mail = catch_unwind(AssertUnwindSafe(|| packer.pack(&claimed, &to, now)));
         // A message that cannot be made is set aside with the reason: trying again would not help, and nobody waits.
         let parcel = match mail {
             Ok(Ok(mail)) => mail,
@@ -173,7 +169,7 @@ impl Courier {
             Delivery::Accepted(reply) => {
                 tracing::debug!(code = reply.code, "accepted");
                 Tried {
-                    heard: Heard::Works,
+                    heard: Heard::Accepted,
                     settled: Settled {
                         smtp_code: i16::try_from(reply.code).ok(),
                         enhanced_status: reply.enhanced_status,
@@ -184,21 +180,21 @@ impl Courier {
             }
             Delivery::GiveUp(failure) => {
                 tracing::warn!(
-                    code = failure.code,
-                    status = failure.enhanced_status,
+                    server = self.smtp.server(),
+                    about = failure.about.as_str(),
+                    reason = for_log(&failure.reason),
                     "refused for good"
                 );
                 let settled = ended("failed", &masked(&failure.reason));
-                self.refused(settled, failure)
+                self.refused(settled, failure, &to.email)
             }
             Delivery::Retry(failure) => {
                 let at = again_at(&claimed, self.clock.now());
-                // A server's words may hold the address; ours, when no server spoke, do not.
-                let reason = failure.code.is_none().then(|| for_log(&failure.reason));
+                let at = at.map(|at| sooner(at, &failure, &claimed, self.clock.now()));
                 tracing::warn!(
-                    code = failure.code,
-                    status = failure.enhanced_status,
-                    reason,
+                    server = self.smtp.server(),
+                    about = failure.about.as_str(),
+                    reason = for_log(&failure.reason),
                     again_at = at.map(|at| at.to_rfc3339()),
                     "not accepted for now"
                 );
@@ -206,18 +202,25 @@ impl Courier {
                     due_at: at.unwrap_or(now),
                     ..ended(state_for(at), &masked(&failure.reason))
                 };
-                self.refused(settled, failure)
+                self.refused(settled, failure, &to.email)
             }
         }
     }
 
-    fn refused(&self, settled: Settled, failure: Failure) -> Tried {
+    fn refused(&self, settled: Settled, failure: Failure, to: &str) -> Tried {
+        self.metrics.refused(failure.about.as_str());
         Tried {
-            heard: match failure.server {
-                ServerState::Fine => Heard::Works,
-                ServerState::WantsLess => Heard::WantsLess,
-                ServerState::Closing => Heard::Closing,
-                ServerState::Away => Heard::Away,
+            heard: match failure.about {
+                // What the server said of the message, and not we.
+                Whom::Message if failure.code.is_some_and(|code| code >= 500) => {
+                    Heard::Rejected(to.to_owned())
+                }
+                Whom::Recipient | Whom::Message => Heard::Answered,
+                Whom::Unsure => Heard::Unsure(to.to_owned()),
+                Whom::Pace => Heard::WantsLess,
+                Whom::Sender => Heard::Refused(to.to_owned()),
+                Whom::Connection => Heard::Broken,
+                Whom::Away => Heard::Away,
             },
             settled: Settled {
                 smtp_code: failure.code.and_then(|code| i16::try_from(code).ok()),
@@ -226,108 +229,6 @@ impl Courier {
                 ..settled
             },
         }
-    }
-
-    /// Makes the mail.
-    fn write(
-        &self,
-        claimed: &Claimed,
-        to: &Addressee,
-        now: DateTime<Utc>,
-    ) -> Result<Parcel, String> {
-        let (rendered, thread) = match &claimed.about {
-            About::Invitation(invited) => {
-                let thread = Thread {
-                    invitation: Some(invited.invitation_id),
-                    follows: invited.reminds_of,
-                };
-                (self.invitation(invited, to, now)?, thread)
-            }
-            About::Enrollment(enrolled) => (self.confirmation(enrolled, to)?, Thread::default()),
-        };
-        let mail = self
-            .writer
-            .seal(to, claimed.id, thread, now, &rendered)
-            .map_err(|error| error.to_string())?;
-        let token = return_path::mint(self.keys.signing(), claimed.id, &to.email);
-        Ok(Parcel {
-            envelope: self.envelope(mail.envelope(), &token)?,
-            token,
-            bytes: mail.formatted(),
-        })
-    }
-
-    /// Where a mail comes back to tells which one it is.
-    fn envelope(&self, plain: &Envelope, token: &str) -> Result<Envelope, String> {
-        let Some(bounces) = &self.bounces else {
-            return Ok(plain.clone());
-        };
-        let user = format!("{}+{token}", bounces.user());
-        let from = Address::new(user, bounces.domain()).map_err(|error| error.to_string())?;
-        Envelope::new(Some(from), plain.to().to_vec()).map_err(|error| error.to_string())
-    }
-
-    fn invitation(
-        &self,
-        invited: &Invited,
-        to: &Addressee,
-        now: DateTime<Utc>,
-    ) -> Result<Rendered, String> {
-        let method = Method::from_name(&invited.method).ok_or("unknown method")?;
-        let key = self
-            .keys
-            .require(&invited.key_id)
-            .map_err(|error| error.to_string())?;
-        let secrets = Secrets::derive(
-            key,
-            invited.invitation_id,
-            u32::try_from(invited.counter).map_err(|_| "bad counter")?,
-            u8::try_from(invited.pin_length).map_err(|_| "bad PIN length")?,
-        );
-        let lifetime = u8::try_from(invited.pin_lifetime_days).map_err(|_| "bad PIN lifetime")?;
-        let until = valid_until(
-            method,
-            invited.pin_issued_at.unwrap_or(now),
-            lifetime,
-            invited.expires_at,
-        );
-        // A lost answer began the PIN's life, and it ended before the mail was accepted: it begins anew.
-        let until = if until <= now {
-            valid_until(method, now, lifetime, invited.expires_at)
-        } else {
-            until
-        };
-        let link_only = QrPayload::EnrollmentUrl;
-        let registration = invited.registration.as_ref();
-        let payload = registration.map_or(&link_only, |registration| &registration.qr_payload);
-        let letter = Letter {
-            to,
-            method,
-            secrets: &secrets,
-            until,
-            note: invited.note.as_deref(),
-            payload,
-        };
-        let rendered = if invited.is_reminder {
-            self.writer.reminder(&letter)
-        } else {
-            self.writer.invitation(&letter)
-        };
-        rendered.map_err(|error| error.to_string())
-    }
-
-    fn confirmation(&self, enrolled: &Enrolled, to: &Addressee) -> Result<Rendered, String> {
-        let ownership = Ownership::from_name(&enrolled.ownership).ok_or("unknown ownership")?;
-        let platform = Platform::from_name(&enrolled.platform).ok_or("unknown platform")?;
-        self.writer
-            .confirmation(
-                to,
-                enrolled.model.as_deref().unwrap_or(platform.shown()),
-                &enrolled.number,
-                ownership,
-                enrolled.enrolled_at,
-            )
-            .map_err(|error| error.to_string())
     }
 }
 
@@ -352,6 +253,26 @@ fn again_at(claimed: &Claimed, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     )
 }
 
+/// A message that met a server with too many connections, or the end of one, was hardly looked at: it need not wait as
+/// one that was refused does. The pace sees to it that the server gets less.
+fn sooner(
+    at: DateTime<Utc>,
+    failure: &Failure,
+    claimed: &Claimed,
+    now: DateTime<Utc>,
+) -> DateTime<Utc> {
+    let is_unseen = match failure.about {
+        Whom::Pace => true,
+        Whom::Connection => failure.code.is_some(),
+        _ => false,
+    };
+    if is_unseen && claimed.attempts <= MOST_SOON {
+        at.min(now + soon(claimed.id))
+    } else {
+        at
+    }
+}
+
 fn state_for(again_at: Option<DateTime<Utc>>) -> &'static str {
     if again_at.is_some() {
         "deferred"
@@ -367,15 +288,4 @@ fn good_until(claimed: &Claimed) -> DateTime<Utc> {
         // As long as any message is tried.
         About::Enrollment(_) => DateTime::<Utc>::MAX_UTC,
     }
-}
-
-/// Who a message is to, if the user is still there and has an address.
-fn addressee(claimed: &Claimed) -> Option<Addressee> {
-    Some(Addressee {
-        display_name: claimed.display_name.clone()?,
-        username: claimed.username.clone()?,
-        email: claimed.email.clone()?,
-        time_zone: claimed.time_zone.clone(),
-        lang: Lang::negotiate(claimed.locale.as_deref()),
-    })
 }

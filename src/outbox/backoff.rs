@@ -28,6 +28,11 @@ pub fn next_try(
     (at < queued_at + TRIED_FOR && at < expires_at).then_some(at)
 }
 
+/// How long a message waits that the server did not look at: one to four seconds, another time for each.
+pub fn soon(message: Uuid) -> Duration {
+    Duration::milliseconds(1_000 + (message.as_u128() % 3_000) as i64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

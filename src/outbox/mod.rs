@@ -7,6 +7,7 @@ pub mod depth;
 pub mod listen;
 pub mod message;
 pub mod pace;
+mod parcel;
 pub mod queries;
 pub mod registrations;
 mod round;

@@ -39,7 +39,8 @@ pub(super) struct Round {
     /// Those that were seen the longest time ago first.
     pub(super) waiting: VecDeque<Waiting>,
     pub(super) claiming: JoinSet<Found>,
-    pub(super) on_the_wire: JoinSet<Tried>,
+    /// Each with what the pace said when it was started.
+    pub(super) on_the_wire: JoinSet<(u32, Tried)>,
     pub(super) pace: Pace,
     /// Tried, or being tried, and not yet written down: id and attempts.
     pub(super) unsettled: HashMap<Uuid, i32>,
@@ -89,7 +90,7 @@ impl Round {
     /// How many messages to claim at once: one at a time while it is not known whether the server is back.
     pub(super) fn wanted(&self) -> usize {
         let places = self.pace.places(Instant::now().into_std());
-        if self.pace.resume_at().is_some() {
+        if self.pace.is_paused() {
             places
         } else {
             places * AHEAD
@@ -104,11 +105,11 @@ impl Round {
     /// When there is something to do even if nothing happens before.
     pub(super) fn wake_at(&self) -> Instant {
         let mut at = self.renew_at;
-        let paused = self.pace.resume_at().map(Instant::from_std);
-        let paused = paused.filter(|resume_at| *resume_at > Instant::now());
+        let closed = self.pace.opens_at().map(Instant::from_std);
+        let closed = closed.filter(|opens_at| *opens_at > Instant::now());
         if self.stop_by.is_none() {
-            match paused {
-                Some(resume_at) => at = at.min(resume_at),
+            match closed {
+                Some(opens_at) => at = at.min(opens_at),
                 None if self.is_running_out(self.wanted()) => at = at.min(self.look_at),
                 None => {}
             }

@@ -16,6 +16,7 @@ use super::{
     allowance,
     attempt::{Courier, Tried},
     message::{About, Claimed},
+    pace::Pause,
     queries::{self, Settled},
     registrations::Registrations,
     round::{Found, RENEW_EVERY, Round, Waiting},
@@ -88,19 +89,18 @@ impl Worker {
             self.courier.metrics.delivering(
                 round.on_the_wire.len(),
                 round.pace.places(Instant::now().into_std()),
-                round.pace.resume_at().is_some(),
+                round.pace.is_paused(),
             );
             let wake_at = round.wake_at();
             tokio::select! {
                 Some(result) = round.on_the_wire.join_next() => match result {
-                    Ok(Tried { settled, heard }) => {
-                        if let Some(pause) = round.pace.hear(heard, Instant::now().into_std()) {
-                            tracing::warn!(
-                                seconds = pause.as_secs(), reason = settled.reason.as_deref().map(for_log),
-                                "the mail server is left alone for a while; messages wait"
-                            );
+                    Ok((started, Tried { settled, heard })) => {
+                        let now = Instant::now().into_std();
+                        if let Some(pause) = round.pace.hear(heard, started, now) {
+                            pause.tell(&settled);
                             self.give_back(&mut round).await;
                         }
+                        self.courier.smtp.shrink(round.pace.connections());
                         if round.finished.is_empty() {
                             round.settle_at = Instant::now() + SETTLE_WITHIN;
                         }
@@ -154,7 +154,8 @@ impl Worker {
                 }
             });
         }
-        while round.on_the_wire.len() < places
+        // Counted each time: there may have to be a while between two messages.
+        while round.on_the_wire.len() < round.pace.places(Instant::now().into_std())
             && let Some(first) = round.waiting.front()
         {
             if first.seen_at.elapsed() > BELIEVED_FOR && !self.renew(round).await {
@@ -165,9 +166,10 @@ impl Worker {
             };
             round.unsettled.insert(claimed.id, claimed.attempts);
             let courier = self.courier.clone();
+            let started = round.pace.start(Instant::now().into_std());
             round
                 .on_the_wire
-                .spawn(async move { courier.deliver(claimed).await });
+                .spawn(async move { (started, courier.deliver(claimed).await) });
         }
     }
 
@@ -334,6 +336,25 @@ impl Worker {
             .await;
         if let Err(error) = given {
             tracing::warn!(%error, "unsent messages keep their lease until it ends");
+        }
+    }
+}
+
+impl Pause {
+    /// Tells the log, with the words that began it.
+    fn tell(self, settled: &Settled) {
+        let reason = settled.reason.as_deref().map(for_log);
+        match self {
+            Self::Away(pause) => tracing::warn!(
+                seconds = pause.as_secs(),
+                reason,
+                "the mail server is left alone for a while; messages wait"
+            ),
+            Self::Refused(pause) => tracing::warn!(
+                seconds = pause.as_secs(),
+                reason,
+                "the mail server refuses all that is sent; messages wait, and one at a time tries it"
+            ),
         }
     }
 }

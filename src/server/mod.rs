@@ -6,5 +6,6 @@ pub mod headers;
 pub mod health;
 pub mod observe;
 pub mod openapi;
+pub mod outgoing;
 pub mod router;
 pub mod startup;

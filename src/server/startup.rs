@@ -14,7 +14,7 @@ use super::{
     api::{self, Shared},
     gate::Gate,
     health::Document,
-    openapi,
+    openapi, outgoing,
     router::Routes,
 };
 use crate::{
@@ -29,10 +29,7 @@ use crate::{
     enrollments::landing::render::Pages,
     http::{base_path::BasePath, limits::Limits},
     invitations,
-    mail::{
-        letter::Writer,
-        smtp::{SmtpLimits, SmtpPool},
-    },
+    mail::letter::Writer,
     metrics::Metrics,
     outbox::{attempt::Courier, listen::Listener, registrations::Registrations, worker::Worker},
     reminders,
@@ -118,6 +115,7 @@ impl App {
         if !config.mail.smtp.is_loopback() {
             warn_of_local_names(&public_url, config.mail.from.email.domain());
         }
+        let smtp = outgoing::pool(&config.mail, config.delivery.connections, &clock)?;
         let is_https = public_url.starts_with("https://");
         let base = BasePath::of(&public_url);
         let registrations = Registrations::new(settings::queries::registrations);
@@ -138,13 +136,7 @@ impl App {
                 clock: clock.clone(),
                 keys: Arc::clone(&keys),
                 writer: Arc::clone(&writer),
-                smtp: Arc::new(SmtpPool::with_roots(
-                    config.mail.smtp,
-                    config.delivery.connections,
-                    config.mail.hello,
-                    SmtpLimits::default(),
-                    &config.mail.authorities,
-                )?),
+                smtp: Arc::new(smtp),
                 bounces: config.mail.bounces,
                 metrics: Arc::clone(&metrics),
             },

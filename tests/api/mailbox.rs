@@ -680,7 +680,10 @@ async fn too_much_is_refused_and_the_next_mail_is_taken() {
     let running = Running::start(&data_dir).await;
     let address = "ada@example.com";
     let large = format!("Subject: x\r\n\r\n{}", "0123456789abcd\r\n".repeat(300_000));
-    gives_up(&running.send_raw(address, large.as_bytes()).await, 552);
+    match running.send_raw(address, large.as_bytes()).await {
+        Delivery::GiveUp(failure) => assert!(failure.reason.contains("SIZE"), "{failure:?}"),
+        other => panic!("{other:?}"),
+    }
     let wide = format!("Subject: x\r\n\r\n{}\r\n.\r\nmore\r\n", "x".repeat(20_000));
     gives_up(&running.send_raw(address, wide.as_bytes()).await, 554);
     let fits = format!("Subject: x\r\n\r\n{}\r\n", "x".repeat(998));

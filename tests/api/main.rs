@@ -14,6 +14,7 @@ mod database;
 mod delivery;
 mod dev;
 mod devices;
+mod dialogues;
 mod embedded;
 mod enrollments;
 mod exports;

@@ -198,7 +198,7 @@ async fn a_mail_server_that_is_left_alone_is_seen() {
     let closed = Some(0.0);
     assert_eq!(scrape(&app).await.get("enlist_mail_breaker_open"), closed);
     let ids = app.users(4).await;
-    let away = ["421 4.3.2 Not now"; 8];
+    let away = ["554 5.3.2 No service here"; 8];
     app.sink.next_replies(Stage::Greeting, away);
     app.invite(json!({"user_ids": ids})).await;
     let begun = Instant::now();

@@ -493,7 +493,7 @@ async fn a_reminder_that_is_refused_is_the_last_and_one_that_waits_is_alone() {
         "the last one waits"
     );
     app.sink
-        .next_replies(Stage::Mail, ["550 5.1.1 no such user"]);
+        .next_replies(Stage::Rcpt, ["550 5.1.1 no such user"]);
     assert_eq!(app.worker.deliver_due().await.unwrap(), 1);
     assert_eq!(
         at(&app, "2026-11-26T09:00:00Z").await,

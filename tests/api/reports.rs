@@ -2,7 +2,10 @@
 
 use std::{fs, path::Path};
 
-use enlist::bounces::report::{Parts, Report, Verdict};
+use enlist::{
+    bounces::report::{Parts, Report, Verdict},
+    model::said::masked,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -134,7 +137,7 @@ async fn each_report_of_the_corpus_has_its_verdict() {
         };
         let right = [case.outcome, case.state].map(str::to_owned);
         if !case.address.split('@').next().unwrap().is_ascii() {
-            // No such user can be made; what is read is the same.
+            // The relay of these tests takes no such address; what is read is the same.
             let mail = case.mail("x");
             let report = Report::read(mail.as_bytes(), &Parts::of(mail.as_bytes())).unwrap();
             let verdict = Verdict::of(&report, Some(case.address));
@@ -146,14 +149,15 @@ async fn each_report_of_the_corpus_has_its_verdict() {
             else {
                 panic!("{}: {verdict:?}", case.file);
             };
-            assert_eq!(words.reason.as_ref(), Some(&case.shown[2]), "{}", case.file);
+            assert_eq!(words.reason, Some(masked(&case.shown[2])), "{}", case.file);
             continue;
         }
         let (taken, before, after) = came_of(&app, case).await;
         let found = [&taken["outcome"], &after["state"]].map(text);
         let expected = match case.shown.iter().all(|text| text == "=") {
             true => shown(&before),
-            false => case.shown.clone(),
+            // Numbers such as addresses of machines may be lost to the mask (`said`).
+            false => case.shown.clone().map(|shown| masked(&shown)),
         };
         let listed = app
             .get(&format!("/suppressions?email={}", case.address))

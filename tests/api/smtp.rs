@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use enlist::mail::smtp::{
-    Delivery, Failure, Reply, ServerState, SmtpLimits, SmtpPool, SmtpSetupError, SmtpUrl,
+    About, Acceptance, Delivery, Failure, SmtpLimits, SmtpPool, SmtpSetupError, SmtpUrl,
     SmtpUrlError, TlsMode,
 };
 use lettre::address::{Address, Envelope};
@@ -61,7 +61,7 @@ async fn send(pool: &SmtpPool, address: &str) -> Delivery {
 }
 
 #[track_caller]
-fn accepted(delivery: Delivery) -> Reply {
+fn accepted(delivery: Delivery) -> Acceptance {
     match delivery {
         Delivery::Accepted(reply) => reply,
         other => panic!("not accepted: {other:?}"),
@@ -290,7 +290,7 @@ async fn delivers_the_message_byte_for_byte() {
     let reply = accepted(send(&pool(&sink), "a@example.org").await);
     assert_eq!(
         reply,
-        Reply {
+        Acceptance {
             code: 250,
             enhanced_status: Some("2.0.0".into()),
             text: "Ok: queued for a@example.org".into(),
@@ -305,8 +305,6 @@ async fn delivers_the_message_byte_for_byte() {
     assert_eq!(messages[0].authenticated_as, None);
     let commands: Vec<String> = sink.commands().into_iter().map(|(_, line)| line).collect();
     let expected = [
-        "EHLO enlist.test",
-        // For what the library does not tell of the first one.
         "EHLO enlist.test",
         "MAIL FROM:<enlist@example.org>",
         "RCPT TO:<a@example.org>",
@@ -324,7 +322,7 @@ async fn content_that_could_be_read_in_two_ways_is_refused() {
         b"bare\rreturn\r\n",
         b"at the end\r",
         b"\nat the start\r\n",
-        b"not \xc3\xa9ncoded\r\n",
+        b"not \xe9ncoded\r\n",
     ] {
         let failure = given_up(pool.send(&to("a@example.org"), message).await);
         assert_eq!((failure.code, failure.handed_over), (None, false));
@@ -378,7 +376,7 @@ async fn refusals_of_the_message_are_told_apart_and_keep_the_connection() {
         enhanced_status: Some("5.1.1".into()),
         reason: "RCPT TO: 550 5.1.1 No such user".into(),
         handed_over: false,
-        server: ServerState::Fine,
+        about: About::Recipient,
     };
     assert_eq!(failure, expected);
     sends_in_step(&pool, &sink, "a@example.org").await;
@@ -389,7 +387,8 @@ async fn refusals_of_the_message_are_told_apart_and_keep_the_connection() {
 
     for (stage, reply, permanent) in [
         (Stage::Mail, "451 4.7.1 Greylisted", false),
-        (Stage::Mail, "550 5.7.1 Sender refused", true),
+        // About the sender, and so about all messages.
+        (Stage::Mail, "550 5.7.1 Sender refused", false),
         (Stage::Data, "451 4.3.0 Not now", false),
         (Stage::Data, "554 5.5.1 No valid recipients", true),
         (Stage::Final, "451 4.3.0 Try later", false),
@@ -451,7 +450,11 @@ async fn commands_go_at_once_only_where_the_server_offers_it() {
             (Stage::Rcpt, "550 5.1.1 No such user"),
         ] {
             sink.next_replies(stage, [reply]);
-            let failure = given_up(send(&pool, "nobody@example.org").await);
+            let delivery = send(&pool, "nobody@example.org").await;
+            let failure = match stage {
+                Stage::Mail => retry(delivery),
+                _ => given_up(delivery),
+            };
             assert!(failure.reason.ends_with(reply), "{}", failure.reason);
             sends_in_step(&pool, &sink, "a@example.org").await;
         }
@@ -474,7 +477,7 @@ async fn a_refused_recipient_gets_nothing_even_if_the_server_asks_for_it() {
     sends_in_step(&pool, &sink, "a@example.org").await;
     assert_eq!(sink.connections(), 1);
     // One that is content with nothing cannot be trusted with more.
-    let failure = retry(send(&pool, "nobody@example.org").await);
+    let failure = given_up(send(&pool, "nobody@example.org").await);
     assert!(!failure.handed_over);
     assert_eq!(sink.messages().last().unwrap().data, b"");
     sends_in_step(&pool, &sink, "b@example.org").await;
@@ -488,7 +491,7 @@ async fn all_lines_of_a_reply_are_told_in_one() {
     let lines = "550-5.7.25 The address does not\r\n550-5.7.25 have a PTR record.\r\n\
                  550 5.7.25 See https://example.org/a";
     sink.next_replies(Stage::Rcpt, [lines]);
-    let failure = given_up(send(&pool, "a@example.org").await);
+    let failure = retry(send(&pool, "a@example.org").await);
     assert_eq!(failure.enhanced_status.as_deref(), Some("5.7.25"));
     assert_eq!(
         failure.reason,
@@ -509,7 +512,6 @@ async fn all_lines_of_a_reply_are_told_in_one() {
         reason.starts_with("end of message: 550 5.0.0 [31m red xxx"),
         "{reason}"
     );
-    assert_eq!(reason.chars().count(), 400);
     assert!(!reason.contains(|c: char| c.is_control() || c == '\u{2028}'));
     sends_in_step(&pool, &sink, "a@example.org").await;
     assert_eq!(sink.connections(), 1);
@@ -573,7 +575,7 @@ async fn nonsense_and_broken_connections_are_retried() {
             None,
             Some("what?"),
             Some("25"),
-            Some("250-a\r\n251 b"),
+            Some("250-a\r\n354 b"),
             Some("\u{0}"),
         ] {
             let sink = SmtpSink::start();
@@ -999,6 +1001,127 @@ async fn close_does_not_wait_for_a_server_that_says_nothing() {
     assert_eq!(sink.count("QUIT"), 1);
 }
 
+// --- what servers offer ----------------------------------------------------------------------------
+
+#[tokio::test]
+async fn a_mail_that_is_too_large_is_not_uploaded() {
+    let sink = SmtpSink::start_with(Options {
+        size: Some(40),
+        ..Options::default()
+    });
+    let pool = pool(&sink);
+    let failure = given_up(send(&pool, "a@example.org").await);
+    assert_eq!(
+        failure.reason,
+        "the mail has 50 bytes, and the mail server takes at most 40 (SIZE, RFC 1870)"
+    );
+    assert_eq!((failure.about, sink.count("MAIL")), (About::Message, 0));
+    let small = b"Subject: x\r\n\r\nHello\r\n";
+    accepted(pool.send(&to("a@example.org"), small).await);
+    assert_eq!(sink.count("MAIL FROM:<enlist@example.org> SIZE=21"), 1);
+    assert_eq!(sink.connections(), 1);
+}
+
+#[tokio::test]
+async fn reports_are_asked_for_without_the_mail_in_them() {
+    let sink = SmtpSink::start_with(Options {
+        dsn: true,
+        ..Options::default()
+    });
+    let delivery = pool(&sink)
+        .send_known(&to("a@example.org"), Some("token"), MESSAGE)
+        .await;
+    accepted(delivery);
+    let mail = "MAIL FROM:<enlist@example.org> RET=HDRS ENVID=token";
+    assert_eq!(sink.count(mail), 1, "{:?}", sink.commands());
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_know_ehlo_is_greeted_in_the_old_way() {
+    for reply in ["500 What?", "502 5.5.1 Not implemented", "503", "504 No"] {
+        let sink = SmtpSink::start();
+        sink.next_replies(Stage::Ehlo, [reply]);
+        sends_in_step(&pool(&sink), &sink, "a@example.org").await;
+        assert_eq!((sink.count("HELO enlist.test"), sink.connections()), (1, 1));
+    }
+    // Encryption is not given up for it.
+    let sink = with_starttls();
+    let root = sink.certificate();
+    let strict = trusting(&url(&sink, "", "127.0.0.1", "?tls=required"), &[root]);
+    sink.next_replies(Stage::Ehlo, ["502 No"]);
+    let failure = retry(send(&strict, "a@example.org").await);
+    assert!(
+        failure.reason.starts_with("STARTTLS: "),
+        "{}",
+        failure.reason
+    );
+}
+
+#[tokio::test]
+async fn headers_beyond_ascii_go_where_they_are_understood() {
+    let message = "To: <jürgen@example.org>\r\n\r\nHello\r\n".as_bytes();
+    let sink = SmtpSink::start();
+    let failure = given_up(pool(&sink).send(&to("jürgen@example.org"), message).await);
+    assert!(failure.reason.contains("SMTPUTF8"), "{}", failure.reason);
+    let sink = SmtpSink::start_with(Options {
+        smtputf8: true,
+        eight_bit_mime: true,
+        ..Options::default()
+    });
+    accepted(pool(&sink).send(&to("jürgen@example.org"), message).await);
+    assert_eq!(sink.messages()[0].data, message);
+    let mail = "MAIL FROM:<enlist@example.org> SMTPUTF8 BODY=8BITMIME";
+    assert_eq!(sink.count(mail), 1, "{:?}", sink.commands());
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_up_in_the_middle_of_a_mail_is_heard() {
+    let sink = SmtpSink::start();
+    sink.next_replies(Stage::Data, ["354 Go on\r\n552 5.3.4 Too much"]);
+    let failure = given_up(send(&pool(&sink), "a@example.org").await);
+    assert_eq!(failure.enhanced_status.as_deref(), Some("5.3.4"));
+}
+
+#[tokio::test]
+async fn a_connection_that_has_had_its_messages_is_replaced_without_a_word() {
+    let sink = SmtpSink::start();
+    let pool = pool(&sink);
+    for (stage, reply) in [
+        (Stage::Mail, "421 too many messages in this connection"),
+        (
+            Stage::Rcpt,
+            "421 4.7.0 too many messages in this connection",
+        ),
+        (Stage::Mail, "451 Mails per session limit"),
+        (Stage::Final, "421 4.4.2 Bye"),
+    ] {
+        sends_in_step(&pool, &sink, "a@example.org").await;
+        let connections = sink.connections();
+        sink.next_replies(stage, [reply]);
+        sends_in_step(&pool, &sink, "b@example.org").await;
+        assert_eq!(sink.connections(), connections + 1, "{reply}");
+    }
+}
+
+#[tokio::test]
+async fn kept_connections_beyond_what_the_server_takes_are_closed() {
+    let sink = SmtpSink::start();
+    sink.delay(Stage::Final, SHORT);
+    let pool = pool_of(&sink.url(), 3, SmtpLimits::default());
+    tokio::join!(
+        send(&pool, "a@example.org"),
+        send(&pool, "b@example.org"),
+        send(&pool, "c@example.org")
+    );
+    assert_eq!(sink.open_connections(), 3);
+    pool.shrink(1);
+    let left = |sink: &SmtpSink| sink.open_connections() == 1;
+    sink.wait_until("one is left", SOON, left).await;
+    assert_eq!(sink.count("QUIT"), 2);
+    sends_in_step(&pool, &sink, "d@example.org").await;
+    assert_eq!(sink.connections(), 3);
+}
+
 // --- TLS -------------------------------------------------------------------------------------------
 
 fn with_starttls() -> SmtpSink {
@@ -1029,7 +1152,7 @@ async fn opportunistic_encrypts_when_it_can() {
             sink.count("STARTTLS"),
             sink.count("EHLO")
         ),
-        (1, 1, 3)
+        (1, 1, 2)
     );
 
     let plain = pool_of(

@@ -51,6 +51,8 @@ pub struct Options {
     pub smtputf8: bool,
     /// Keep envelope ids for reports (RFC 3461).
     pub dsn: bool,
+    /// Say how large a mail may be (RFC 1870).
+    pub size: Option<usize>,
     /// Do not offer PIPELINING.
     pub one_by_one: bool,
     /// Ask for the content even when all recipients were refused.
@@ -405,6 +407,7 @@ async fn serve(tcp: TcpStream, number: usize, shared: &Shared) -> io::Result<()>
                 talk.answer(Stage::Ehlo, &reply).await?;
                 (from, rcpt) = (None, Vec::new());
             }
+            "HELO" => talk.write("250 sink.test").await?,
             "STARTTLS" if shared.options.starttls && !talk.tls => {
                 if talk.answer(Stage::StartTls, "220 2.0.0 Go ahead").await? {
                     talk = talk.encrypt().await?;
@@ -558,6 +561,8 @@ impl Talk<'_> {
         if options.smtputf8 {
             lines.push("SMTPUTF8");
         }
+        let size = options.size.map(|size| format!("SIZE {size}"));
+        lines.extend(size.as_deref());
         let (last, others) = lines.split_last().unwrap();
         let mut reply: String = others
             .iter()

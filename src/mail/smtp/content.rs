@@ -1,6 +1,4 @@
-//! What goes over the wire after DATA.
-
-use std::fmt;
+//! What goes over the wire after DATA. Pure.
 
 use memchr::memchr_iter;
 
@@ -12,8 +10,8 @@ impl Content {
     /// # Errors
     /// What must hold before a connection is worth opening, and does not.
     pub(super) fn of(message: &[u8]) -> Result<Self, &'static str> {
-        let Some(message) = str::from_utf8(message).ok().filter(|text| text.is_ascii()) else {
-            return Err("the message is not ASCII: its parts must be encoded");
+        let Ok(message) = str::from_utf8(message) else {
+            return Err("the message is neither ASCII nor UTF-8: its parts must be encoded");
         };
         let bytes = message.as_bytes();
         let line_feeds = memchr_iter(b'\n', bytes);
@@ -43,9 +41,20 @@ impl Content {
     }
 }
 
-impl fmt::Display for Content {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+impl Content {
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Bytes of the message as RFC 1870 §5 counts them: without the final dot. The dots that are doubled count, a few
+    /// too many rather than too few.
+    pub(super) fn size(&self) -> usize {
+        self.0.len() - ".\r\n".len()
+    }
+
+    /// Whether a server without SMTPUTF8 can take it (RFC 6531): only an address beyond ASCII is in a header as it is.
+    pub(super) fn is_ascii(&self) -> bool {
+        self.0.is_ascii()
     }
 }
 
@@ -96,8 +105,19 @@ mod tests {
         ] {
             assert!(Content::of(message.as_bytes()).is_err(), "{message:?}");
         }
-        assert!(Content::of("é\r\n".as_bytes()).is_err());
         assert!(Content::of(b"\xff").is_err());
+    }
+
+    #[test]
+    fn what_it_takes_of_the_server_is_known_before() {
+        for (message, size, is_ascii) in [("a\r\n", 3, true), ("é\r\n", 4, false), ("", 2, true)] {
+            let content = Content::of(message.as_bytes()).unwrap();
+            assert_eq!(
+                (content.size(), content.is_ascii()),
+                (size, is_ascii),
+                "{message:?}"
+            );
+        }
     }
 
     proptest! {

@@ -13,12 +13,15 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 use tracing::debug;
 
 use super::{
+    about::is_permanent,
     content::Content,
     delivery::Delivery,
     fault::{Fault, Stage},
     limits::SmtpLimits,
-    relay::{Relay, SmtpSetupError},
+    oauth::TokenSource,
+    relay::Relay,
     session::Session,
+    tls::SmtpSetupError,
     url::SmtpUrl,
 };
 
@@ -80,19 +83,39 @@ impl SmtpPool {
         limits: SmtpLimits,
         roots: &[CertificateDer<'static>],
     ) -> Result<Self, SmtpSetupError> {
+        Self::with_tokens(url, max_connections, hello, limits, roots, None)
+    }
+
+    /// Like [`SmtpPool::with_roots`], signing in with access tokens where the URL has a user alone.
+    ///
+    /// # Errors
+    /// As [`SmtpPool::with_roots`].
+    pub fn with_tokens(
+        url: SmtpUrl,
+        max_connections: usize,
+        hello: ClientId,
+        limits: SmtpLimits,
+        roots: &[CertificateDer<'static>],
+        tokens: Option<TokenSource>,
+    ) -> Result<Self, SmtpSetupError> {
         Ok(Self {
             inner: Arc::new(Inner {
-                relay: Relay::new(url, hello, limits, roots)?,
+                relay: Relay::new(url, hello, limits, roots, tokens)?,
                 permits: Arc::new(Semaphore::new(max_connections.max(1))),
                 kept: Mutex::default(),
             }),
         })
     }
 
+    /// The mail server, as `host:port`.
+    pub fn server(&self) -> String {
+        self.inner.relay.name()
+    }
+
     /// Sends one message to all recipients of `envelope`, or to none: the first recipient the
     /// server refuses decides.
     ///
-    /// `message` is the whole message, ASCII with CRLF line ends; dots are escaped here. Waits for
+    /// `message` is the whole message with CRLF line ends, ASCII but for addresses in its headers; dots are escaped here. Waits for
     /// a free connection as long as it takes; from then on every stage has its time limit.
     /// Dropping the future is safe for the pool, but whether the message was taken is then unknown.
     pub async fn send(&self, envelope: &Envelope, message: &[u8]) -> Delivery {
@@ -109,7 +132,7 @@ impl SmtpPool {
         let content = match Content::of(message) {
             Ok(content) => content,
             Err(reason) => {
-                let fault = Fault::Local(reason);
+                let fault = Fault::Local(reason.to_owned());
                 return Delivery::GiveUp(self.inner.relay.failure(Stage::Check, fault, false));
             }
         };
@@ -151,10 +174,10 @@ impl SmtpPool {
                 Delivery::Accepted(reply)
             }
             Err(end) => {
-                if end.fault.leaves_in_step() {
+                if session.is_in_step() {
                     self.inner.keep(session, permit);
                 }
-                let permanent = end.fault.is_permanent();
+                let permanent = is_permanent(end.stage, &end.fault);
                 let failure = self
                     .inner
                     .relay
@@ -164,6 +187,20 @@ impl SmtpPool {
                 } else {
                     Delivery::Retry(failure)
                 }
+            }
+        }
+    }
+
+    /// Takes leave on the connections that are kept beyond so many: a server that wants fewer counts those too.
+    pub fn shrink(&self, most: usize) {
+        let surplus: Vec<_> = {
+            let mut kept = self.inner.lock();
+            let surplus = kept.sessions.len().saturating_sub(most);
+            kept.sessions.drain(..surplus).collect()
+        };
+        for (_, session) in surplus {
+            if let Ok(permit) = Arc::clone(&self.inner.permits).try_acquire_owned() {
+                retire(session, permit);
             }
         }
     }
@@ -197,8 +234,8 @@ impl Inner {
     fn take_kept(&self) -> Option<Session> {
         let mut kept = self.lock();
         loop {
-            let (_, session) = kept.sessions.pop()?;
-            if session.wire.is_quiet() {
+            let (_, mut session) = kept.sessions.pop()?;
+            if session.is_quiet() {
                 return Some(session);
             }
             debug!(connection = session.number, "closed by the server");

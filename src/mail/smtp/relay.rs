@@ -1,63 +1,58 @@
 //! The relay, and the way to it: addresses, encryption, greeting, sign-in.
 
 use std::fmt;
-use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
-use lettre::transport::smtp::client::{
-    AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters,
-};
-use lettre::transport::smtp::commands::Ehlo;
 use lettre::transport::smtp::extension::ClientId;
 use secrecy::ExposeSecret;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::Instant;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::pki_types::CertificateDer;
 use tracing::debug;
 
 use super::{
-    delivery::{Failure, ServerState},
-    fault::{Fault, Stage, expect, in_time, one_line, split_status},
+    about::about,
+    auth,
+    delivery::Failure,
+    dialogue::{Dialogue, in_time},
+    fault::{Fault, Stage, expect, is_done},
     limits::SmtpLimits,
-    session::{Session, offers},
+    oauth::TokenSource,
+    offer::Offer,
+    reply::one_line,
+    session::Session,
+    tls::{SmtpSetupError, Tls},
     url::{Login, SmtpUrl, TlsMode},
-    wire::Wire,
 };
-
-/// Why a pool cannot be made.
-#[derive(Debug, thiserror::Error)]
-pub enum SmtpSetupError {
-    /// The certificate would be checked, and nothing is there to check it against.
-    #[error(
-        "no trusted root certificates on this machine: install them (ca-certificates) or set \
-         SSL_CERT_FILE"
-    )]
-    NoRoots,
-    /// TLS cannot be set up with this host or these certificates.
-    #[error("TLS cannot be set up: {0}")]
-    Tls(String),
-}
-
-enum Security {
-    Plain,
-    StartTls(Box<TlsParameters>),
-    Implicit(TlsConnector, ServerName<'static>),
-}
 
 /// A mail server, and how it is spoken to.
 pub(super) struct Relay {
     url: SmtpUrl,
-    security: Security,
+    tls: Option<Tls>,
     hello: ClientId,
+    tokens: Option<TokenSource>,
     pub(super) limits: SmtpLimits,
     opened: AtomicU64,
+}
+
+/// Why a connection does not stand.
+struct Unopened {
+    stage: Stage,
+    fault: Fault,
+    /// Whether it may with another access token.
+    is_worth_another: bool,
+}
+
+impl From<(Stage, Fault)> for Unopened {
+    fn from((stage, fault): (Stage, Fault)) -> Self {
+        Self {
+            stage,
+            fault,
+            is_worth_another: false,
+        }
+    }
 }
 
 impl fmt::Debug for Relay {
@@ -69,6 +64,11 @@ impl fmt::Debug for Relay {
     }
 }
 
+/// Marks where a fault happened.
+fn at(stage: Stage) -> impl Fn(Fault) -> (Stage, Fault) {
+    move |fault| (stage, fault)
+}
+
 impl Relay {
     /// # Errors
     /// When certificates are to be checked and there is nothing to check them against, or one of `roots` is none.
@@ -77,11 +77,13 @@ impl Relay {
         hello: ClientId,
         limits: SmtpLimits,
         roots: &[CertificateDer<'static>],
+        tokens: Option<TokenSource>,
     ) -> Result<Self, SmtpSetupError> {
         Ok(Self {
-            security: Security::new(&url, roots)?,
+            tls: Tls::new(&url, roots)?,
             url,
             hello,
+            tokens,
             limits,
             opened: AtomicU64::new(0),
         })
@@ -89,87 +91,100 @@ impl Relay {
 
     /// A connection that is greeted and signed in, for the first message.
     pub(super) async fn open(&self) -> Result<Session, (Stage, Fault)> {
+        let opened = match self.try_to_open().await {
+            Err(unopened) if unopened.is_worth_another => self.try_to_open().await,
+            opened => opened,
+        };
+        opened.map_err(|unopened| (unopened.stage, unopened.fault))
+    }
+
+    async fn try_to_open(&self) -> Result<Session, Unopened> {
         let number = self.opened.fetch_add(1, Ordering::Relaxed) + 1;
         let (limit, url) = (self.limits.command, &self.url);
-        let tcp = self
-            .connect()
-            .await
-            .map_err(|fault| (Stage::Connect, fault))?;
-        let broken = |error: io::Error| (Stage::Connect, Fault::Broken(error.to_string()));
-        // Body and final dot are written apart: Nagle's algorithm would hold the dot back until
-        // the body is acknowledged, 40 ms later.
+        let tcp = self.connect().await.map_err(at(Stage::Connect))?;
+        let broken = |error: std::io::Error| (Stage::Connect, Fault::from(error));
+        // Commands are written one by one: Nagle's algorithm would hold each back until the one before is
+        // acknowledged, 40 ms later.
         tcp.set_nodelay(true).map_err(broken)?;
-        let peer = tcp.peer_addr().map_err(broken)?;
-        let wire = match &self.security {
-            Security::Implicit(connector, name) => {
-                let handshake = connector.connect(name.clone(), tcp);
-                let stream = in_time(limit, handshake)
-                    .await
-                    .map_err(|fault| (Stage::Tls, fault))?;
-                Wire::new(stream, peer)
-            }
-            Security::Plain | Security::StartTls(_) => Wire::new(tcp, peer),
+        let implicit = self.tls.as_ref().filter(|_| url.tls == TlsMode::Implicit);
+        let mut dialogue = match implicit {
+            Some(tls) => in_time(limit, tls.over(tcp))
+                .await
+                .map_err(at(Stage::Tls))?,
+            None => Dialogue::new(tcp),
         };
-        let hello =
-            AsyncSmtpConnection::connect_with_transport(Box::new(wire.clone()), &self.hello);
-        let mut smtp = in_time(limit, hello)
-            .await
-            .map_err(|fault| (Stage::Hello, fault))?;
-
-        let mut encrypted = url.tls == TlsMode::Implicit;
-        if let Security::StartTls(parameters) = &self.security {
-            if smtp.can_starttls() {
-                let upgrade = smtp.starttls(parameters.as_ref().clone(), &self.hello);
-                in_time(limit, upgrade)
+        let greeting = dialogue.reply(limit).await.map_err(at(Stage::Hello))?;
+        expect(greeting, is_done).map_err(at(Stage::Hello))?;
+        let mut offer = self.hello(&mut dialogue).await.map_err(at(Stage::Hello))?;
+        let mut encrypted = implicit.is_some();
+        if let Some(tls) = self.tls.as_ref().filter(|_| !encrypted) {
+            if offer.starttls {
+                dialogue = self
+                    .upgrade(dialogue, tls)
                     .await
-                    .map_err(|fault| (Stage::StartTls, fault))?;
+                    .map_err(at(Stage::StartTls))?;
+                offer = self.hello(&mut dialogue).await.map_err(at(Stage::Hello))?;
                 encrypted = true;
             } else if url.tls == TlsMode::Required {
                 let reason = "the server does not offer it, and tls=required is set";
-                return Err((Stage::StartTls, Fault::Broken(reason.into())));
+                return Err((Stage::StartTls, Fault::Broken(reason.into())).into());
             }
         }
-        // Asked again because lettre keeps to itself what it does not use of the first answer.
-        let offered = in_time(limit, smtp.command(Ehlo::new(self.hello.clone())))
-            .await
-            .map_err(|fault| (Stage::Hello, fault))?;
+        if url.user().is_some() && !url.permits_credentials(encrypted) {
+            let reason = "the server offers no encryption, and user and password are not sent \
+                          in clear to another host";
+            return Err((Stage::Auth, Fault::Broken(reason.into())).into());
+        }
         if let Some(login) = &url.login {
-            if !url.permits_credentials(encrypted) {
-                let reason = "the server offers no encryption, and user and password are not sent \
-                              in clear to another host";
-                return Err((Stage::Auth, Fault::Broken(reason.into())));
-            }
-            let password = login.password.expose_secret().to_owned();
-            let credentials = Credentials::new(login.user.clone(), password);
-            let answer = in_time(limit, smtp.auth(DEFAULT_MECHANISMS, &credentials)).await;
-            answer
-                .and_then(|reply| expect(&reply, |code| code == 235))
-                .map_err(|fault| (Stage::Auth, fault))?;
+            auth::with_password(&mut dialogue, &offer, login, limit)
+                .await
+                .map_err(at(Stage::Auth))?;
+        }
+        if let (Some(user), Some(tokens)) = (&url.token_user, &self.tokens) {
+            auth::with_token(&mut dialogue, &offer, user, tokens, limit)
+                .await
+                .map_err(|(fault, is_worth_another)| Unopened {
+                    stage: Stage::Auth,
+                    fault,
+                    is_worth_another,
+                })?;
         }
         debug!(connection = number, encrypted, "connected");
-        Ok(Session {
-            pipelines: offers(&offered, "PIPELINING"),
-            reports: offers(&offered, "DSN"),
-            smtp,
-            wire,
-            number,
-            messages: 0,
-            unfinished: false,
-        })
+        Ok(Session::new(dialogue, offer, number))
+    }
+
+    /// Says who we are, and learns what the server offers. One that does not know EHLO is greeted in the old way
+    /// (RFC 5321 §3.2).
+    async fn hello(&self, dialogue: &mut Dialogue) -> Result<Offer, Fault> {
+        let (name, limit) = (&self.hello, self.limits.command);
+        let answer = dialogue.command(&format!("EHLO {name}\r\n"), limit).await?;
+        if matches!(answer.code, 500..=504) {
+            let answer = dialogue.command(&format!("HELO {name}\r\n"), limit).await?;
+            return expect(answer, is_done).map(|_| Offer::default());
+        }
+        expect(answer, is_done).map(|answer| Offer::of(&answer))
+    }
+
+    async fn upgrade(&self, mut dialogue: Dialogue, tls: &Tls) -> Result<Dialogue, Fault> {
+        let limit = self.limits.command;
+        let answer = dialogue.command("STARTTLS\r\n", limit).await?;
+        expect(answer, |code| code == 220)?;
+        in_time(limit, tls.over(dialogue.into_stream()?)).await
     }
 
     /// Tries the host's addresses in turn, each with its share of the time that is left.
     async fn connect(&self) -> Result<TcpStream, Fault> {
         let deadline = Instant::now() + self.limits.connect;
         let host = self.url.host();
-        let resolved = in_time(self.limits.connect, lookup_host((host, self.url.port))).await?;
-        let addresses: Vec<SocketAddr> = resolved.collect();
+        let looking = async { Ok(lookup_host((host, self.url.port)).await?) };
+        let addresses: Vec<SocketAddr> = in_time(self.limits.connect, looking).await?.collect();
         let mut last = Fault::Broken("the host has no address".into());
         for (tried, address) in addresses.iter().enumerate() {
             // At most a handful of addresses: the conversion cannot truncate.
             let share = (addresses.len() - tried) as u32;
             let limit = deadline.saturating_duration_since(Instant::now()) / share;
-            match in_time(limit, TcpStream::connect(address)).await {
+            let connecting = async { Ok(TcpStream::connect(address).await?) };
+            match in_time(limit, connecting).await {
                 Ok(stream) => return Ok(stream),
                 // What its share was would only confuse: the others had theirs.
                 Err(Fault::Timeout(_)) => last = Fault::Timeout(self.limits.connect),
@@ -179,46 +194,31 @@ impl Relay {
         Err(last)
     }
 
+    /// The host and port that are connected to.
+    pub(super) fn name(&self) -> String {
+        format!("{}:{}", self.url.host(), self.url.port)
+    }
+
     /// What is told of a fault, without credentials.
     pub(super) fn failure(&self, stage: Stage, fault: Fault, handed_over: bool) -> Failure {
+        let about = about(stage, &fault);
         let (code, enhanced_status, text) = match fault {
-            Fault::Reply { code, text } => {
-                let (status, rest) = split_status(code, &text);
-                let shown = match &status {
-                    Some(status) => format!("{code} {status} {rest}"),
-                    None => format!("{code} {rest}"),
-                };
-                (Some(code), status, shown)
-            }
+            Fault::Reply(reply) => (Some(reply.code), reply.split().0, reply.shown()),
             Fault::Timeout(limit) => (None, None, format!("no answer within {limit:?}")),
-            Fault::Broken(text) => (None, None, text),
-            Fault::Local(text) => (None, None, text.to_owned()),
+            Fault::Broken(text) | Fault::Local(text) => (None, None, text),
         };
-        debug!(stage = %stage, code, enhanced_status, handed_over, "not accepted");
+        debug!(stage = %stage, code, enhanced_status, handed_over, ?about, "not accepted");
         let reason = match stage {
             Stage::Check => text,
-            Stage::Connect => format!("{stage} {}:{}: {text}", self.url.host(), self.url.port),
+            Stage::Connect => format!("{stage} {}: {text}", self.name()),
             _ => format!("{stage}: {text}"),
-        };
-        let is_connecting = matches!(
-            stage,
-            Stage::Connect | Stage::Tls | Stage::Hello | Stage::StartTls | Stage::Auth
-        );
-        let wants_less = enhanced_status
-            .as_deref()
-            .is_some_and(|status| status.starts_with("4.7."));
-        let server = match code {
-            _ if is_connecting => ServerState::Away,
-            Some(421) => ServerState::Closing,
-            _ if wants_less => ServerState::WantsLess,
-            _ => ServerState::Fine,
         };
         Failure {
             code,
             enhanced_status,
             reason: one_line(&self.hide_credentials(reason)),
             handed_over,
-            server,
+            about,
         }
     }
 
@@ -236,60 +236,4 @@ impl Relay {
         }
         text
     }
-}
-
-impl Security {
-    fn new(url: &SmtpUrl, roots: &[CertificateDer<'static>]) -> Result<Self, SmtpSetupError> {
-        let host = url.host();
-        match url.tls {
-            TlsMode::None => Ok(Self::Plain),
-            TlsMode::Implicit => {
-                let mut store = RootCertStore::empty();
-                for root in trusted_roots(roots)? {
-                    store.add(root).map_err(setup_error)?;
-                }
-                let config = ClientConfig::builder_with_provider(ring::default_provider().into())
-                    .with_safe_default_protocol_versions()
-                    .map_err(setup_error)?
-                    .with_root_certificates(store)
-                    .with_no_client_auth();
-                let name = ServerName::try_from(host).map_err(setup_error)?;
-                Ok(Self::Implicit(TlsConnector::from(Arc::new(config)), name))
-            }
-            TlsMode::Opportunistic | TlsMode::Required => {
-                let mut builder =
-                    TlsParameters::builder(host).certificate_store(CertificateStore::None);
-                if url.checks_certificate() {
-                    for root in trusted_roots(roots)? {
-                        let root = Certificate::from_der(root.to_vec()).map_err(setup_error)?;
-                        builder = builder.add_root_certificate(root);
-                    }
-                } else {
-                    builder = builder
-                        .dangerous_accept_invalid_certs(true)
-                        .dangerous_accept_invalid_hostnames(true);
-                }
-                let parameters = builder.build().map_err(setup_error)?;
-                Ok(Self::StartTls(Box::new(parameters)))
-            }
-        }
-    }
-}
-
-/// The machine's root certificates and `extra`. Machines have some that no library reads: those
-/// are left out; one of `extra` is an error later on.
-fn trusted_roots(
-    extra: &[CertificateDer<'static>],
-) -> Result<Vec<CertificateDer<'static>>, SmtpSetupError> {
-    let mut roots = rustls_native_certs::load_native_certs().certs;
-    roots.retain(|root| RootCertStore::empty().add(root.clone()).is_ok());
-    roots.extend_from_slice(extra);
-    if roots.is_empty() {
-        return Err(SmtpSetupError::NoRoots);
-    }
-    Ok(roots)
-}
-
-fn setup_error(error: impl fmt::Display) -> SmtpSetupError {
-    SmtpSetupError::Tls(error.to_string())
 }

@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use lettre::address::{Address, Envelope};
-use lettre::transport::smtp::client::AsyncSmtpConnection;
-use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
-use lettre::transport::smtp::extension::{Extension, MailParameter};
-use lettre::transport::smtp::response::Response;
-use tokio::time::{sleep, timeout};
+use lettre::transport::smtp::commands::{Mail, Rcpt};
+use lettre::transport::smtp::extension::{MailBodyParameter, MailParameter};
+use tokio::time::timeout;
 
 use super::{
+    about::{About, about},
     content::Content,
-    delivery::Reply,
-    fault::{Fault, Stage, expect, in_time, join_lines, one_line, split_status},
+    delivery::Acceptance,
+    dialogue::Dialogue,
+    fault::{Fault, Stage, expect, is_done},
     limits::SmtpLimits,
-    wire::Wire,
+    offer::Offer,
 };
 
 /// How long a polite `QUIT` may take. Its answer decides nothing.
@@ -22,18 +22,16 @@ const QUIT_LIMIT: Duration = Duration::from_secs(2);
 
 /// An open connection, greeted and authenticated.
 pub(super) struct Session {
-    pub(super) smtp: AsyncSmtpConnection,
-    pub(super) wire: Wire,
-    /// Whether the server takes several commands at once (RFC 2920).
-    pub(super) pipelines: bool,
-    /// Whether the server keeps envelope ids for its reports (RFC 3461).
-    pub(super) reports: bool,
+    dialogue: Dialogue,
+    offer: Offer,
     /// For the log.
     pub(super) number: u64,
     /// Messages tried so far: above zero, the connection has been kept.
     pub(super) messages: u32,
     /// A refused message may still be open on the server: RSET comes before the next one.
-    pub(super) unfinished: bool,
+    unfinished: bool,
+    /// An answer is still to come that nobody waits for any more.
+    out_of_step: bool,
 }
 
 /// How a transaction ended without acceptance.
@@ -42,23 +40,53 @@ pub(super) struct Ended {
     pub(super) fault: Fault,
     pub(super) handed_over: bool,
     /// Whether the connection had been used before.
-    pub(super) reused: bool,
+    reused: bool,
 }
 
 impl Ended {
-    /// Whether a kept connection turned out to be dead before anything of this message was done.
+    /// Whether a kept connection turned out to have had its time, and the message was not looked at: dead before
+    /// anything was said, or ended by the server, as many do after so many messages.
     pub(super) fn is_stale(&self) -> bool {
         self.reused
-            && match (self.stage, &self.fault) {
-                (Stage::Reset | Stage::Mail, Fault::Broken(_)) => true,
-                (Stage::Reset, Fault::Reply { .. }) => true,
-                (Stage::Mail, Fault::Reply { code, .. }) => *code == 421,
+            && match (&self.stage, &self.fault) {
+                (Stage::Reset | Stage::Mail, Fault::Broken(_))
+                | (Stage::Reset, Fault::Reply(_)) => true,
+                (stage, fault @ Fault::Reply(_)) => about(*stage, fault) == About::Connection,
                 _ => false,
             }
     }
 }
 
+fn at(stage: Stage) -> impl Fn(Fault) -> (Stage, Fault) {
+    move |fault| (stage, fault)
+}
+
+fn is_data_wanted(code: u16) -> bool {
+    code == 354
+}
+
 impl Session {
+    pub(super) fn new(dialogue: Dialogue, offer: Offer, number: u64) -> Self {
+        Self {
+            dialogue,
+            offer,
+            number,
+            messages: 0,
+            unfinished: false,
+            out_of_step: false,
+        }
+    }
+
+    /// Whether every command has had its answer, so that the connection can take another message.
+    pub(super) fn is_in_step(&self) -> bool {
+        !self.out_of_step
+    }
+
+    /// Whether the server has neither spoken nor closed since the last message.
+    pub(super) fn is_quiet(&mut self) -> bool {
+        self.dialogue.is_quiet()
+    }
+
     /// One mail transaction (RFC 5321, section 3.3), stage by stage.
     pub(super) async fn transact(
         &mut self,
@@ -66,16 +94,20 @@ impl Session {
         id: Option<&str>,
         content: &Content,
         limits: &SmtpLimits,
-    ) -> Result<Reply, Ended> {
+    ) -> Result<Acceptance, Ended> {
         let reused = self.messages > 0;
         self.messages += 1;
         self.stages(envelope, id, content, limits)
             .await
-            .map_err(|(stage, fault)| Ended {
-                handed_over: stage == Stage::FinalDot && fault.leaves_unknown(),
-                stage,
-                fault,
-                reused,
+            .map_err(|(stage, fault)| {
+                self.out_of_step |=
+                    !fault.leaves_in_step() || about(stage, &fault) == About::Connection;
+                Ended {
+                    handed_over: stage == Stage::FinalDot && fault.leaves_unknown(),
+                    stage,
+                    fault,
+                    reused,
+                }
             })
     }
 
@@ -85,185 +117,168 @@ impl Session {
         id: Option<&str>,
         content: &Content,
         limits: &SmtpLimits,
-    ) -> Result<Reply, (Stage, Fault)> {
-        let limit = limits.command;
-        let smtp = &mut self.smtp;
-
+    ) -> Result<Acceptance, (Stage, Fault)> {
         if self.unfinished {
-            in_time(limit, smtp.command(Rset))
-                .await
-                .and_then(|reply| expect(&reply, is_done))
+            let answer = self.dialogue.command("RSET\r\n", limits.command).await;
+            answer
+                .and_then(|reply| expect(reply, is_done))
                 .map_err(at(Stage::Reset))?;
         }
         self.unfinished = false;
-
-        let mut parameters = Vec::new();
-        let addresses = envelope.from().into_iter().chain(envelope.to());
-        if addresses
-            .into_iter()
-            .any(|a| !AsRef::<str>::as_ref(a).is_ascii())
-        {
-            if !smtp.server_info().supports_feature(Extension::SmtpUtfEight) {
-                let reason = "the address is not ASCII, and the server does not offer SMTPUTF8 \
-                              (RFC 6531)";
-                return Err((Stage::Check, Fault::Local(reason)));
-            }
-            parameters.push(MailParameter::SmtpUtfEight);
-        }
+        let parameters = self
+            .parameters(envelope, id, content)
+            .map_err(|reason| (Stage::Check, Fault::Local(reason)))?;
         // From here to the acceptance, whatever ends the transaction leaves it open.
         self.unfinished = true;
-        if let Some(id) = id.filter(|_| self.reports) {
-            parameters.push(MailParameter::Other {
-                keyword: "ENVID".to_owned(),
-                value: Some(id.to_owned()),
-            });
-        }
         let mail = Mail::new(envelope.from().cloned(), parameters);
         match envelope.to() {
             // Of several, some may be refused after DATA was taken for the others: then one by one.
-            [recipient] if self.pipelines => {
-                announce_at_once(smtp, &mail, recipient, limit).await?;
+            [recipient] if self.offer.pipelining => {
+                self.announce_at_once(&mail, recipient, limits.command)
+                    .await?;
             }
-            recipients => announce(smtp, &mail, recipients, limit).await?,
+            recipients => self.announce(&mail, recipients, limits.command).await?,
         }
-
-        let reply = write_message(smtp, &self.wire, content, limits).await?;
-        expect(&reply, is_done).map_err(at(Stage::FinalDot))?;
+        let written = self.dialogue.content(content.as_str(), limits.body).await;
+        written.map_err(at(Stage::Body))?;
+        let reply = self.dialogue.reply(limits.final_dot).await;
+        let reply = reply
+            .and_then(|reply| expect(reply, is_done))
+            .map_err(at(Stage::FinalDot))?;
         self.unfinished = false;
-        let code = u16::from(reply.code());
-        let (enhanced_status, text) = split_status(code, &join_lines(&reply));
-        Ok(Reply {
-            code,
+        let (enhanced_status, text) = reply.split();
+        Ok(Acceptance {
+            code: reply.code,
             enhanced_status,
-            text: one_line(&text),
+            text,
         })
+    }
+
+    /// What is said with MAIL, if the server takes such a mail at all.
+    fn parameters(
+        &self,
+        envelope: &Envelope,
+        id: Option<&str>,
+        content: &Content,
+    ) -> Result<Vec<MailParameter>, String> {
+        let mut parameters = Vec::new();
+        let mut addresses = envelope.from().into_iter().chain(envelope.to());
+        if !content.is_ascii() || !addresses.all(|address| AsRef::<str>::as_ref(address).is_ascii())
+        {
+            if !self.offer.smtputf8 {
+                return Err(
+                    "the address is not ASCII, and the mail server does not offer SMTPUTF8 (RFC 6531): the user \
+                     needs another address, or the service another mail server"
+                        .to_owned(),
+                );
+            }
+            parameters.push(MailParameter::SmtpUtfEight);
+        }
+        if !content.is_ascii() {
+            parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
+        }
+        let size = content.size();
+        if let Some(most) = self.offer.size.filter(|most| size > *most) {
+            return Err(format!(
+                "the mail has {size} bytes, and the mail server takes at most {most} (SIZE, RFC 1870)"
+            ));
+        }
+        if self.offer.asks_size {
+            parameters.push(MailParameter::Size(size));
+        }
+        if let Some(id) = id.filter(|_| self.offer.dsn) {
+            let other = |keyword: &str, value: &str| MailParameter::Other {
+                keyword: keyword.to_owned(),
+                value: Some(value.to_owned()),
+            };
+            // A report that holds the whole mail would carry its PIN through the world a second time.
+            parameters.push(other("RET", "HDRS"));
+            parameters.push(other("ENVID", id));
+        }
+        Ok(parameters)
+    }
+
+    /// MAIL, RCPT and DATA, each after the answer to the one before.
+    async fn announce(
+        &mut self,
+        mail: &Mail,
+        recipients: &[Address],
+        limit: Duration,
+    ) -> Result<(), (Stage, Fault)> {
+        let dialogue = &mut self.dialogue;
+        let answer = dialogue.command(&mail.to_string(), limit).await;
+        let answer = answer.and_then(|reply| expect(reply, is_done));
+        answer.map_err(at(Stage::Mail))?;
+        for recipient in recipients {
+            let rcpt = Rcpt::new(recipient.clone(), Vec::new()).to_string();
+            let answer = dialogue.command(&rcpt, limit).await;
+            let answer = answer.and_then(|reply| expect(reply, is_done));
+            answer.map_err(at(Stage::Rcpt))?;
+        }
+        let answer = dialogue.command("DATA\r\n", limit).await;
+        let answer = answer.and_then(|reply| expect(reply, is_data_wanted));
+        answer.map(drop).map_err(at(Stage::Data))
+    }
+
+    /// The same in one go: three answers for one wait (RFC 2920).
+    ///
+    /// The first refusal decides, and the answers after it are read all the same, so that the next message finds the
+    /// connection in step. A server may ask for the content although it refused the recipient (section 3.1): it
+    /// gets none.
+    async fn announce_at_once(
+        &mut self,
+        mail: &Mail,
+        recipient: &Address,
+        limit: Duration,
+    ) -> Result<(), (Stage, Fault)> {
+        let dialogue = &mut self.dialogue;
+        let rcpt = Rcpt::new(recipient.clone(), Vec::new());
+        let mail = dialogue
+            .command(&format!("{mail}{rcpt}DATA\r\n"), limit)
+            .await;
+        let mail = refusal(mail.and_then(|reply| expect(reply, is_done)));
+        let mail = mail.map_err(at(Stage::Mail))?;
+        let rcpt = dialogue.reply(limit).await;
+        let refused = match (refusal(rcpt.and_then(|reply| expect(reply, is_done))), mail) {
+            (Ok(rcpt), None) => rcpt.map(at(Stage::Rcpt)),
+            (Ok(_), Some(fault)) => Some((Stage::Mail, fault)),
+            (Err(fault), None) => return Err((Stage::Rcpt, fault)),
+            // What was refused before says more than that the server hung up then.
+            (Err(_), Some(fault)) => {
+                self.out_of_step = true;
+                return Err((Stage::Mail, fault));
+            }
+        };
+        let data = dialogue.reply(limit).await;
+        let data = refusal(data.and_then(|reply| expect(reply, is_data_wanted)));
+        match (refused, data) {
+            (None, Ok(None)) => Ok(()),
+            (None, Ok(Some(fault)) | Err(fault)) => Err((Stage::Data, fault)),
+            (Some(refused), Ok(Some(_))) => Err(refused),
+            (Some(refused), Err(_)) => {
+                self.out_of_step = true;
+                Err(refused)
+            }
+            (Some(refused), Ok(None)) => {
+                // One that is content with nothing is not trusted with more.
+                let nothing = dialogue.command(".\r\n", limit).await;
+                self.out_of_step = !matches!(nothing, Ok(reply) if reply.code >= 400);
+                Err(refused)
+            }
+        }
     }
 
     pub(super) async fn quit(mut self) {
         // Whether it was heard does not matter: the connection is closed in any case.
-        let _ = timeout(QUIT_LIMIT, self.smtp.quit()).await;
-    }
-}
-
-fn is_done(code: u16) -> bool {
-    (200..300).contains(&code)
-}
-
-fn is_data_wanted(code: u16) -> bool {
-    code == 354
-}
-
-fn at(stage: Stage) -> impl Fn(Fault) -> (Stage, Fault) {
-    move |fault| (stage, fault)
-}
-
-/// Whether the answer to EHLO offers an extension (RFC 5321, section 4.1.1.1).
-pub(super) fn offers(answer: &Response, extension: &str) -> bool {
-    let mut lines = answer.message().skip(1);
-    lines.any(|line| {
-        let keyword = line.split(' ').next().unwrap_or_default();
-        keyword.eq_ignore_ascii_case(extension)
-    })
-}
-
-/// MAIL, RCPT and DATA, each after the answer to the one before.
-async fn announce(
-    smtp: &mut AsyncSmtpConnection,
-    mail: &Mail,
-    recipients: &[Address],
-    limit: Duration,
-) -> Result<(), (Stage, Fault)> {
-    in_time(limit, smtp.command(mail))
-        .await
-        .and_then(|reply| expect(&reply, is_done))
-        .map_err(at(Stage::Mail))?;
-    for recipient in recipients {
-        let rcpt = Rcpt::new(recipient.clone(), Vec::new());
-        in_time(limit, smtp.command(rcpt))
-            .await
-            .and_then(|reply| expect(&reply, is_done))
-            .map_err(at(Stage::Rcpt))?;
-    }
-    in_time(limit, smtp.command(Data))
-        .await
-        .and_then(|reply| expect(&reply, is_data_wanted))
-        .map_err(at(Stage::Data))
-}
-
-/// The same in one go: three answers for one wait (RFC 2920).
-///
-/// The first refusal decides, and the answers after it are read all the same, so that the next message finds the
-/// connection in step. A server may ask for the content although it refused the recipient (section 3.1): it
-/// gets none.
-async fn announce_at_once(
-    smtp: &mut AsyncSmtpConnection,
-    mail: &Mail,
-    recipient: &Address,
-    limit: Duration,
-) -> Result<(), (Stage, Fault)> {
-    let rcpt = Rcpt::new(recipient.clone(), Vec::new());
-    let all = format!("{mail}{rcpt}{Data}");
-    let done = |reply: Response| expect(&reply, is_done);
-    let mail = refusal(in_time(limit, smtp.command(all)).await.and_then(done));
-    let mail = mail.map_err(at(Stage::Mail))?;
-    let rcpt = refusal(in_time(limit, smtp.read_response()).await.and_then(done));
-    let rcpt = rcpt.map_err(at(Stage::Rcpt))?;
-    let wanted = |reply: Response| expect(&reply, is_data_wanted);
-    let data = refusal(in_time(limit, smtp.read_response()).await.and_then(wanted));
-    let data = data.map_err(at(Stage::Data))?;
-    let refused = mail.map(at(Stage::Mail)).or(rcpt.map(at(Stage::Rcpt)));
-    match (refused, data) {
-        (None, None) => Ok(()),
-        (None, Some(fault)) => Err((Stage::Data, fault)),
-        (Some(refused), Some(_)) => Err(refused),
-        (Some(refused), None) => {
-            let nothing = in_time(limit, smtp.command(".\r\n")).await.and_then(done);
-            match refusal(nothing) {
-                Ok(Some(_)) => Err(refused),
-                Ok(None) => {
-                    let reason = "the server took a message whose recipient it had refused";
-                    Err((Stage::Data, Fault::Broken(reason.into())))
-                }
-                Err(fault) => Err((Stage::Data, fault)),
-            }
-        }
+        let _ = timeout(QUIT_LIMIT, self.dialogue.command("QUIT\r\n", QUIT_LIMIT)).await;
     }
 }
 
 /// One answer of several: whether the server refused. What leaves no more answers to wait for is an error.
-fn refusal(answer: Result<(), Fault>) -> Result<Option<Fault>, Fault> {
+fn refusal<T>(answer: Result<T, Fault>) -> Result<Option<Fault>, Fault> {
     match answer {
-        Ok(()) => Ok(None),
-        Err(Fault::Reply { code, text }) if code != 421 => Ok(Some(Fault::Reply { code, text })),
+        Ok(_) => Ok(None),
+        Err(Fault::Reply(reply)) if reply.code != 421 => Ok(Some(Fault::Reply(reply))),
         Err(fault) => Err(fault),
     }
-}
-
-/// Writes the content with its final dot and reads the answer: first against the body's time limit, from
-/// the moment on at which the dot is out against the dot's.
-async fn write_message(
-    smtp: &mut AsyncSmtpConnection,
-    wire: &Wire,
-    content: &Content,
-    limits: &SmtpLimits,
-) -> Result<Response, (Stage, Fault)> {
-    wire.expect_flush();
-    let watch = async {
-        if timeout(limits.body, wire.flushed()).await.is_err() {
-            return limits.body;
-        }
-        sleep(limits.final_dot).await;
-        limits.final_dot
-    };
-    let result = tokio::select! {
-        biased;
-        result = smtp.command(content) => result.map_err(Fault::from),
-        limit = watch => Err(Fault::Timeout(limit)),
-    };
-    let stage = if wire.has_flushed() {
-        Stage::FinalDot
-    } else {
-        Stage::Body
-    };
-    result.map_err(|fault| (stage, fault))
 }

@@ -1,0 +1,355 @@
+//! The rules, each with where it is from: RFCs, the registry of enhanced status codes, and what vendors document of their
+//! servers. Pure.
+
+use std::ops::RangeInclusive;
+
+use super::{super::fault::Stage, whom::About};
+
+/// At which stages a rule holds.
+type Stages = &'static [Stage];
+
+const ANY: Stages = &[];
+/// Before any message.
+const COMING_IN: Stages = &[
+    Stage::Connect,
+    Stage::Tls,
+    Stage::Hello,
+    Stage::StartTls,
+    Stage::Auth,
+];
+const MAIL: Stages = &[Stage::Mail];
+const RCPT: Stages = &[Stage::Rcpt];
+/// Where nothing but the size is known of the message.
+const SIZE: Stages = &[Stage::Mail, Stage::Data, Stage::Body, Stage::FinalDot];
+
+/// What a rule looks at. All of it has to fit; a rule says one thing of it, rarely two.
+pub(super) struct Rule {
+    pub(super) at: Stages,
+    /// The first digit: 4 or 5, or 0 for both.
+    pub(super) class: u16,
+    /// Reply codes; none: any.
+    pub(super) code: &'static [u16],
+    /// Subject and details of the enhanced status (RFC 3463), whatever its class.
+    pub(super) status: Option<(u16, RangeInclusive<u16>)>,
+    /// One of these is in the text, in small letters; none: any text.
+    pub(super) words: &'static [&'static str],
+    pub(super) about: About,
+}
+
+const fn rule(at: Stages, class: u16, about: About) -> Rule {
+    Rule {
+        at,
+        class,
+        code: &[],
+        status: None,
+        words: &[],
+        about,
+    }
+}
+
+const fn code(at: Stages, code: &'static [u16], about: About) -> Rule {
+    Rule {
+        code,
+        ..rule(at, 0, about)
+    }
+}
+
+const fn status(
+    at: Stages,
+    class: u16,
+    subject: u16,
+    details: RangeInclusive<u16>,
+    about: About,
+) -> Rule {
+    Rule {
+        status: Some((subject, details)),
+        ..rule(at, class, about)
+    }
+}
+
+const fn words(class: u16, words: &'static [&'static str], about: About) -> Rule {
+    Rule {
+        words,
+        ..rule(ANY, class, about)
+    }
+}
+
+const ALL: RangeInclusive<u16> = 0..=999;
+
+/// Fewer connections, or a slower pace: Postfix anvil(8) and postscreen(8), Exim `smtp_accept_max*`, Exchange's message
+/// and connection throttling, SES "Throttling failure", Sendmail `ConnectionRateThrottle`, GMX, Yahoo TSS04, SendGrid.
+const PACE: &[&str] = &[
+    "too many concurrent",
+    "too many connections",
+    "too many simultaneous",
+    "too many open",
+    "too many sessions",
+    "too many messages",
+    "too many mails",
+    "too many emails",
+    "too many commands",
+    "too many login",
+    "too much mail",
+    "too much traffic",
+    "too fast",
+    "concurrent connections",
+    "concurrency limit",
+    "thread limit",
+    "connection limit",
+    "connection rate",
+    "connection count",
+    "sending rate",
+    "message rate",
+    "rate limit",
+    "ratelimit",
+    "rate-limit",
+    "throttl",
+    "slow down",
+    "unusual rate",
+    "mail rate",
+    "relay limit",
+    "temporarily deferred due to",
+];
+
+/// What the sender may send in an hour or a day: Gmail 5.4.5 and 4.5.3, Exchange Online "SubmissionQuotaExceeded" and
+/// 5.1.90, SES "Daily message quota exceeded", cPanel "max emails per hour", Postfix policy services, Zoho, OVH, iCloud.
+const QUOTA: &[&str] = &[
+    "sending quota",
+    "user sending limit",
+    "message quota",
+    "submission quota",
+    "submissionquotaexceeded",
+    "sending limit",
+    "send limit",
+    "sending allowance",
+    "daily limit",
+    "daily quota",
+    "hourly limit",
+    "hourly quota",
+    "limit for message recipients",
+    "max emails per hour",
+    "max defers and failures per hour",
+    "messages per hour",
+    "messages per day",
+    "emails per hour",
+    "emails per day",
+    "outgoing mail limit",
+    "outgoing message limit",
+    "outbound mail limit",
+    "recipient rate limit",
+    "quota for sending",
+    "exceeded the maximum number of messages",
+    "exceeded its sending",
+    "count quota",
+    "you have exceeded your",
+    "you've exceeded your",
+    "credits exceeded",
+    "sending activity",
+];
+
+/// It does not relay for us, or not before we sign in: Postfix "Relay access denied", Sendmail "Relaying denied",
+/// Exchange "Unable to relay", Exim "relay not permitted", qmail and its "rcpthosts".
+const NO_RELAY: &[&str] = &[
+    "relaying denied",
+    "relay access denied",
+    "relay denied",
+    "relay not permitted",
+    "relaying not permitted",
+    "relaying is not",
+    "relaying not allowed",
+    "relay not allowed",
+    "unable to relay",
+    "not permitted to relay",
+    "cannot relay",
+    "we do not relay",
+    "do not relay",
+    "allowed rcpthosts",
+    "authentication required",
+    "authentication is required",
+    "must authenticate",
+    "not authenticated",
+    "must issue a starttls",
+    "requires starttls",
+    "encryption required",
+];
+
+/// Who we are is what is refused: Postfix's client, helo and sender restrictions (told at RCPT, since
+/// `smtpd_delay_reject` is on), block lists, Exim's sender verification, SES's identities, suspended accounts, SPF and DMARC.
+const WHO_WE_ARE: &[&str] = &[
+    "sender address rejected",
+    "sender rejected",
+    "sender denied",
+    "sender verify failed",
+    "sender not verified",
+    "sender is not",
+    "helo command rejected",
+    "client host",
+    "client was not authenticated",
+    "blocked using",
+    "blocked by spamhaus",
+    "block list",
+    "blocklist",
+    "blacklist",
+    "black list",
+    "dnsbl",
+    "rbl",
+    "is listed",
+    "listed at",
+    "listed in",
+    "listed on",
+    "reputation",
+    "your ip",
+    "sending ip",
+    "ip address",
+    "your server",
+    "your host",
+    "ptr record",
+    "reverse dns",
+    "reverse hostname",
+    "bad outbound sender",
+    "banned send",
+    "spam abuse",
+    "sendasdenied",
+    "send as this sender",
+    "not allowed to send",
+    "not authorized to send",
+    "not permitted to send",
+    "not owned by",
+    "email address is not verified",
+    "from address is not",
+    "from address does not match",
+    "verified sender",
+    "domain is not verified",
+    "sending paused",
+    "your account",
+    "unauthenticated email",
+    "unauthenticated mail",
+    "not pass authentication",
+    "spf",
+    "dmarc",
+    "dkim",
+    "unregistered domain",
+    "tenantattribution",
+    "your tenant",
+    "suspicious activity",
+];
+
+pub(super) const RULES: &[Rule] = &[
+    // Gmail 450 4.2.1, Exchange "recipient thread limit exceeded", iCloud: all mails to this recipient, not only ours.
+    words(
+        0,
+        &[
+            "receiving mail at a rate",
+            "receiving mail too quickly",
+            "recipient thread limit",
+            "recipient is receiving",
+            "deferred due to excessive volume",
+        ],
+        About::Recipient,
+    ),
+    // Exchange: this recipient takes no mail from strangers, whatever it says of authentication.
+    status(RCPT, 5, 7, 12..=12, About::Recipient),
+    status(RCPT, 5, 7, 124..=124, About::Recipient),
+    status(RCPT, 5, 7, 133..=136, About::Recipient),
+    // Exim `smtp_accept_max_per_connection`, IONOS: another connection takes more.
+    words(
+        4,
+        &[
+            "messages in this connection",
+            "messages per connection",
+            "messages per session",
+            "mails per session",
+        ],
+        About::Connection,
+    ),
+    // RFC 6647: postgrey, milter-greylist, rspamd, Exim's and SQLgrey's words.
+    words(
+        4,
+        &[
+            "greylist",
+            "graylist",
+            "grey-list",
+            "gray-list",
+            "grey list",
+            "gray list",
+        ],
+        About::Recipient,
+    ),
+    // RFC 3463 §3.3, §3.4 and RFC 1870 §6: too large, for the mailbox or the system.
+    status(ANY, 5, 3, 4..=4, About::Message),
+    status(ANY, 5, 2, 3..=3, About::Message),
+    // What is in the mail: URIBL and SURBL, virus scanners.
+    words(
+        5,
+        &[
+            "blacklisted url",
+            "listed url",
+            "bad url",
+            "contains a url",
+            "uribl",
+            "surbl",
+            "virus",
+            "malware",
+            "attachment",
+        ],
+        About::Message,
+    ),
+    words(0, QUOTA, About::Sender),
+    words(4, PACE, About::Pace),
+    words(5, PACE, About::Sender),
+    Rule {
+        code: &[552],
+        ..rule(SIZE, 5, About::Message)
+    },
+    // Before a message is spoken of. RFC 5321 §3.8: 421 closes for now, and 4.3.2 asks to come back later.
+    code(COMING_IN, &[421, 432], About::Pace),
+    status(COMING_IN, 4, 3, 2..=2, About::Pace),
+    rule(COMING_IN, 0, About::Away),
+    // RFC 3463 §3.5 and Gmail: congestion, daily limits.
+    status(ANY, 0, 4, 5..=5, About::Sender),
+    // RFC 3463 §3.2: the sender's address, its system; Exchange Online 5.1.8 "bad outbound sender", 5.1.90 daily limit.
+    status(ANY, 0, 1, 7..=8, About::Sender),
+    status(ANY, 0, 1, 90..=90, About::Sender),
+    // Exchange Online 5.2.252 SendAsDenied.
+    status(ANY, 5, 2, 252..=252, About::Sender),
+    // IANA's registry of enhanced status codes: DKIM, SPF, reverse DNS, DMARC, null MX of the sender, mail flood.
+    status(ANY, 0, 7, 20..=29, About::Sender),
+    // Exchange Online: 57 not authenticated, 60 may not send as, 64 no such tenant, 68 not an allowed address.
+    status(ANY, 5, 7, 57..=57, About::Sender),
+    status(ANY, 5, 7, 60..=60, About::Sender),
+    status(ANY, 5, 7, 64..=64, About::Sender),
+    status(ANY, 5, 7, 68..=68, About::Sender),
+    // Exchange Online: limits of the tenant.
+    status(ANY, 0, 7, 232..=236, About::Sender),
+    // Exchange Online: banned senders and addresses (504, 505, 507 and 512 are about the recipient or the message).
+    status(ANY, 5, 7, 501..=503, About::Sender),
+    status(ANY, 5, 7, 506..=506, About::Sender),
+    status(ANY, 5, 7, 508..=511, About::Sender),
+    status(ANY, 5, 7, 606..=649, About::Sender),
+    status(ANY, 5, 7, 705..=708, About::Sender),
+    status(ANY, 5, 7, 750..=750, About::Sender),
+    words(0, NO_RELAY, About::Sender),
+    words(0, WHO_WE_ARE, About::Sender),
+    // RFC 4954 §6, RFC 3207 §4: sign in, encrypt first.
+    code(ANY, &[530, 534, 535, 538], About::Sender),
+    // Exchange Online: 432 4.3.2, sender thread limit.
+    code(ANY, &[432], About::Pace),
+    status(ANY, 4, 3, 2..=2, About::Pace),
+    // 4.7.z: security or policy (RFC 3463 §3.8); before a recipient is named it cannot be one's greylisting.
+    status(MAIL, 4, 7, ALL, About::Pace),
+    Rule {
+        code: &[421],
+        ..status(ANY, 4, 7, ALL, About::Pace)
+    },
+    status(ANY, 4, 7, ALL, About::Unsure),
+    // RFC 3463 §3.6: too many recipients, although there is one.
+    status(ANY, 4, 5, 3..=3, About::Unsure),
+    code(ANY, &[421], About::Connection),
+    // RFC 3463 §3.4: the mail system.
+    status(ANY, 0, 3, ALL, About::Sender),
+    // RFC 5321 §4.2.4: not at this moment of the conversation, so the conversation begins anew.
+    code(ANY, &[500, 502, 503], About::Connection),
+    rule(MAIL, 0, About::Sender),
+    rule(RCPT, 0, About::Recipient),
+    rule(ANY, 0, About::Message),
+];
