@@ -40,6 +40,7 @@ mod password_alone;
 mod pin_requests;
 mod progress;
 mod proxied;
+mod relays;
 mod reminders;
 mod reports;
 mod resent_batches;

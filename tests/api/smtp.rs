@@ -1252,6 +1252,23 @@ async fn a_wrong_certificate_is_refused_where_it_is_checked() {
     }
 }
 
+/// X.509 before version 3 can say of nobody what he may sign, so no library checks it. Where nothing is checked, it encrypts
+/// as well as another one.
+#[tokio::test]
+async fn an_old_certificate_is_taken_only_where_none_is_checked() {
+    let sink = SmtpSink::start_with(Options {
+        starttls: true,
+        old_certificate: true,
+        ..Options::default()
+    });
+    sends_in_step(&pool(&sink), &sink, "a@example.org").await;
+    assert!(sink.messages()[0].tls);
+    let strict = url(&sink, "", "localhost", "?tls=required");
+    let failure = retry(send(&trusting(&strict, &[certificate()]), "a@example.org").await);
+    assert!(failure.reason.contains("X.509 v1"), "{}", failure.reason);
+    assert_eq!(sink.messages().len(), 1);
+}
+
 #[tokio::test]
 async fn credentials_for_another_host_make_opportunistic_strict() {
     // On most systems this address reaches this machine, but it is none of the loopback ones.

@@ -17,6 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
 
 /// Where in the dialogue a script takes effect: at the command, or at what is answered to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,6 +44,8 @@ pub struct Options {
     pub implicit_tls: bool,
     /// The name in the self-signed certificate, instead of `localhost` and `127.0.0.1`.
     pub certificate_for: Option<&'static str>,
+    /// Show a certificate of X.509 version 1, as old appliances do.
+    pub old_certificate: bool,
     /// Refuse mail without this user and password.
     pub login: Option<(&'static str, &'static str)>,
     /// Offer AUTH LOGIN only, not PLAIN.
@@ -55,6 +58,8 @@ pub struct Options {
     pub size: Option<usize>,
     /// Do not offer PIPELINING.
     pub one_by_one: bool,
+    /// Greet so many connections at once, and send others away.
+    pub most_connections: Option<usize>,
     /// Ask for the content even when all recipients were refused.
     pub asks_anyway: bool,
 }
@@ -134,6 +139,19 @@ pub struct SmtpSink {
     accepting: AbortHandle,
 }
 
+/// Of version 1, for `localhost`, signed by itself; good for a hundred years.
+fn old_certificate() -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+    const CERTIFICATE: &str = "MIIBJTCBywIUM+HJINlpR/vYRkygxaMfWYSmEAswCgYIKoZIzj0EAwIwFDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyODAyMjExMFoYDz\
+     IxMjYxMTA0MDIyMTEwWjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQybMFeSwESLeG+Sv5sCTz5mS34\
+     rQeFImmdo3KPgIhjokmha5SrVeL3kK9zPjiWMB4kHOayEsaUmnFJbx19KV9IMAoGCCqGSM49BAMCA0kAMEYCIQCIBL5dPknOSYlIQxeJQF4CvV\
+     TrSntFGiBJJVXj2jBHAgIhAJEXWShKSdgqvGPr9zKmTqFDpTnVN/cPo9gKg6aLpmXm";
+    const KEY: &str = "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQggIQfmKoyQbLhYWznP72RxrRO22KSFsAC12UN7qqOXJahRANCAAQybMFeSwESLe\
+     G+Sv5sCTz5mS34rQeFImmdo3KPgIhjokmha5SrVeL3kK9zPjiWMB4kHOayEsaUmnFJbx19KV9I";
+    let der = |text| BASE64_STANDARD.decode(text).unwrap();
+    let key = PrivateKeyDer::try_from(der(KEY)).unwrap();
+    (der(CERTIFICATE).into(), key)
+}
+
 impl SmtpSink {
     /// A plain server without extensions, on a port of its own.
     pub fn start() -> Self {
@@ -148,12 +166,19 @@ impl SmtpSink {
         let certified = rcgen::generate_simple_self_signed(names).unwrap();
         let certificate = certified.cert.der().clone();
         let key = PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
+        let (certificate, key) = match options.old_certificate {
+            true => old_certificate(),
+            false => (certificate, key),
+        };
+        let shown = CertifiedKey::new(
+            vec![certificate.clone()],
+            ring::sign::any_supported_type(&key).unwrap(),
+        );
         let config = ServerConfig::builder_with_provider(ring::default_provider().into())
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(vec![certificate.clone()], key)
-            .unwrap();
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(shown)));
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -278,6 +303,11 @@ impl SmtpSink {
         self
     }
 
+    /// From now on everything is as usual.
+    pub fn forget_script(&self) {
+        self.shared.lock().script.clear();
+    }
+
     /// Closes the connection at the next `stage`, without an answer.
     pub fn close_at(&self, stage: Stage) -> &Self {
         self.act(stage, Act::Close { keep: false });
@@ -395,6 +425,12 @@ async fn serve(tcp: TcpStream, number: usize, shared: &Shared) -> io::Result<()>
         tls: shared.options.implicit_tls,
         user: None,
     };
+    let most = shared.options.most_connections;
+    if most.is_some_and(|most| shared.lock().open > most) {
+        let reply = "421 4.7.0 sink.test Error: too many connections from 127.0.0.1";
+        talk.write(reply).await?;
+        return Err(over());
+    }
     talk.answer(Stage::Greeting, "220 sink.test ESMTP").await?;
     let mut from = None::<String>;
     let mut rcpt = Vec::new();
