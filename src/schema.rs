@@ -246,6 +246,7 @@ diesel::table! {
         enrollment_id -> Nullable<Uuid>,
         canceled -> Bool,
         reminder_on -> Nullable<Date>,
+        refusals -> Int2,
     }
 }
 

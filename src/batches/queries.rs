@@ -15,7 +15,7 @@ use crate::{
         plan::SkipReason,
         send::{BatchResult, SendOutcome},
     },
-    model::invitation::MessageState,
+    model::{invitation::MessageState, said::masked},
     outbox::depth::LATE_AFTER,
     schema::{batches, messages},
 };
@@ -146,7 +146,8 @@ fn waiting(
         since,
         smtp_code: row.smtp_code,
         enhanced_status: row.enhanced_status,
-        reason: row.reason,
+        // What was stored before words were masked may not be rewritten yet.
+        reason: row.reason.as_deref().map(masked),
     }))
 }
 

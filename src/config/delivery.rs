@@ -1,6 +1,6 @@
 //! How fast mails go out.
 
-use std::num::NonZeroU32;
+use std::{num::NonZeroU32, time::Duration};
 
 use clap::Args;
 
@@ -9,6 +9,7 @@ use super::{errors::ConfigErrors, values::number};
 const MAIL_CONNECTIONS: &str = "ENLIST_MAIL_CONNECTIONS";
 const MAIL_RATE: &str = "ENLIST_MAIL_RATE";
 const DEFAULT_MAIL_CONNECTIONS: &str = "8";
+const PROBE_EVERY: Duration = Duration::from_secs(60);
 /// SMTP connections of one instance, however many are asked for.
 const MOST_CONNECTIONS: u32 = 256;
 
@@ -29,6 +30,8 @@ pub struct Delivery {
     pub connections: usize,
     /// Messages a second over all instances. `None`: as many as there are.
     pub rate: Option<NonZeroU32>,
+    /// How often a mail server that refuses all is asked (PRODUCT §7). No setting: a test has no minute.
+    pub probe_every: Duration,
 }
 
 impl Default for DeliveryArgs {
@@ -48,6 +51,7 @@ impl DeliveryArgs {
         Some(Delivery {
             connections: connections?.get().min(MOST_CONNECTIONS) as usize,
             rate: rate?,
+            probe_every: PROBE_EVERY,
         })
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     model::{
         invitation::{DeliveryState, MessageKind, MessageState, Method, State, pin_expires_at},
         ownership::{self, Ownership},
+        said::masked,
     },
     schema::{invitations, messages, secret_keys},
 };
@@ -163,7 +164,8 @@ fn with_messages(
                 last_attempt_at: row.last_attempt_at,
                 smtp_code: row.smtp_code,
                 enhanced_status: row.enhanced_status,
-                reason: row.reason,
+                // What was stored before words were masked may not be rewritten yet.
+                reason: row.reason.as_deref().map(masked),
             });
     }
     rows.into_iter()

@@ -22,7 +22,7 @@ use crate::{
     clock::Clock,
     mail::{
         letter::Writer,
-        smtp::{About as Whom, Delivery, Failure, SmtpPool},
+        smtp::{About as Whom, Delivery, Failure, SmtpPool, TOO_LARGE},
     },
     metrics::{Handed, Metrics},
     model::{
@@ -32,8 +32,8 @@ use crate::{
     secrets::keys::KeyRing,
 };
 
-/// Tries of one message that may follow each other within seconds.
-const MOST_SOON: i32 = 12;
+/// Broken connections after which a message waits like another one.
+const MOST_SOON: i16 = 3;
 
 /// What it takes to try. Cheap to clone.
 #[derive(Clone)]
@@ -51,6 +51,8 @@ pub struct Courier {
 pub struct Tried {
     pub settled: Settled,
     pub heard: Heard,
+    /// How it ends where it turns out that the server refuses everybody's mail: it is tried again.
+    pub kept: Option<Settled>,
 }
 
 impl Courier {
@@ -83,6 +85,7 @@ impl Courier {
                     enhanced_status: None,
                     reason: Some("a fault of ours; the log has more".to_owned()),
                     handed_over_at: None,
+                    is_refusal: true,
                     counter,
                 })
             });
@@ -101,6 +104,7 @@ impl Courier {
             enhanced_status: None,
             reason: Some(reason.to_owned()),
             handed_over_at: None,
+            is_refusal: true,
             counter: claimed.counter(),
         };
         if let About::Invitation(invited) = &claimed.about {
@@ -170,6 +174,7 @@ impl Courier {
                 tracing::debug!(code = reply.code, "accepted");
                 Tried {
                     heard: Heard::Accepted,
+                    kept: None,
                     settled: Settled {
                         smtp_code: i16::try_from(reply.code).ok(),
                         enhanced_status: reply.enhanced_status,
@@ -185,8 +190,13 @@ impl Courier {
                     reason = for_log(&failure.reason),
                     "refused for good"
                 );
+                let at = again_at(&claimed, self.clock.now());
+                let kept = at.map(|at| Settled {
+                    due_at: at,
+                    ..ended("deferred", &masked(&failure.reason))
+                });
                 let settled = ended("failed", &masked(&failure.reason));
-                self.refused(settled, failure, &to.email)
+                self.refused(settled, kept, failure, &to.email)
             }
             Delivery::Retry(failure) => {
                 let at = again_at(&claimed, self.clock.now());
@@ -202,33 +212,55 @@ impl Courier {
                     due_at: at.unwrap_or(now),
                     ..ended(state_for(at), &masked(&failure.reason))
                 };
-                self.refused(settled, failure, &to.email)
+                self.refused(settled, None, failure, &to.email)
             }
         }
     }
 
-    fn refused(&self, settled: Settled, failure: Failure, to: &str) -> Tried {
+    fn refused(
+        &self,
+        settled: Settled,
+        kept: Option<Settled>,
+        failure: Failure,
+        to: &str,
+    ) -> Tried {
         self.metrics.refused(failure.about.as_str());
+        let heard = heard(&failure, to);
+        let with_reply = |settled| Settled {
+            smtp_code: failure.code.and_then(|code| i16::try_from(code).ok()),
+            enhanced_status: failure.enhanced_status.clone(),
+            handed_over_at: failure.handed_over.then(|| self.clock.now()),
+            is_refusal: failure.about != Whom::Pace,
+            ..settled
+        };
         Tried {
-            heard: match failure.about {
-                // What the server said of the message, and not we.
-                Whom::Message if failure.code.is_some_and(|code| code >= 500) => {
-                    Heard::Rejected(to.to_owned())
-                }
-                Whom::Recipient | Whom::Message => Heard::Answered,
-                Whom::Unsure => Heard::Unsure(to.to_owned()),
-                Whom::Pace => Heard::WantsLess,
-                Whom::Sender => Heard::Refused(to.to_owned()),
-                Whom::Connection => Heard::Broken,
-                Whom::Away => Heard::Away,
-            },
-            settled: Settled {
-                smtp_code: failure.code.and_then(|code| i16::try_from(code).ok()),
-                enhanced_status: failure.enhanced_status,
-                handed_over_at: failure.handed_over.then(|| self.clock.now()),
-                ..settled
-            },
+            kept: kept
+                .filter(|_| matches!(heard, Heard::Rejected(_)))
+                .map(with_reply),
+            heard,
+            settled: with_reply(settled),
         }
+    }
+}
+
+/// What a failure says of the mail server.
+fn heard(failure: &Failure, to: &str) -> Heard {
+    let status = failure.enhanced_status.as_deref().unwrap_or_default();
+    let is_for_good = failure.code.is_some_and(|code| code >= 500);
+    match failure.about {
+        // As one that we may not write to, or that is too large: it may be true of everybody.
+        Whom::Recipient if is_for_good && status.starts_with("5.7.") => {
+            Heard::Rejected(to.to_owned())
+        }
+        Whom::Message if is_for_good || status == TOO_LARGE => Heard::Rejected(to.to_owned()),
+        // We refused it ourselves.
+        Whom::Message if failure.code.is_none() => Heard::Nothing,
+        Whom::Recipient | Whom::Message => Heard::Answered,
+        Whom::Unsure => Heard::Unsure(to.to_owned()),
+        Whom::Pace => Heard::WantsLess,
+        Whom::Sender => Heard::Refused(to.to_owned()),
+        Whom::Connection => Heard::Broken,
+        Whom::Away => Heard::Away,
     }
 }
 
@@ -237,16 +269,17 @@ fn unasked(settled: Settled) -> Tried {
     Tried {
         settled,
         heard: Heard::Nothing,
+        kept: None,
     }
 }
 
 /// When a message is tried again if this try fails now; `None`: no more.
 fn again_at(claimed: &Claimed, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    // At least one try, whatever is stored.
-    let tries = u32::try_from(claimed.attempts).unwrap_or(1).max(1);
+    // This one counts, too.
+    let refusals = u32::try_from(claimed.refusals).unwrap_or(0);
     next_try(
         claimed.id,
-        tries,
+        refusals.saturating_add(1),
         claimed.queued_at,
         good_until(claimed),
         now,
@@ -261,15 +294,12 @@ fn sooner(
     claimed: &Claimed,
     now: DateTime<Utc>,
 ) -> DateTime<Utc> {
-    let is_unseen = match failure.about {
-        Whom::Pace => true,
-        Whom::Connection => failure.code.is_some(),
-        _ => false,
-    };
-    if is_unseen && claimed.attempts <= MOST_SOON {
-        at.min(now + soon(claimed.id))
-    } else {
-        at
+    match failure.about {
+        Whom::Pace => at.min(now + soon(claimed.id)),
+        Whom::Connection if failure.code.is_some() && claimed.refusals < MOST_SOON => {
+            at.min(now + soon(claimed.id))
+        }
+        _ => at,
     }
 }
 

@@ -13,6 +13,8 @@ pub struct Claimed {
     pub id: Uuid,
     /// Also the fencing token: a result counts only while the message has this number.
     pub attempts: i32,
+    /// Tries so far that the mail server refused for more than its own pace: how long the next wait is.
+    pub refusals: i16,
     pub queued_at: DateTime<Utc>,
     pub display_name: Option<String>,
     pub username: Option<String>,

@@ -22,6 +22,8 @@ struct Row {
     id: Uuid,
     #[diesel(sql_type = Int4)]
     attempts: i32,
+    #[diesel(sql_type = Int2)]
+    refusals: i16,
     #[diesel(sql_type = Timestamptz)]
     queued_at: DateTime<Utc>,
     #[diesel(sql_type = Nullable<Text>)]
@@ -100,6 +102,7 @@ impl Row {
         Ok(Claimed {
             id: self.id,
             attempts: self.attempts,
+            refusals: self.refusals,
             queued_at: self.queued_at,
             display_name: self.display_name,
             username: self.username,
@@ -171,9 +174,9 @@ pub fn claim(
             UPDATE messages m
             SET state = 'sending', attempts = m.attempts + 1, due_at = $2, last_attempt_at = $1
             FROM due WHERE m.id = due.id
-            RETURNING m.id, m.attempts, m.created_at, m.invitation_id, m.enrollment_id, m.batch_id, m.kind, m.canceled
+            RETURNING m.id, m.attempts, m.refusals, m.created_at, m.invitation_id, m.enrollment_id, m.batch_id, m.kind, m.canceled
         )
-        SELECT c.id, c.attempts, c.created_at AS queued_at,
+        SELECT c.id, c.attempts, c.refusals, c.created_at AS queued_at,
             u.display_name, u.username, u.email, u.time_zone, coalesce(i.locale, u.locale) AS locale,
             EXISTS (SELECT FROM suppressions s WHERE s.email = lower(u.email)) AS is_suppressed,
             i.id AS invitation_id, c.batch_id, c.kind = 'reminder' AS is_reminder,
@@ -317,6 +320,8 @@ pub struct Settled {
     pub smtp_code: Option<i16>,
     pub enhanced_status: Option<String>,
     pub reason: Option<String>,
+    /// Whether the next wait is a longer one.
+    pub is_refusal: bool,
     /// When a server had, or may have had, the whole message: the PIN's life begins.
     pub handed_over_at: Option<DateTime<Utc>>,
     /// The counter of the secrets in it: the life of another PIN does not begin with this mail.
@@ -338,14 +343,15 @@ pub fn settle(
 ) -> Result<(), DbError> {
     diesel::sql_query(concat!(
         "WITH result AS (
-            SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)
-                AS r(id, attempts, state, due_at, smtp_code, enhanced_status, reason, handed_over_at, counter)
+            SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $11)
+                AS r(id, attempts, state, due_at, smtp_code, enhanced_status, reason, handed_over_at, counter, is_refusal)
         ), ",
-        ours!("result", "h.state, h.due_at, h.smtp_code, h.enhanced_status, h.reason, h.handed_over_at, h.counter"),
+        ours!("result", "h.state, h.due_at, h.smtp_code, h.enhanced_status, h.reason, h.handed_over_at, h.counter, h.is_refusal"),
         ", settled AS (
             UPDATE messages m
             SET state = CASE WHEN m.canceled AND r.state = 'deferred' THEN 'suppressed' ELSE r.state END,
                 due_at = r.due_at, smtp_code = r.smtp_code, enhanced_status = r.enhanced_status,
+                refusals = least(m.refusals + (r.is_refusal AND r.state = 'deferred')::int, 1000),
                 reason = CASE WHEN m.canceled AND r.state = 'deferred' THEN 'canceled' ELSE r.reason END
             FROM ours r WHERE m.id = r.id
             RETURNING m.invitation_id, m.kind, m.state, m.canceled, r.handed_over_at, r.counter
@@ -382,6 +388,7 @@ pub fn settle(
     .bind::<Array<Nullable<Timestamptz>>, _>(results.iter().map(|r| r.handed_over_at).collect::<Vec<_>>())
     .bind::<Array<Nullable<Int4>>, _>(results.iter().map(|r| r.counter).collect::<Vec<_>>())
     .bind::<Timestamptz, _>(now)
+    .bind::<Array<Bool>, _>(results.iter().map(|r| r.is_refusal).collect::<Vec<_>>())
     .execute(connection)?;
     Ok(())
 }

@@ -9,7 +9,12 @@ use chrono::{DateTime, Utc};
 use tokio::{task::JoinSet, time::Instant};
 use uuid::Uuid;
 
-use super::{attempt::Tried, message::Claimed, pace::Pace, queries::Settled};
+use super::{
+    attempt::Tried,
+    message::Claimed,
+    pace::{Pace, Wanted},
+    queries::Settled,
+};
 
 /// Leases are renewed while we live.
 pub(super) const RENEW_EVERY: Duration = Duration::from_secs(15);
@@ -58,13 +63,13 @@ pub(super) struct Round {
 
 impl Round {
     /// Nothing is claimed yet, and the queue is looked at now.
-    pub(super) fn new(connections: usize) -> Self {
+    pub(super) fn new(connections: usize, probe_every: Duration) -> Self {
         let now = Instant::now();
         Self {
             waiting: VecDeque::new(),
             claiming: JoinSet::new(),
             on_the_wire: JoinSet::new(),
-            pace: Pace::new(connections),
+            pace: Pace::new(connections, probe_every),
             unsettled: HashMap::new(),
             finished: Vec::new(),
             settling: JoinSet::new(),
@@ -87,14 +92,26 @@ impl Round {
             .collect()
     }
 
-    /// How many messages to claim at once: one at a time while it is not known whether the server is back.
+    /// How many messages to claim at once: one at a time while it is not known whether the server is back, few while there has
+    /// to be a while between two.
     pub(super) fn wanted(&self) -> usize {
-        let places = self.pace.places(Instant::now().into_std());
-        if self.pace.is_paused() {
-            places
-        } else {
-            places * AHEAD
+        match self.pace.wanted(Instant::now().into_std()) {
+            Wanted::Nothing => 0,
+            Wanted::One => 1,
+            Wanted::Places(places) => places * AHEAD,
         }
+    }
+
+    /// What is held and will not be sent soon: all of it when stopping or while the server is left alone, and what was claimed
+    /// for more connections than there are now.
+    pub(super) fn surplus(&mut self) -> impl Iterator<Item = Waiting> {
+        let most = match self.stop_by {
+            Some(_) => 0,
+            // What was claimed in two goes is no surplus.
+            None => self.wanted() * 2,
+        };
+        let most = most.min(self.waiting.len());
+        self.waiting.drain(most..)
     }
 
     /// Whether so few are left that more should be on their way.

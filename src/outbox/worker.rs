@@ -49,6 +49,8 @@ pub struct Worker {
     pub registrations: Registrations,
     /// SMTP connections of this instance.
     pub connections: usize,
+    /// How often a mail server that refuses all is asked.
+    pub probe_every: Duration,
     /// Messages a second over all instances; `None`: no limit.
     pub rate: Option<NonZeroU32>,
     /// Rung when something was queued, by whichever instance.
@@ -59,7 +61,7 @@ impl Worker {
     /// Delivers until told to stop; then finishes what is on the wire, gives the rest back and
     /// writes the results.
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
-        let mut round = Round::new(self.connections);
+        let mut round = Round::new(self.connections, self.probe_every);
         loop {
             if *stop.borrow() {
                 if round.stop_by.is_none() {
@@ -94,12 +96,15 @@ impl Worker {
             let wake_at = round.wake_at();
             tokio::select! {
                 Some(result) = round.on_the_wire.join_next() => match result {
-                    Ok((started, Tried { settled, heard })) => {
+                    Ok((started, Tried { mut settled, heard, kept })) => {
                         let now = Instant::now().into_std();
                         if let Some(pause) = round.pace.hear(heard, started, now) {
                             pause.tell(&settled);
-                            self.give_back(&mut round).await;
                         }
+                        if round.pace.is_refused() && let Some(kept) = kept {
+                            settled = kept;
+                        }
+                        self.give_back(&mut round).await;
                         self.courier.smtp.shrink(round.pace.connections());
                         if round.finished.is_empty() {
                             round.settle_at = Instant::now() + SETTLE_WITHIN;
@@ -189,9 +194,7 @@ impl Worker {
                 claimed,
                 seen_at: found.asked_at,
             }));
-        if round.stop_by.is_some() || round.wanted() == 0 {
-            self.give_back(round).await;
-        }
+        self.give_back(round).await;
     }
 
     /// Has results written when there are many, when it is time, or when nothing else is going on.
@@ -319,11 +322,10 @@ impl Worker {
         }
     }
 
-    /// Gives back what was claimed and not tried: others may send it, or we later.
+    /// Gives back what was claimed and will not be tried soon: others may send it, or we later.
     async fn give_back(&self, round: &mut Round) {
         let unsent: Vec<(Uuid, i32)> = round
-            .waiting
-            .drain(..)
+            .surplus()
             .map(|waiting| (waiting.claimed.id, waiting.claimed.attempts))
             .collect();
         if unsent.is_empty() {

@@ -142,6 +142,7 @@ impl App {
             },
             connections: config.delivery.connections,
             rate: config.delivery.rate,
+            probe_every: config.delivery.probe_every,
             registrations: registrations.clone(),
             bell: Arc::clone(&bell),
         };

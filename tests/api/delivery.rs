@@ -517,6 +517,7 @@ async fn a_dead_instances_messages_are_taken_over_within_a_minute() {
     assert_eq!(app.sink.messages().len(), 2);
     // The dead one wakes up and says that it failed: nobody listens any more.
     let late = enlist::outbox::queries::Settled {
+        is_refusal: true,
         id: claimed[0].id,
         attempts: claimed[0].attempts,
         state: "failed",

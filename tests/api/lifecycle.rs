@@ -176,6 +176,7 @@ async fn a_pins_life_begins_with_its_own_mail() {
     let path = format!("/invitations/{}/resend", id_of(&sent, 0));
     app.post(&path, json!({"new_pin": true})).await;
     let settled = enlist::outbox::queries::Settled {
+        is_refusal: true,
         id: claimed[0].id,
         attempts: claimed[0].attempts,
         state: "accepted",
@@ -748,6 +749,7 @@ async fn what_is_being_sent_while_its_batch_is_canceled_ends_legally() {
         (StatusCode::OK, &json!("canceled"), &json!(4))
     );
     let settled = |index: usize, state: &'static str| enlist::outbox::queries::Settled {
+        is_refusal: true,
         id: claimed[index].id,
         attempts: 1,
         state,

@@ -133,6 +133,7 @@ pub fn config(db: &TestDb, sink: &SmtpSink, setup: &Setup) -> Config {
         },
         delivery: Delivery {
             connections: 4,
+            probe_every: std::time::Duration::from_secs(2),
             rate: setup.mail_rate,
         },
     }

@@ -24,6 +24,9 @@ pub struct Acceptance {
     pub text: String,
 }
 
+/// The enhanced status of a message that is larger than the server takes (RFC 3463 §3.4), also where it was not asked.
+pub const TOO_LARGE: &str = "5.3.4";
+
 /// Why a message was not accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {

@@ -61,6 +61,8 @@ pub(super) enum Fault {
     Broken(String),
     /// Ours: this message cannot be sent to this server.
     Local(String),
+    /// The message is larger than the server said that it takes, both in bytes.
+    TooLarge { size: usize, most: usize },
 }
 
 impl Fault {
@@ -70,7 +72,7 @@ impl Fault {
     pub(super) fn leaves_in_step(&self) -> bool {
         match self {
             Self::Reply(reply) => !matches!(reply.code, 421 | 530),
-            Self::Local(_) => true,
+            Self::Local(_) | Self::TooLarge { .. } => true,
             Self::Timeout(_) | Self::Broken(_) => false,
         }
     }

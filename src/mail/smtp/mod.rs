@@ -24,7 +24,7 @@ mod tls;
 mod url;
 
 pub use about::About;
-pub use delivery::{Acceptance, Delivery, Failure};
+pub use delivery::{Acceptance, Delivery, Failure, TOO_LARGE};
 pub use limits::SmtpLimits;
 pub use pool::SmtpPool;
 pub use tls::{SmtpSetupError, trusted_roots};

@@ -2,6 +2,9 @@
 
 use super::reply::Reply;
 
+/// Ways to sign in that are noted; there are not that many.
+const MOST_WAYS: usize = 32;
+
 /// The extensions of a server that change how it is spoken to (RFC 5321 §4.1.1.1).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Offer {
@@ -40,7 +43,9 @@ impl Offer {
                 }
                 Some("AUTH") => {
                     for way in words {
-                        if !offer.auth.iter().any(|known| known == way) {
+                        if offer.auth.len() < MOST_WAYS
+                            && !offer.auth.iter().any(|known| known == way)
+                        {
                             offer.auth.push(way.to_owned());
                         }
                     }

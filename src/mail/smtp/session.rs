@@ -127,7 +127,7 @@ impl Session {
         self.unfinished = false;
         let parameters = self
             .parameters(envelope, id, content)
-            .map_err(|reason| (Stage::Check, Fault::Local(reason)))?;
+            .map_err(at(Stage::Check))?;
         // From here to the acceptance, whatever ends the transaction leaves it open.
         self.unfinished = true;
         let mail = Mail::new(envelope.from().cloned(), parameters);
@@ -140,7 +140,11 @@ impl Session {
             recipients => self.announce(&mail, recipients, limits.command).await?,
         }
         let written = self.dialogue.content(content.as_str(), limits.body).await;
-        written.map_err(at(Stage::Body))?;
+        if let Err(fault) = written {
+            // Whatever the server said: half a mail is on the wire.
+            self.out_of_step = true;
+            return Err((Stage::Body, fault));
+        }
         let reply = self.dialogue.reply(limits.final_dot).await;
         let reply = reply
             .and_then(|reply| expect(reply, is_done))
@@ -160,17 +164,17 @@ impl Session {
         envelope: &Envelope,
         id: Option<&str>,
         content: &Content,
-    ) -> Result<Vec<MailParameter>, String> {
+    ) -> Result<Vec<MailParameter>, Fault> {
         let mut parameters = Vec::new();
         let mut addresses = envelope.from().into_iter().chain(envelope.to());
         if !content.is_ascii() || !addresses.all(|address| AsRef::<str>::as_ref(address).is_ascii())
         {
             if !self.offer.smtputf8 {
-                return Err(
+                return Err(Fault::Local(
                     "the address is not ASCII, and the mail server does not offer SMTPUTF8 (RFC 6531): the user \
                      needs another address, or the service another mail server"
                         .to_owned(),
-                );
+                ));
             }
             parameters.push(MailParameter::SmtpUtfEight);
         }
@@ -179,9 +183,7 @@ impl Session {
         }
         let size = content.size();
         if let Some(most) = self.offer.size.filter(|most| size > *most) {
-            return Err(format!(
-                "the mail has {size} bytes, and the mail server takes at most {most} (SIZE, RFC 1870)"
-            ));
+            return Err(Fault::TooLarge { size, most });
         }
         if self.offer.asks_size {
             parameters.push(MailParameter::Size(size));

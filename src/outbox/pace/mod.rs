@@ -14,13 +14,14 @@ const FAILURES: u32 = 3;
 /// How long at first, and at most; doubled each time that it is still away.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// How often a server that refuses the sender is asked (PRODUCT §7).
-const PROBE_EVERY: Duration = Duration::from_secs(60);
-/// Recipients for whom the sender was refused, and mails whose content was, after which the server is left alone.
+/// Recipients for whom the sender was refused, and recipients whose mail was refused for good, after which the server is
+/// left alone, with nothing accepted between (PRODUCT §7).
 const REFUSALS: usize = 2;
 const REJECTIONS: usize = 5;
 /// Recipients one after another about whom it is not clear whether they or our pace are meant, until it is clear.
 const DOUBTS: u32 = 3;
+/// Connections that doubts leave: they are not certain enough for less.
+const IN_DOUBT: usize = 2;
 /// Acceptances for each connection in use after which there is one more.
 const GROW_AFTER: u32 = 4;
 /// How long more connections than the server took are not tried again.
@@ -62,6 +63,16 @@ pub enum Pause {
     Refused(Duration),
 }
 
+/// How many messages are worth having at hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// The server is left alone.
+    Nothing,
+    One,
+    /// Enough for so many connections.
+    Places(usize),
+}
+
 /// How fast this instance sends.
 #[derive(Debug)]
 pub struct Pace {
@@ -83,16 +94,22 @@ pub struct Pace {
     /// Until when the server is left alone; after that, one message at a time tries it.
     resume_at: Option<Instant>,
     pause: Duration,
-    /// The recipients that met a refusal which was not about them, with nothing accepted since; few are enough.
+    /// How often a server that refuses all is asked.
+    probe_every: Duration,
+    /// The recipients for whom the sender was refused, with nothing accepted since; few are enough.
     refused_for: Vec<String>,
+    /// The recipients whose mail was refused for good, likewise.
+    rejected_for: Vec<String>,
     is_refused: bool,
     doubted: Option<String>,
     doubts: u32,
+    /// What there was before the doubts, given back with the next acceptance.
+    before_doubts: Option<usize>,
 }
 
 impl Pace {
-    /// With up to `most` connections.
-    pub fn new(most: usize) -> Self {
+    /// With up to `most` connections; a server that refuses all is asked every `probe_every`.
+    pub fn new(most: usize, probe_every: Duration) -> Self {
         Self {
             most,
             at_once: most,
@@ -105,10 +122,13 @@ impl Pace {
             failures: 0,
             resume_at: None,
             pause: FIRST_PAUSE,
+            probe_every,
             refused_for: Vec::new(),
+            rejected_for: Vec::new(),
             is_refused: false,
             doubted: None,
             doubts: 0,
+            before_doubts: None,
         }
     }
 
@@ -118,6 +138,16 @@ impl Pace {
             Some(at) if now < at => 0,
             _ if self.resume_at.is_some() => 1,
             _ => self.at_once,
+        }
+    }
+
+    /// How many messages are worth having at hand.
+    pub fn wanted(&self, now: Instant) -> Wanted {
+        match self.resume_at {
+            Some(at) if now < at => Wanted::Nothing,
+            Some(_) => Wanted::One,
+            None if self.gap > FIRST_GAP => Wanted::One,
+            None => Wanted::Places(self.at_once),
         }
     }
 
@@ -143,33 +173,59 @@ impl Pace {
         self.generation
     }
 
+    /// Whether the server refuses all that is sent.
+    pub fn is_refused(&self) -> bool {
+        self.is_refused
+    }
+
     /// Learns from a try. Says when the server is left alone from now on.
     pub fn hear(&mut self, heard: Heard, started: u32, now: Instant) -> Option<Pause> {
+        // What was on the wire before the server was left alone is known already.
+        let is_early = self.resume_at.is_some_and(|at| now < at);
         match heard {
-            Heard::Nothing => None,
+            Heard::Nothing => {
+                // Nobody was asked, so nothing has to wait for it.
+                self.started_at = None;
+                None
+            }
             Heard::Accepted => {
                 self.is_back();
                 self.refused_for.clear();
+                self.rejected_for.clear();
                 self.is_refused = false;
                 (self.doubted, self.doubts) = (None, 0);
+                if let Some(before) = self.before_doubts.take() {
+                    self.at_once = before;
+                }
                 self.grow(now);
                 None
             }
             // It speaks with us; whether it takes mails again, the next one tells.
             Heard::Answered if self.is_refused => {
-                self.resume_at = Some(now);
+                if !is_early {
+                    self.resume_at = Some(now);
+                }
                 None
             }
             Heard::Answered => {
                 self.is_back();
                 None
             }
+            // Still the same, or another reason to wait: one at a time, as often as before.
+            Heard::Unsure(_) | Heard::WantsLess if self.resume_at.is_some() => {
+                if !is_early {
+                    self.resume_at = Some(now + self.between_probes());
+                }
+                None
+            }
             Heard::Unsure(to) => {
                 if self.doubted.as_ref() != Some(&to) {
                     (self.doubted, self.doubts) = (Some(to), self.doubts + 1);
                 }
-                if self.doubts >= DOUBTS {
-                    self.slow_down(started, now);
+                if self.doubts >= DOUBTS && self.at_once > IN_DOUBT {
+                    self.before_doubts.get_or_insert(self.at_once);
+                    self.at_once = IN_DOUBT;
+                    self.accepted = 0;
                 }
                 None
             }
@@ -179,10 +235,24 @@ impl Pace {
                 // As long as something is accepted between, it only wants less; else it closes for everybody.
                 is_least.then(|| self.failed(now)).flatten()
             }
-            Heard::Refused(to) => self.refused(to, REFUSALS, now),
+            Heard::Refused(to) => {
+                note(&mut self.refused_for, to);
+                self.refused(now)
+            }
             // Mails differ by little: what is wrong with several of them is wrong with all.
-            Heard::Rejected(to) => self.refused(to, REJECTIONS, now),
+            Heard::Rejected(to) => {
+                note(&mut self.rejected_for, to);
+                self.refused(now)
+            }
             Heard::Broken | Heard::Away => self.failed(now),
+        }
+    }
+
+    fn between_probes(&self) -> Duration {
+        if self.is_refused {
+            self.probe_every
+        } else {
+            self.pause
         }
     }
 
@@ -191,6 +261,7 @@ impl Pace {
             // Not with all at once: it may just have started.
             self.at_once = 1;
             self.accepted = 0;
+            self.before_doubts = None;
         }
         self.failures = 0;
         self.pause = FIRST_PAUSE;
@@ -227,7 +298,7 @@ impl Pace {
             return;
         }
         self.generation = self.generation.wrapping_add(1);
-        (self.doubted, self.doubts) = (None, 0);
+        (self.doubted, self.doubts, self.before_doubts) = (None, 0, None);
         if self.at_once == 1 {
             self.gap = (self.gap * 2).clamp(FIRST_GAP, LONGEST_GAP);
         } else {
@@ -251,20 +322,26 @@ impl Pace {
             None if self.failures < FAILURES => return None,
             None => {}
         }
-        self.resume_at = Some(now + self.pause);
-        Some(Pause::Away(self.pause))
+        let pause = self.between_probes();
+        self.resume_at = Some(now + pause);
+        Some(Pause::Away(pause))
     }
 
     /// Several recipients tell that it is not about one of them.
-    fn refused(&mut self, to: String, enough: usize, now: Instant) -> Option<Pause> {
-        if self.refused_for.len() < REJECTIONS && !self.refused_for.contains(&to) {
-            self.refused_for.push(to);
-        }
-        self.is_refused |= self.refused_for.len() >= enough;
+    fn refused(&mut self, now: Instant) -> Option<Pause> {
+        self.is_refused |=
+            self.refused_for.len() >= REFUSALS || self.rejected_for.len() >= REJECTIONS;
         if !self.is_refused || self.resume_at.is_some_and(|at| now < at) {
             return None;
         }
-        self.resume_at = Some(now + PROBE_EVERY);
-        Some(Pause::Refused(PROBE_EVERY))
+        self.resume_at = Some(now + self.probe_every);
+        Some(Pause::Refused(self.probe_every))
+    }
+}
+
+/// Notes one more recipient, as long as it matters how many there are.
+fn note(recipients: &mut Vec<String>, to: String) {
+    if recipients.len() < REFUSALS.max(REJECTIONS) && !recipients.contains(&to) {
+        recipients.push(to);
     }
 }

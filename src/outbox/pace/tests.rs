@@ -1,5 +1,7 @@
 use super::*;
 
+const PROBE_EVERY: Duration = Duration::from_secs(60);
+
 fn away(seconds: u64) -> Option<Pause> {
     Some(Pause::Away(Duration::from_secs(seconds)))
 }
@@ -18,7 +20,7 @@ fn unsure(to: &str) -> Heard {
 
 #[test]
 fn a_server_that_is_away_is_left_alone_and_tried_one_by_one() {
-    let (mut pace, mut now) = (Pace::new(8), Instant::now());
+    let (mut pace, mut now) = (Pace::new(8, PROBE_EVERY), Instant::now());
     assert_eq!(pace.hear(Heard::Away, 0, now), None);
     assert_eq!(pace.hear(Heard::Broken, 0, now), None);
     assert_eq!(pace.places(now), 8);
@@ -54,7 +56,7 @@ fn a_server_that_is_away_is_left_alone_and_tried_one_by_one() {
 
 #[test]
 fn a_refused_sender_is_tried_once_a_minute_when_two_recipients_met_it() {
-    let (mut pace, mut now) = (Pace::new(8), Instant::now());
+    let (mut pace, mut now) = (Pace::new(8, PROBE_EVERY), Instant::now());
     let minute = Some(Pause::Refused(PROBE_EVERY));
     assert_eq!(pace.hear(refused("a"), 0, now), None);
     assert_eq!(pace.hear(refused("a"), 0, now), None, "the same again");
@@ -88,22 +90,49 @@ fn a_refused_sender_is_tried_once_a_minute_when_two_recipients_met_it() {
 
 #[test]
 fn content_that_is_refused_again_and_again_is_not_tried_on_everybody() {
-    let (mut pace, now) = (Pace::new(8), Instant::now());
-    for round in 0..2 {
-        for to in ["a", "b", "c", "d", "d"] {
-            assert_eq!(pace.hear(rejected(to), 0, now), None);
-        }
-        if round == 0 {
-            pace.hear(Heard::Accepted, 0, now);
-        }
+    let (mut pace, now) = (Pace::new(8, PROBE_EVERY), Instant::now());
+    for to in ["a", "b", "c", "d", "d"] {
+        assert_eq!(pace.hear(rejected(to), 0, now), None);
     }
+    pace.hear(Heard::Accepted, 0, now);
+    // One of each kind is none of two.
+    assert_eq!(pace.hear(refused("a"), 0, now), None);
+    for to in ["b", "c", "d", "e"] {
+        assert_eq!(pace.hear(rejected(to), 0, now), None);
+    }
+    assert!(!pace.is_refused());
     let minute = Some(Pause::Refused(PROBE_EVERY));
-    assert_eq!(pace.hear(rejected("e"), 0, now), minute);
+    assert_eq!(pace.hear(rejected("f"), 0, now), minute);
+    assert!(pace.is_refused());
+}
+
+#[test]
+fn whatever_a_probe_meets_the_next_one_waits_as_long() {
+    let (mut pace, mut now) = (Pace::new(8, PROBE_EVERY), Instant::now());
+    pace.hear(refused("a"), 0, now);
+    pace.hear(refused("b"), 0, now);
+    let opens_at = pace.opens_at();
+    // What was on the wire before changes nothing.
+    for heard in [
+        Heard::Answered,
+        unsure("c"),
+        Heard::WantsLess,
+        Heard::Broken,
+    ] {
+        assert_eq!(pace.hear(heard, 0, now), None);
+        assert_eq!(pace.opens_at(), opens_at);
+    }
+    for heard in [unsure("d"), Heard::WantsLess, Heard::Broken, Heard::Away] {
+        now = pace.opens_at().unwrap();
+        assert_eq!(pace.places(now), 1);
+        pace.hear(heard, 0, now);
+        assert_eq!(pace.opens_at(), Some(now + PROBE_EVERY));
+    }
 }
 
 #[test]
 fn one_that_wants_less_gets_less_at_once_and_slowly_more_again() {
-    let (mut pace, mut now) = (Pace::new(8), Instant::now());
+    let (mut pace, mut now) = (Pace::new(8, PROBE_EVERY), Instant::now());
     let started = pace.start(now);
     for _ in 0..5 {
         pace.hear(Heard::WantsLess, started, now);
@@ -129,7 +158,7 @@ fn one_that_wants_less_gets_less_at_once_and_slowly_more_again() {
 
 /// A server that takes so many connections, however many are tried; gives how many complaints it took.
 fn settle(limit: usize, messages: u32) -> (usize, u32) {
-    let (mut pace, mut now, mut complaints) = (Pace::new(8), Instant::now(), 0);
+    let (mut pace, mut now, mut complaints) = (Pace::new(8, PROBE_EVERY), Instant::now(), 0);
     for _ in 0..messages {
         now = pace.opens_at().map_or(now, |at| at.max(now));
         let (at_once, started) = (pace.places(now), pace.start(now));
@@ -156,7 +185,7 @@ fn it_settles_on_what_the_server_takes() {
 
 #[test]
 fn with_one_connection_left_it_waits_between_messages() {
-    let (mut pace, mut now) = (Pace::new(1), Instant::now());
+    let (mut pace, mut now) = (Pace::new(1, PROBE_EVERY), Instant::now());
     // Ten a second, and no more.
     let (mut last, mut accepted, begun) = (now, 0, now);
     while now - begun < Duration::from_secs(60) {
@@ -176,7 +205,7 @@ fn with_one_connection_left_it_waits_between_messages() {
 
 #[test]
 fn greylisting_slows_nobody_down_and_a_policy_against_all_does() {
-    let (mut pace, now) = (Pace::new(8), Instant::now());
+    let (mut pace, now) = (Pace::new(8, PROBE_EVERY), Instant::now());
     for number in 0..100 {
         pace.hear(unsure(&format!("a{number}")), 0, now);
         pace.hear(unsure(&format!("a{number}")), 0, now);
@@ -184,8 +213,11 @@ fn greylisting_slows_nobody_down_and_a_policy_against_all_does() {
         pace.hear(Heard::Accepted, 0, now);
     }
     assert_eq!(pace.places(now), 8);
-    for to in ["a", "b", "c"] {
-        pace.hear(unsure(to), 0, now);
+    // All in a row, as users of one company come: two connections, and never a pause between mails.
+    for number in 0..300 {
+        pace.hear(unsure(&format!("c{number}")), pace.generation, now);
     }
-    assert_eq!(pace.places(now), 4);
+    assert_eq!((pace.places(now), pace.opens_at()), (2, None));
+    pace.hear(Heard::Accepted, 0, now);
+    assert_eq!(pace.places(now), 8);
 }

@@ -343,6 +343,7 @@ impl Player<'_> {
 
 fn accepted(held: &Held, now: DateTime<Utc>) -> Settled {
     Settled {
+        is_refusal: true,
         id: held.id,
         attempts: held.attempts,
         state: "accepted",

@@ -2,6 +2,7 @@
 //!
 //! The first of the [`rules`] that fits decides.
 
+mod phrases;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,7 @@ use super::{
     fault::{Fault, Stage},
     reply::Reply,
 };
+use phrases::ABBREVIATIONS;
 use rules::{RULES, Rule};
 pub use whom::About;
 
@@ -26,25 +28,30 @@ impl Rule {
     }
 }
 
-/// All lines in one, in small letters, without links: those have words of their own.
+/// All lines in one, in small letters, without links and addresses: those have words of their own.
 fn words_of(reply: &Reply) -> String {
     let (_, text) = reply.split();
-    let words = text.split(' ').filter(|word| !word.contains("://"));
+    let words = text
+        .split(' ')
+        .filter(|word| !word.contains("://") && !word.contains('@'));
     words.collect::<Vec<_>>().join(" ").to_lowercase()
 }
 
-/// Whether words stand in a text, at the beginning of a word.
+/// Whether words stand in a text, at the beginning of a word; abbreviations as a whole one.
 fn has(text: &str, words: &str) -> bool {
+    let is_part = |next: Option<char>| next.is_some_and(char::is_alphanumeric);
     text.match_indices(words).any(|(at, _)| {
-        let before = text[..at].chars().next_back();
-        before.is_none_or(|before| !before.is_alphanumeric())
+        let (before, behind) = (&text[..at], &text[at + words.len()..]);
+        let is_begun = is_part(before.chars().next_back());
+        let goes_on = is_part(behind.chars().next()) && ABBREVIATIONS.contains(&words);
+        !is_begun && !goes_on
     })
 }
 
 /// Whom a fault is about.
 pub(super) fn about(stage: Stage, fault: &Fault) -> About {
     match fault {
-        Fault::Local(_) => About::Message,
+        Fault::Local(_) | Fault::TooLarge { .. } => About::Message,
         Fault::Reply(reply) => {
             let (status, text) = (status_of(reply), words_of(reply));
             let rule = RULES
@@ -60,7 +67,7 @@ pub(super) fn about(stage: Stage, fault: &Fault) -> About {
 /// Whether trying again is useless: the server, or the protocol, refuses this very recipient or message.
 pub(super) fn is_permanent(stage: Stage, fault: &Fault) -> bool {
     match fault {
-        Fault::Local(_) => true,
+        Fault::Local(_) | Fault::TooLarge { .. } => true,
         Fault::Reply(reply) => {
             reply.code >= 500 && matches!(about(stage, fault), About::Recipient | About::Message)
         }

@@ -3,7 +3,11 @@
 
 use std::ops::RangeInclusive;
 
-use super::{super::fault::Stage, whom::About};
+use super::{
+    super::fault::Stage,
+    phrases::{CONTENT, NO_RELAY, NOBODY, PACE, QUOTA, RESTRICTED, WHO_WE_ARE},
+    whom::About,
+};
 
 /// At which stages a rule holds.
 type Stages = &'static [Stage];
@@ -19,6 +23,9 @@ const COMING_IN: Stages = &[
 ];
 const MAIL: Stages = &[Stage::Mail];
 const RCPT: Stages = &[Stage::Rcpt];
+/// Where a recipient can be meant.
+const TO_WHOM: Stages = &[Stage::Rcpt, Stage::Data, Stage::Body, Stage::FinalDot];
+const CONTENT_SENT: Stages = &[Stage::Data, Stage::Body, Stage::FinalDot];
 /// Where nothing but the size is known of the message.
 const SIZE: Stages = &[Stage::Mail, Stage::Data, Stage::Body, Stage::FinalDot];
 
@@ -76,164 +83,6 @@ const fn words(class: u16, words: &'static [&'static str], about: About) -> Rule
 
 const ALL: RangeInclusive<u16> = 0..=999;
 
-/// Fewer connections, or a slower pace: Postfix anvil(8) and postscreen(8), Exim `smtp_accept_max*`, Exchange's message
-/// and connection throttling, SES "Throttling failure", Sendmail `ConnectionRateThrottle`, GMX, Yahoo TSS04, SendGrid.
-const PACE: &[&str] = &[
-    "too many concurrent",
-    "too many connections",
-    "too many simultaneous",
-    "too many open",
-    "too many sessions",
-    "too many messages",
-    "too many mails",
-    "too many emails",
-    "too many commands",
-    "too many login",
-    "too much mail",
-    "too much traffic",
-    "too fast",
-    "concurrent connections",
-    "concurrency limit",
-    "thread limit",
-    "connection limit",
-    "connection rate",
-    "connection count",
-    "sending rate",
-    "message rate",
-    "rate limit",
-    "ratelimit",
-    "rate-limit",
-    "throttl",
-    "slow down",
-    "unusual rate",
-    "mail rate",
-    "relay limit",
-    "temporarily deferred due to",
-];
-
-/// What the sender may send in an hour or a day: Gmail 5.4.5 and 4.5.3, Exchange Online "SubmissionQuotaExceeded" and
-/// 5.1.90, SES "Daily message quota exceeded", cPanel "max emails per hour", Postfix policy services, Zoho, OVH, iCloud.
-const QUOTA: &[&str] = &[
-    "sending quota",
-    "user sending limit",
-    "message quota",
-    "submission quota",
-    "submissionquotaexceeded",
-    "sending limit",
-    "send limit",
-    "sending allowance",
-    "daily limit",
-    "daily quota",
-    "hourly limit",
-    "hourly quota",
-    "limit for message recipients",
-    "max emails per hour",
-    "max defers and failures per hour",
-    "messages per hour",
-    "messages per day",
-    "emails per hour",
-    "emails per day",
-    "outgoing mail limit",
-    "outgoing message limit",
-    "outbound mail limit",
-    "recipient rate limit",
-    "quota for sending",
-    "exceeded the maximum number of messages",
-    "exceeded its sending",
-    "count quota",
-    "you have exceeded your",
-    "you've exceeded your",
-    "credits exceeded",
-    "sending activity",
-];
-
-/// It does not relay for us, or not before we sign in: Postfix "Relay access denied", Sendmail "Relaying denied",
-/// Exchange "Unable to relay", Exim "relay not permitted", qmail and its "rcpthosts".
-const NO_RELAY: &[&str] = &[
-    "relaying denied",
-    "relay access denied",
-    "relay denied",
-    "relay not permitted",
-    "relaying not permitted",
-    "relaying is not",
-    "relaying not allowed",
-    "relay not allowed",
-    "unable to relay",
-    "not permitted to relay",
-    "cannot relay",
-    "we do not relay",
-    "do not relay",
-    "allowed rcpthosts",
-    "authentication required",
-    "authentication is required",
-    "must authenticate",
-    "not authenticated",
-    "must issue a starttls",
-    "requires starttls",
-    "encryption required",
-];
-
-/// Who we are is what is refused: Postfix's client, helo and sender restrictions (told at RCPT, since
-/// `smtpd_delay_reject` is on), block lists, Exim's sender verification, SES's identities, suspended accounts, SPF and DMARC.
-const WHO_WE_ARE: &[&str] = &[
-    "sender address rejected",
-    "sender rejected",
-    "sender denied",
-    "sender verify failed",
-    "sender not verified",
-    "sender is not",
-    "helo command rejected",
-    "client host",
-    "client was not authenticated",
-    "blocked using",
-    "blocked by spamhaus",
-    "block list",
-    "blocklist",
-    "blacklist",
-    "black list",
-    "dnsbl",
-    "rbl",
-    "is listed",
-    "listed at",
-    "listed in",
-    "listed on",
-    "reputation",
-    "your ip",
-    "sending ip",
-    "ip address",
-    "your server",
-    "your host",
-    "ptr record",
-    "reverse dns",
-    "reverse hostname",
-    "bad outbound sender",
-    "banned send",
-    "spam abuse",
-    "sendasdenied",
-    "send as this sender",
-    "not allowed to send",
-    "not authorized to send",
-    "not permitted to send",
-    "not owned by",
-    "email address is not verified",
-    "from address is not",
-    "from address does not match",
-    "verified sender",
-    "domain is not verified",
-    "sending paused",
-    "your account",
-    "unauthenticated email",
-    "unauthenticated mail",
-    "not pass authentication",
-    "spf",
-    "dmarc",
-    "dkim",
-    "unregistered domain",
-    "tenantattribution",
-    "your tenant",
-    "suspicious activity",
-];
-
 pub(super) const RULES: &[Rule] = &[
     // Gmail 450 4.2.1, Exchange "recipient thread limit exceeded", iCloud: all mails to this recipient, not only ours.
     words(
@@ -247,11 +96,39 @@ pub(super) const RULES: &[Rule] = &[
         ],
         About::Recipient,
     ),
+    // Postfix verify(8) quotes the server that it asked, which speaks of another sender.
+    words(
+        0,
+        &["undeliverable address", "unverified address"],
+        About::Recipient,
+    ),
+    // Postfix tells of the sender at RCPT (`smtpd_delay_reject`), also with a status that else is the recipient's.
+    words(
+        0,
+        &["sender address rejected", "sender verify failed"],
+        About::Sender,
+    ),
+    // IANA's registry of enhanced status codes: the address, the mailbox.
+    status(RCPT, 5, 1, 1..=6, About::Recipient),
+    status(RCPT, 5, 1, 10..=10, About::Recipient),
+    status(RCPT, 5, 2, 0..=4, About::Recipient),
+    status(RCPT, 4, 2, 2..=4, About::Recipient),
+    // RFC 3463 §3.2: the sender's address, its system; Exchange Online 5.1.8 "bad outbound sender", 5.1.90 daily limit.
+    status(ANY, 0, 1, 7..=8, About::Sender),
+    status(ANY, 0, 1, 90..=90, About::Sender),
+    Rule {
+        at: TO_WHOM,
+        ..words(5, NOBODY, About::Recipient)
+    },
     // Exchange: this recipient takes no mail from strangers, whatever it says of authentication.
-    status(RCPT, 5, 7, 12..=12, About::Recipient),
-    status(RCPT, 5, 7, 124..=124, About::Recipient),
-    status(RCPT, 5, 7, 133..=136, About::Recipient),
-    // Exim `smtp_accept_max_per_connection`, IONOS: another connection takes more.
+    status(ANY, 5, 7, 12..=12, About::Recipient),
+    status(ANY, 5, 7, 124..=124, About::Recipient),
+    status(ANY, 5, 7, 133..=136, About::Recipient),
+    Rule {
+        at: TO_WHOM,
+        ..words(5, RESTRICTED, About::Recipient)
+    },
+    // Exim `smtp_accept_max_per_connection`, IONOS, Postfix `smtpd_hard_error_limit`, Gmail: another connection takes more.
     words(
         4,
         &[
@@ -259,9 +136,14 @@ pub(super) const RULES: &[Rule] = &[
             "messages per connection",
             "messages per session",
             "mails per session",
+            "too many errors",
+            "connection expired",
+            "timeout",
         ],
         About::Connection,
     ),
+    // RFC 3463 §3.5: the connection broke off.
+    status(ANY, 4, 4, 2..=2, About::Connection),
     // RFC 6647: postgrey, milter-greylist, rspamd, Exim's and SQLgrey's words.
     words(
         4,
@@ -278,23 +160,14 @@ pub(super) const RULES: &[Rule] = &[
     // RFC 3463 §3.3, §3.4 and RFC 1870 §6: too large, for the mailbox or the system.
     status(ANY, 5, 3, 4..=4, About::Message),
     status(ANY, 5, 2, 3..=3, About::Message),
-    // What is in the mail: URIBL and SURBL, virus scanners.
-    words(
-        5,
-        &[
-            "blacklisted url",
-            "listed url",
-            "bad url",
-            "contains a url",
-            "uribl",
-            "surbl",
-            "virus",
-            "malware",
-            "attachment",
-        ],
-        About::Message,
-    ),
+    words(5, CONTENT, About::Message),
+    // RFC 3463 §3.7: the content.
+    status(ANY, 5, 6, ALL, About::Message),
     words(0, QUOTA, About::Sender),
+    // As at RCPT, from servers that look at the recipient late; after the quotas, which Exchange Online tells as 5.2.2.
+    status(CONTENT_SENT, 5, 1, 1..=6, About::Recipient),
+    status(CONTENT_SENT, 5, 1, 10..=10, About::Recipient),
+    status(CONTENT_SENT, 5, 2, 1..=2, About::Recipient),
     words(4, PACE, About::Pace),
     words(5, PACE, About::Sender),
     Rule {
@@ -307,9 +180,6 @@ pub(super) const RULES: &[Rule] = &[
     rule(COMING_IN, 0, About::Away),
     // RFC 3463 §3.5 and Gmail: congestion, daily limits.
     status(ANY, 0, 4, 5..=5, About::Sender),
-    // RFC 3463 §3.2: the sender's address, its system; Exchange Online 5.1.8 "bad outbound sender", 5.1.90 daily limit.
-    status(ANY, 0, 1, 7..=8, About::Sender),
-    status(ANY, 0, 1, 90..=90, About::Sender),
     // Exchange Online 5.2.252 SendAsDenied.
     status(ANY, 5, 2, 252..=252, About::Sender),
     // IANA's registry of enhanced status codes: DKIM, SPF, reverse DNS, DMARC, null MX of the sender, mail flood.
