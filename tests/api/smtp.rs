@@ -1013,7 +1013,7 @@ async fn a_mail_that_is_too_large_is_not_uploaded() {
     let failure = given_up(send(&pool, "a@example.org").await);
     assert_eq!(
         failure.reason,
-        "the mail has 50 bytes, and the mail server takes at most 40 (SIZE, RFC 1870)"
+        "the mail has 50 bytes, and the mail server takes at most 40 bytes (SIZE)"
     );
     assert_eq!((failure.about, sink.count("MAIL")), (About::Message, 0));
     let small = b"Subject: x\r\n\r\nHello\r\n";

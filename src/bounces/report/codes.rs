@@ -164,6 +164,12 @@ pub fn says_nobody(words: &str) -> bool {
         .any(|phrase| words.contains(phrase))
 }
 
+/// Whether words say that a mail was kept for as long as its server keeps one: those of Exim, which writes 5.0.0 to that, and of
+/// OpenSMTPD, which says `delayed`. A code for it (4.4.7) is no such word: Exchange writes it while it still tries.
+pub fn says_too_late(words: &str) -> bool {
+    words.ends_with("retry timeout exceeded") || words == "Envelope expired"
+}
+
 /// Beginnings of words with which servers say that it is not the address: a list, a policy, a limit, a full mailbox, or
 /// the sender. Some servers and relays write 5.1.1 all the same (Sendmail for every 550 without an enhanced code).
 const OTHERWISE: [&str; 33] = [

@@ -23,7 +23,11 @@ impl Report {
         for leaf in &parts.leaves {
             match leaf.kind.as_str() {
                 "message/delivery-status" | "message/global-delivery-status" => {
-                    let recipients = fields::recipients(&leaf.content);
+                    let mut recipients = fields::recipients(&leaf.content);
+                    for one in recipients.iter_mut().filter(|one| one.words.is_none()) {
+                        let address = one.last.as_deref().or(one.first.as_deref());
+                        one.words = address.and_then(|address| told::about(address, parts));
+                    }
                     return (!recipients.is_empty()).then_some(Self::Status(recipients));
                 }
                 "message/feedback-report" => {

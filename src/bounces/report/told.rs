@@ -103,6 +103,32 @@ pub fn read(mail: &[u8], parts: &Parts) -> Option<Recipient> {
     })
 }
 
+/// What a report for programs tells people of an address: behind the address and a colon on one line, as OpenSMTPD writes
+/// it, or in the rest of the paragraph behind a line with the address alone, as Exim does. OpenSMTPD gives programs no words at all,
+/// and Exim none where no server said any.
+pub fn about(address: &str, parts: &Parts) -> Option<String> {
+    let text = text(parts);
+    let mut lines = text.lines().map(str::trim);
+    let behind = |line: &str| {
+        let (named, rest) = line.split_at_checked(address.len())?;
+        let is_named = named.eq_ignore_ascii_case(address);
+        (is_named && (rest.is_empty() || rest.starts_with(':'))).then(|| rest.to_owned())
+    };
+    let first = lines.find_map(behind)?;
+    let paragraph = lines.take_while(|line| !line.is_empty());
+    let said = paragraph.fold(
+        first.trim_start_matches(':').trim().to_owned(),
+        |said, line| {
+            if said.is_empty() {
+                line.to_owned()
+            } else {
+                said + " " + line
+            }
+        },
+    );
+    (!said.is_empty()).then_some(said)
+}
+
 /// Servers write with the null return path (RFC 5321 §4.5.5) or as MAILER-DAEMON. So do some that answer for people;
 /// these say so (RFC 3834 §5), but Exim and Exchange say it of their reports, too.
 fn is_from_a_server(headers: &[MailHeader<'_>]) -> bool {

@@ -1,7 +1,7 @@
 //! What a report means for the message that it is about, and for the address that the message went to. Pure.
 
 use super::{
-    codes::{Enhanced, reply_code, says_nobody, says_otherwise},
+    codes::{Enhanced, reply_code, says_nobody, says_otherwise, says_too_late},
     fields::{Action, Recipient},
     reading::Report,
 };
@@ -72,7 +72,7 @@ impl Verdict {
                 _ => true,
             })
             .collect();
-        let with = |action| about.iter().find(|one| one.action == action);
+        let with = |action| about.iter().find(|one| done(one) == action);
         match (
             with(Action::Delivered),
             with(Action::Failed),
@@ -100,6 +100,15 @@ impl Verdict {
             }),
             _ => None,
         }
+    }
+}
+
+/// What was done with the mail. OpenSMTPD calls one delayed that it gives up because its time is over.
+fn done(recipient: &Recipient) -> Action {
+    let words = recipient.words.as_deref().unwrap_or_default();
+    match recipient.action {
+        Action::Delayed if says_too_late(words) => Action::Failed,
+        action => action,
     }
 }
 
@@ -173,7 +182,7 @@ impl<'a> Reason<'a> {
     fn bounced(&self, is_about_us: bool) -> Verdict {
         Verdict::Bounced {
             words: self.words(),
-            is_hard: self.class() == Some(5),
+            is_hard: self.class() == Some(5) && !says_too_late(self.words),
             is_about_the_address: is_about_us && self.is_the_address(),
         }
     }

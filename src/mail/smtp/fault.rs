@@ -105,3 +105,56 @@ pub(super) fn expect(reply: Reply, belongs: impl Fn(u16) -> bool) -> Result<Repl
 pub(super) fn is_done(code: u16) -> bool {
     (200..300).contains(&code)
 }
+
+/// That a mail is too large: in units, because runs of four digits are masked where it is shown (`said`).
+pub(super) fn too_large(size: usize, most: usize) -> String {
+    let rough = |bytes: usize, kib: usize, mib: usize| match (bytes, kib) {
+        (..1000, _) => format!("{bytes} bytes"),
+        (_, ..1000) => format!("{kib} KiB"),
+        _ => format!("{mib} MiB"),
+    };
+    format!(
+        "the mail has {}, and the mail server takes at most {} (SIZE)",
+        rough(size, size.div_ceil(1 << 10), size.div_ceil(1 << 20)),
+        rough(most, most >> 10, most >> 20),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::said::masked;
+
+    #[test]
+    fn sizes_are_told_in_words_that_are_not_masked() {
+        for (size, most, told) in [
+            (
+                12_576,
+                12_575,
+                "the mail has 13 KiB, and the mail server takes at most 12 KiB (SIZE)",
+            ),
+            (
+                1_000,
+                999,
+                "the mail has 1 KiB, and the mail server takes at most 999 bytes (SIZE)",
+            ),
+            (
+                1_200_000,
+                900_000,
+                "the mail has 2 MiB, and the mail server takes at most 878 KiB (SIZE)",
+            ),
+            (
+                35_882_578,
+                35_882_577,
+                "the mail has 35 MiB, and the mail server takes at most 34 MiB (SIZE)",
+            ),
+        ] {
+            let reason = too_large(size, most);
+            assert_eq!(reason, told);
+            assert_eq!(
+                masked(&format!("before sending: {reason}")),
+                format!("before sending: {told}")
+            );
+        }
+    }
+}

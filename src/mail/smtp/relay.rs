@@ -17,7 +17,7 @@ use super::{
     auth,
     delivery::{Failure, TOO_LARGE},
     dialogue::{Dialogue, in_time},
-    fault::{Fault, Stage, expect, is_done},
+    fault::{Fault, Stage, expect, is_done, too_large},
     limits::SmtpLimits,
     oauth::TokenSource,
     offer::Offer,
@@ -206,13 +206,9 @@ impl Relay {
             Fault::Reply(reply) => (Some(reply.code), reply.split().0, reply.shown()),
             Fault::Timeout(limit) => (None, None, format!("no answer within {limit:?}")),
             Fault::Broken(text) | Fault::Local(text) => (None, None, text),
-            Fault::TooLarge { size, most } => (
-                None,
-                Some(TOO_LARGE.to_owned()),
-                format!(
-                    "the mail has {size} bytes, and the mail server takes at most {most} (SIZE, RFC 1870)"
-                ),
-            ),
+            Fault::TooLarge { size, most } => {
+                (None, Some(TOO_LARGE.to_owned()), too_large(size, most))
+            }
         };
         debug!(stage = %stage, code, enhanced_status, handed_over, ?about, "not accepted");
         let reason = match stage {

@@ -171,7 +171,7 @@ impl Session {
         {
             if !self.offer.smtputf8 {
                 return Err(Fault::Local(
-                    "the address is not ASCII, and the mail server does not offer SMTPUTF8 (RFC 6531): the user \
+                    "the address is not ASCII, and the mail server does not offer SMTPUTF8: the user \
                      needs another address, or the service another mail server"
                         .to_owned(),
                 ));

@@ -144,6 +144,11 @@ pub(super) const RULES: &[Rule] = &[
     ),
     // RFC 3463 §3.5: the connection broke off.
     status(ANY, 4, 4, 2..=2, About::Connection),
+    // OpenSMTPD `smtp limit max-mails`, 100 a session unless set.
+    Rule {
+        words: &["too many messages sent"],
+        ..status(MAIL, 4, 5, 3..=3, About::Connection)
+    },
     // RFC 6647: postgrey, milter-greylist, rspamd, Exim's and SQLgrey's words.
     words(
         4,

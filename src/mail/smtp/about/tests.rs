@@ -40,6 +40,7 @@ const SAID: &[(Stage, &str, About)] = {
         (Mail, "451-Requested action aborted\n451 Mails per session limit", Connection),
         (Rcpt, "450 4.2.0 <a@b.example>: Recipient address rejected: Greylisted for 300 seconds", Recipient),
         (FinalDot, "451 4.7.1 Greylisting in action, please come back in 00:05:00", Recipient),
+        (Mail, "452 4.5.3 Too many recipients: Too many messages sent", Connection),
         (Mail, "451 4.7.1 Greylisted", Recipient),
         (Mail, "552 5.3.4 Message size exceeds fixed limit", Message),
         (FinalDot, "552 5.2.3 Too long for this mailbox", Message),
