@@ -1,6 +1,6 @@
 # `make dev` brings Enlist up on this machine, `make test` runs every test. Both install what is
 # missing where they can (Debian and its kin), or say in one line what to type.
-.PHONY: dev test chaos schemathesis fuzz deny check setup
+.PHONY: dev test chaos relays schemathesis fuzz deny check setup
 
 dev: setup
 	cargo run --quiet -- dev
@@ -13,6 +13,11 @@ chaos: setup
 	cargo build --release
 	ENLIST_CHAOS_USERS=3000 ENLIST_CHAOS_BINARY=$(CURDIR)/target/release/enlist \
 		cargo test --test api chaos -- --nocapture
+
+# Sends through Postfix, Exim, OpenSMTPD and a server with XOAUTH2; root on Debian, Python and node are needed.
+relays: setup
+	cargo build
+	tests/postgres.sh tests/relays.sh
 
 # Asks all that the OpenAPI document allows, and more; Python is needed.
 schemathesis: setup
