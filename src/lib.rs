@@ -8,7 +8,7 @@
 //! - The features, a folder each. Inside, the same layers: `domain` says what things are, a file a use case changes
 //!   them, `queries` reads and writes rows, `http` has the handlers. [`users`], [`enrollments`], [`reminders`],
 //!   [`bounces`], [`batches`], [`invitations`], [`devices`], [`groups`], [`settings`], [`selection`] (which users),
-//!   [`access`] (who calls), [`audit`] (what they did).
+//!   [`trials`] (test mails), [`access`] (who calls), [`audit`] (what they did).
 //! - [`outbox`]: the queue of messages. [`mail`]: a message and the wire. [`guessing`]: tries at secrets.
 //! - [`http`]: the kit of every handler. [`state`]: what every handler may use.
 //! - [`db`] and [`schema`]: Postgres. [`secrets`]: keys, PINs, tokens, hashes. [`model`]: the words that all share.
@@ -46,4 +46,5 @@ pub mod server;
 pub mod settings;
 pub mod state;
 pub mod telemetry;
+pub mod trials;
 pub mod users;

@@ -40,6 +40,7 @@ string_enum! {
         DeviceRetired = "device.retired",
         SuppressionAdded = "suppression.added",
         SuppressionLifted = "suppression.lifted",
+        MailTested = "mail.tested",
         ApiKeyCreated = "api_key.created",
         ApiKeyRenamed = "api_key.renamed",
         ApiKeyRevoked = "api_key.revoked",
@@ -62,6 +63,7 @@ string_enum! {
         Invitation = "invitation",
         Device = "device",
         Suppression = "suppression",
+        Mail = "mail",
         ApiKey = "api_key",
         Operator = "operator",
     }

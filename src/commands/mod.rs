@@ -2,9 +2,11 @@
 
 mod audit;
 mod bounce;
+mod check;
 mod database;
 mod dev;
 mod keys;
+mod mail;
 mod migrate;
 mod openapi;
 mod operators;
@@ -38,6 +40,13 @@ pub enum Command {
     Dev(DevArgs),
     /// Run the service: API and delivery workers
     Serve(Box<ServeArgs>),
+    /// Look whether the service would start and work with these settings; nothing is changed or sent
+    Check(Box<ServeArgs>),
+    /// Try the mail server out
+    Mail {
+        #[command(subcommand)]
+        command: mail::Mail,
+    },
     /// Apply pending migrations to the database
     Migrate(DatabaseArgs),
     /// Print the OpenAPI document
@@ -75,6 +84,8 @@ impl Command {
         match self {
             Self::Dev(args) => dev::run(args),
             Self::Serve(args) => serve::run(*args),
+            Self::Check(args) => check::run(*args),
+            Self::Mail { command } => command.run(),
             Self::Migrate(database) => migrate::run(&database),
             Self::Openapi => openapi::run(),
             Self::Users { command } => command.run(),

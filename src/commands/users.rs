@@ -19,7 +19,7 @@ use enlist::{
     config::{DatabaseArgs, SECRET_KEYS},
     db::Db,
     secrets::{keys::KeyRing, password::Hasher},
-    server::startup,
+    server::keys::check_keys,
     users::{
         csv::{
             decoding::{Charset, KNOWN},
@@ -235,7 +235,7 @@ async fn import(
 ) -> anyhow::Result<Report> {
     let (db, clock) = (Db::new(url, 2), Clock::system());
     if let Some(keys) = &keys {
-        startup::check_keys(&db, keys, &clock).await?;
+        check_keys(&db, keys, &clock).await?;
     }
     let options = Options {
         on_conflict: args.on_conflict,

@@ -30,6 +30,17 @@ impl ConfigErrors {
         checked.map_err(|problem| self.add(variable, problem)).ok()
     }
 
+    /// Each mistake in a line of its own.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        let lines = self.0.iter();
+        lines.map(|error| format!("{} {}", error.variable, error.problem))
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     fn add(&mut self, variable: &'static str, problem: impl ToString) {
         self.0.push(ConfigError {
             variable,
@@ -40,13 +51,7 @@ impl ConfigErrors {
 
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, error) in self.0.iter().enumerate() {
-            if index > 0 {
-                writeln!(f)?;
-            }
-            write!(f, "{} {}", error.variable, error.problem)?;
-        }
-        Ok(())
+        f.write_str(&self.lines().collect::<Vec<_>>().join("\n"))
     }
 }
 

@@ -10,6 +10,7 @@ mod http;
 mod keys;
 mod logging;
 mod mail;
+mod mail_test;
 mod oauth;
 mod organisation;
 mod retention;
@@ -26,8 +27,9 @@ pub use self::{
     keys::{KeyArgs, SECRET_KEYS},
     logging::{LOG, LogArgs},
     mail::{Mail, MailArgs},
+    mail_test::{MailTest, MailTestArgs},
     oauth::OauthArgs,
     organisation::OrganisationArgs,
     retention::RetentionArgs,
-    serve::{Config, InstanceRole, ServeArgs},
+    serve::{Config, InstanceRole, Sections, ServeArgs},
 };

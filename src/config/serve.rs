@@ -91,34 +91,58 @@ pub struct Config {
     pub delivery: Delivery,
 }
 
+/// The sections, each by itself: `None` where a setting of it is wrong.
+pub struct Sections {
+    /// The database's URL.
+    pub database_url: Option<SecretString>,
+    /// Where the service is found.
+    pub http: Option<Http>,
+    /// Through which server mails go, and who they are from.
+    pub mail: Option<Mail>,
+    /// The service's keys.
+    pub keys: Option<KeyRing>,
+    branding: Option<Branding>,
+    callers: Option<Callers>,
+    keep: Option<Keep>,
+    delivery: Option<Delivery>,
+}
+
 impl ServeArgs {
+    /// Checks every setting. Gives what can be used, and all that are wrong.
+    pub fn sections(&self) -> (Sections, ConfigErrors) {
+        let mut wrong = ConfigErrors::default();
+        let sections = Sections {
+            database_url: self.database.check(&mut wrong),
+            http: self.http.check(&mut wrong),
+            mail: self.mail.check(&self.organisation.org_name, &mut wrong),
+            keys: self.keys.check(&mut wrong),
+            branding: self.organisation.check(&mut wrong),
+            callers: self.callers.check(&mut wrong),
+            keep: self.retention.check(&mut wrong),
+            delivery: self.delivery.check(&mut wrong),
+        };
+        (sections, wrong)
+    }
+
     /// Checks every setting.
     ///
     /// # Errors
     /// All that are wrong, each with its variable's name. Secrets are never shown.
     pub fn check(&self) -> Result<Config, ConfigErrors> {
-        let mut wrong = ConfigErrors::default();
-        let database_url = self.database.check(&mut wrong);
-        let http = self.http.check(&mut wrong);
-        let mail = self.mail.check(&self.organisation.org_name, &mut wrong);
-        let keys = self.keys.check(&mut wrong);
-        let branding = self.organisation.check(&mut wrong);
-        let callers = self.callers.check(&mut wrong);
-        let keep = self.retention.check(&mut wrong);
-        let delivery = self.delivery.check(&mut wrong);
+        let (of, wrong) = self.sections();
         // A section that is missing has said why.
         let config = || {
             Some(Config {
-                database_url: database_url?,
+                database_url: of.database_url?,
                 role: self.role,
                 migrate: !self.no_migrate,
-                http: http?,
-                mail: mail?,
-                keys: keys?,
-                branding: branding?,
-                callers: callers?,
-                keep: keep?,
-                delivery: delivery?,
+                http: of.http?,
+                mail: of.mail?,
+                keys: of.keys?,
+                branding: of.branding?,
+                callers: of.callers?,
+                keep: of.keep?,
+                delivery: of.delivery?,
             })
         };
         config().ok_or(wrong)

@@ -4,10 +4,11 @@ use std::error::Error as StdError;
 
 use diesel::{
     connection::SimpleConnection,
+    dsl::sql,
     migration::{Migration, MigrationSource},
     pg::{Pg, PgConnection},
     prelude::*,
-    sql_types::Bool,
+    sql_types::{Bool, Text},
 };
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
@@ -19,6 +20,21 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
 /// Held while migrating, so that instances that start together take turns ("enlist" in ASCII).
 const MIGRATION_LOCK: i64 = 0x656e_6c69_7374;
 
+/// How the schema in a database and the one of this version go together.
+#[derive(Debug)]
+pub struct Schema {
+    /// The version of Postgres.
+    pub server: String,
+    /// Who asks.
+    pub role: String,
+    /// Whether that role may change the schema.
+    pub is_owner: bool,
+    /// Migrations that are still to be applied.
+    pub pending: Vec<String>,
+    /// Whether there is one that this version does not know.
+    pub is_newer: bool,
+}
+
 impl Db {
     /// Whether the schema is the one that this version needs: its newest migration is applied.
     ///
@@ -26,17 +42,8 @@ impl Db {
     /// When the database cannot be asked.
     pub async fn is_migrated(&self) -> Result<bool, DbError> {
         self.read(|connection| {
-            let newest = MigrationSource::<Pg>::migrations(&MIGRATIONS)
-                .map_err(|error| DbError::Stored(error.to_string()))?
-                .iter()
-                .map(|migration| migration.name().version().to_string())
-                .max();
-            // No such table: nothing was ever migrated.
-            let is_begun: bool = diesel::select(diesel::dsl::sql::<Bool>(
-                "to_regclass('__diesel_schema_migrations') IS NOT NULL",
-            ))
-            .get_result(connection)?;
-            if !is_begun {
+            let newest = known()?.pop();
+            if !is_begun(connection)? {
                 return Ok(false);
             }
             let there: bool = diesel::select(diesel::dsl::exists(
@@ -47,6 +54,63 @@ impl Db {
         })
         .await
     }
+
+    /// What the schema is, without changing it.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn schema(&self) -> Result<Schema, DbError> {
+        self.read(|connection| {
+            let known = known()?;
+            let is_begun = is_begun(connection)?;
+            let applied: Vec<String> = if is_begun {
+                applied::table.select(applied::version).load(connection)?
+            } else {
+                Vec::new()
+            };
+            // Where there is nothing yet, it is whoever may make tables.
+            let may_change = if is_begun {
+                "pg_has_role(current_user, (SELECT relowner FROM pg_class \
+                 WHERE oid = to_regclass('__diesel_schema_migrations')), 'USAGE')"
+            } else {
+                "coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)"
+            };
+            let told = (
+                sql::<Text>("current_setting('server_version')"),
+                sql::<Text>("current_user::text"),
+                sql::<Bool>(may_change),
+            );
+            let (server, role, is_owner) = diesel::select(told).get_result(connection)?;
+            let is_newer = applied.iter().any(|version| !known.contains(version));
+            let pending = known
+                .into_iter()
+                .filter(|version| !applied.contains(version));
+            Ok(Schema {
+                server,
+                role,
+                is_owner,
+                pending: pending.collect(),
+                is_newer,
+            })
+        })
+        .await
+    }
+}
+
+/// The versions of this version's migrations, the newest last.
+fn known() -> Result<Vec<String>, DbError> {
+    let migrations = MigrationSource::<Pg>::migrations(&MIGRATIONS)
+        .map_err(|error| DbError::Stored(error.to_string()))?;
+    let versions = migrations.iter().map(|of| of.name().version().to_string());
+    let mut versions: Vec<String> = versions.collect();
+    versions.sort();
+    Ok(versions)
+}
+
+/// Whether anything was ever migrated.
+fn is_begun(connection: &mut PgConnection) -> Result<bool, DbError> {
+    let is_there = sql::<Bool>("to_regclass('__diesel_schema_migrations') IS NOT NULL");
+    Ok(diesel::select(is_there).get_result(connection)?)
 }
 
 diesel::table! {

@@ -12,7 +12,7 @@ mod url;
 
 pub use self::{
     errors::{DbError, fitting, stored},
-    migrations::{migrate, revert_all},
+    migrations::{Schema, migrate, revert_all},
     pool::Db,
     statements::{CUSTOM_PLAN, OUTBOX_CHANNEL, WAKE_WORKERS},
     url::connect,

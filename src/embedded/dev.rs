@@ -34,19 +34,45 @@ pub enum KeyFileError {
 /// # Errors
 /// When the file can be neither read nor made.
 pub fn secret_keys(data_dir: &Path) -> Result<SecretString, KeyFileError> {
+    match known_secret_keys(data_dir)? {
+        Some(keys) => Ok(keys),
+        None => {
+            let key = new_secret_keys()?;
+            let path = data_dir.join("secret-keys");
+            write_private(&path, &format!("{}\n", key.expose_secret()))
+                .map_err(|error| failed(&path, error))?;
+            Ok(key)
+        }
+    }
+}
+
+/// The same keys, if they were made already.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn known_secret_keys(data_dir: &Path) -> Result<Option<SecretString>, KeyFileError> {
     let path = data_dir.join("secret-keys");
-    let failed = |error| KeyFileError::File {
+    match fs::read_to_string(&path) {
+        Ok(keys) => Ok(Some(keys.trim().into())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed(&path, error)),
+    }
+}
+
+/// Keys as they are made where there are none, kept nowhere.
+///
+/// # Errors
+/// When the operating system's randomness is away.
+pub fn new_secret_keys() -> Result<SecretString, KeyFileError> {
+    let bytes = clock::random_bytes::<32>()?;
+    Ok(format!("k1:{}", STANDARD.encode(bytes)).into())
+}
+
+fn failed(path: &Path, error: io::Error) -> KeyFileError {
+    KeyFileError::File {
         path: path.display().to_string(),
         error,
-    };
-    match fs::read_to_string(&path) {
-        Ok(keys) => return Ok(keys.trim().into()),
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(error) => return Err(failed(error)),
     }
-    let key = format!("k1:{}\n", STANDARD.encode(clock::random_bytes::<32>()?));
-    write_private(&path, &key).map_err(failed)?;
-    Ok(key.trim().into())
 }
 
 /// An admin's key in `<data dir>/auth-header`, for `curl -H @…`: the one that is there if it still
@@ -79,10 +105,7 @@ pub fn auth_header(
         clock.now(),
     )?;
     let header = format!("Authorization: Bearer {}\n", key.expose_secret());
-    write_private(&path, &header).map_err(|error| KeyFileError::File {
-        path: path.display().to_string(),
-        error,
-    })
+    write_private(&path, &header).map_err(|error| failed(&path, error))
 }
 
 /// Writes a file that only its owner can read, whole or not at all.

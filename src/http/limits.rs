@@ -24,10 +24,15 @@ use crate::clock::Clock;
 /// How many callers are remembered. Whoever has more addresses than this is not stopped by counting
 /// addresses: the locks of PINs and passwords do that.
 const REMEMBERED: u64 = 100_000;
-/// Longer than any allowance takes to fill up again: who is forgotten has nothing to be remembered for.
+/// No allowance takes longer to fill up again: who is forgotten has nothing to be remembered for.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
 /// Seconds' worth of requests that may come at once, where secrets are guessed.
 const BURST: u32 = 10;
+
+/// Test mails a minute, which go to any address: for each caller,
+const TESTS: NonZeroU32 = NonZeroU32::MIN.saturating_add(4);
+/// and for all together.
+const ALL_TESTS: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
 
 /// Requests a second.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +51,8 @@ enum Source {
     Client(IpAddr),
     Secrets(IpAddr),
     Key(Uuid),
+    /// Test mails of one caller, or of all.
+    Tests(Option<Uuid>),
 }
 
 type Limiter = RateLimiter<NotKeyed, InMemoryState, Elapsed, StateInformationMiddleware>;
@@ -85,7 +92,8 @@ impl governor::clock::Clock for Elapsed {
     }
 }
 
-/// What is left of everybody's allowance. Kept by this instance alone.
+/// What is left of everybody's allowance. Kept by this instance alone; clones share it.
+#[derive(Clone)]
 pub struct Limits {
     seen: Cache<Source, Arc<Limiter>>,
     rates: Rates,
@@ -168,6 +176,19 @@ impl Limits {
     pub async fn count_key(&self, key: Uuid) -> Standing {
         let quota = Quota::per_second(self.rates.key);
         self.count("key", Source::Key(key), quota, 1).await
+    }
+
+    /// Counts a test mail of a caller.
+    ///
+    /// # Errors
+    /// 429 with `Retry-After`, for this caller or because all together want too many.
+    pub async fn count_test(&self, caller: Uuid) -> Result<(), ApiError> {
+        for (source, most) in [(Some(caller), TESTS), (None, ALL_TESTS)] {
+            let quota = Quota::per_minute(most);
+            let standing = self.count("tests", Source::Tests(source), quota, 60).await;
+            standing.check()?;
+        }
+        Ok(())
     }
 
     async fn count(

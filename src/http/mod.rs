@@ -9,6 +9,7 @@ pub mod extract;
 pub mod idempotency_key;
 pub mod idempotent;
 pub mod json;
+pub mod leased;
 pub mod limits;
 pub mod list;
 pub mod once;

@@ -16,8 +16,8 @@ use uuid::Uuid;
 use super::{
     error::ApiError,
     extract::{Body, OptionalBody},
-    idempotent::{self, Answer, Scope},
-    respond,
+    idempotent::{self, Answer, Begun, Scope},
+    leased, respond,
 };
 use crate::{
     model::{caller::Caller, wire::Faults},
@@ -174,6 +174,51 @@ impl Key {
         let store = |done: &T| serde_json::to_string(done).map_err(ApiError::internal);
         let (answer, done) = self.run_storing(state, store, work).await?;
         Ok((respond::answer(answer), done))
+    }
+
+    /// Does `work`, which takes longer than a transaction may, once for the key: it is held meanwhile. The work goes on
+    /// when its client is gone, who may come back for the answer.
+    ///
+    /// # Errors
+    /// As [`idempotent::once`].
+    pub async fn run_long<T: Serialize + 'static>(
+        self,
+        state: &web::Data<State>,
+        work: impl Future<Output = Result<Done<T>, ApiError>> + Send + 'static,
+    ) -> Result<HttpResponse, ApiError> {
+        let mut lease = None;
+        if let Some(scope) = self.scope {
+            lease = match leased::begin(state, scope, self.body.to_vec()).await? {
+                Begun::Done(answer) => return Ok(respond::answer(answer)),
+                Begun::Ours(lease) => Some(Arc::new(lease)),
+            };
+        }
+        let state = state.clone();
+        let done = tokio::spawn(async move {
+            let answered = async {
+                let done = work.await?;
+                Ok::<_, ApiError>(Answer {
+                    status: done.status,
+                    location: done.location,
+                    body: serde_json::to_string(&done.value).map_err(ApiError::internal)?,
+                    replayed: false,
+                })
+            };
+            let Some(lease) = lease else {
+                return answered.await;
+            };
+            let answered = tokio::select! {
+                answered = answered => answered,
+                never = leased::keep(&state, &lease) => match never {},
+            };
+            match &answered {
+                Ok(answer) => leased::settle(&state, &lease, answer.clone()).await,
+                Err(_) => leased::give_back(&state, lease).await,
+            }
+            answered
+        });
+        let answer = done.await.map_err(ApiError::internal)??;
+        Ok(respond::answer(answer))
     }
 
     /// The same for an answer that is not stored as it is given: `store` says what is.

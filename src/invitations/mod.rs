@@ -3,6 +3,7 @@
 pub mod domain;
 pub mod ending;
 pub mod http;
+pub mod key_use;
 pub mod lifecycle;
 pub mod live;
 pub mod pins;

@@ -15,7 +15,7 @@ use crate::{
         ownership::{self, Ownership},
         said::masked,
     },
-    schema::{invitations, messages, secret_keys},
+    schema::{invitations, messages},
 };
 
 /// What it takes to derive an invitation's secrets again.
@@ -326,55 +326,4 @@ pub fn pending_pins(
         }
     }
     Ok(by_user)
-}
-
-/// Ids of the keys that pending invitations were made with.
-///
-/// # Errors
-/// When the database is away.
-pub fn keys_in_use(
-    connection: &mut PgConnection,
-    now: DateTime<Utc>,
-) -> Result<Vec<String>, DbError> {
-    Ok(invitations::table
-        .filter(invitations::state.eq("pending"))
-        .filter(invitations::expires_at.gt(now))
-        .select(invitations::key_id)
-        .distinct()
-        .order(invitations::key_id)
-        .load(connection)?)
-}
-
-/// Writes down which key stands behind each id. Gives the ids behind which another key stood, and
-/// still does for pending invitations.
-///
-/// # Errors
-/// When the database is away.
-pub fn identify_keys(
-    connection: &mut PgConnection,
-    keys: &[(String, String)],
-    in_use: &[String],
-) -> Result<Vec<String>, DbError> {
-    let mut wrong = Vec::new();
-    for (id, fingerprint) in keys {
-        let known: Option<String> = secret_keys::table
-            .find(id)
-            .select(secret_keys::fingerprint)
-            .first(connection)
-            .optional()?;
-        if known.is_some_and(|known| known != *fingerprint) && in_use.contains(id) {
-            wrong.push(id.clone());
-            continue;
-        }
-        diesel::insert_into(secret_keys::table)
-            .values((
-                secret_keys::id.eq(id),
-                secret_keys::fingerprint.eq(fingerprint),
-            ))
-            .on_conflict(secret_keys::id)
-            .do_update()
-            .set(secret_keys::fingerprint.eq(fingerprint))
-            .execute(connection)?;
-    }
-    Ok(wrong)
 }

@@ -227,6 +227,29 @@ impl Writer {
         })
     }
 
+    /// The whole mail that tries the mail server out.
+    ///
+    /// # Errors
+    /// Why it cannot be made, in words.
+    pub fn test_mail(
+        &self,
+        to: &str,
+        message: Uuid,
+        date: DateTime<Utc>,
+    ) -> Result<lettre::Message, String> {
+        let rendered = self.renderer.test_mail();
+        let rendered = rendered.map_err(|error| error.to_string())?;
+        let to = Addressee {
+            display_name: String::new(),
+            username: String::new(),
+            email: to.to_owned(),
+            time_zone: None,
+            lang: Lang::DEFAULT,
+        };
+        self.seal(&to, message, Thread::default(), date, &rendered)
+            .map_err(|error| error.to_string())
+    }
+
     /// The whole mail. The `Message-ID` comes from the message's id: the same on every try.
     ///
     /// # Errors

@@ -88,6 +88,11 @@ impl Renderer {
         })
     }
 
+    /// The organisation's name, on one line.
+    pub(super) fn org(&self) -> &str {
+        &self.org
+    }
+
     /// The organisation's picture, where there is one: every mail shows it.
     pub(super) fn logo(&self) -> Vec<InlinePart> {
         self.logo.iter().cloned().collect()

@@ -13,3 +13,4 @@ pub mod mime;
 pub mod qr;
 pub mod smtp;
 pub mod stencil;
+pub mod test_mail;

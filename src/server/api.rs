@@ -26,12 +26,13 @@ use crate::{
     embedded::mailbox::{self, Mailbox},
     enrollments::{self, landing::render::Pages},
     groups,
-    http::route::Register,
+    http::{limits::Limits, route::Register},
     invitations,
     mail::letter::Writer,
     outbox::registrations::Registrations,
     settings,
     state::State,
+    trials::{self, Tester},
     users::{self, http::Uploads},
 };
 
@@ -48,6 +49,7 @@ pub fn api(api: &mut impl Register) {
     enrollments::http::routes(api);
     devices::http::routes(api);
     bounces::http::routes(api);
+    trials::http::routes(api);
     access::http::routes(api);
     audit::http::routes(api);
     health::routes(api);
@@ -76,6 +78,8 @@ pub struct Shared {
     pub writer: web::Data<Writer>,
     pub pages: web::Data<Pages>,
     pub registrations: web::Data<Registrations>,
+    pub tester: web::Data<Tester>,
+    pub limits: web::Data<Limits>,
     pub progress: web::Data<Progress>,
     pub uploads: web::Data<Uploads>,
     pub document: web::Data<Document>,
@@ -93,6 +97,8 @@ impl Shared {
             .app_data(self.writer.clone())
             .app_data(self.pages.clone())
             .app_data(self.registrations.clone())
+            .app_data(self.tester.clone())
+            .app_data(self.limits.clone())
             .app_data(self.progress.clone())
             .app_data(self.uploads.clone())
             .app_data(self.document.clone());

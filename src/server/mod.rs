@@ -1,9 +1,12 @@
 //! From a configuration to a running service, and what happens around every request.
 
+pub mod addresses;
 pub mod api;
+pub mod check;
 pub mod gate;
 pub mod headers;
 pub mod health;
+pub mod keys;
 pub mod observe;
 pub mod openapi;
 pub mod outgoing;

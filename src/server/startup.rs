@@ -3,7 +3,7 @@
 use std::{net::TcpListener, sync::Arc, time::Duration};
 
 use actix_web::{HttpServer, dev::ServerHandle, web};
-use anyhow::{Context, bail};
+use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::{
     sync::{Notify, watch},
@@ -11,9 +11,12 @@ use tokio::{
 };
 
 use super::{
+    addresses,
     api::{self, Shared},
+    check::foreign,
     gate::Gate,
     health::Document,
+    keys::check_keys,
     openapi, outgoing,
     router::Routes,
 };
@@ -24,19 +27,19 @@ use crate::{
     bounces,
     clock::Clock,
     config::{Config, InstanceRole},
-    db::{self, Db, DbError},
+    db::{self, Db},
     embedded::mailbox::Mailbox,
     enrollments::landing::render::Pages,
     http::{base_path::BasePath, limits::Limits},
-    invitations,
     mail::letter::Writer,
     metrics::Metrics,
     outbox::{attempt::Courier, listen::Listener, registrations::Registrations, worker::Worker},
     reminders,
     retention::{self, Keep},
-    secrets::{keys::KeyRing, password::Hasher},
+    secrets::password::Hasher,
     settings,
     state::State,
+    trials::Tester,
     users::{http::Uploads, name_keys},
 };
 
@@ -95,27 +98,25 @@ impl App {
         let keys = Arc::new(config.keys);
         check_keys(&db, &keys, &clock).await?;
         if let Ok(Some(locale)) = db.foreign_language().await {
-            tracing::warn!(
-                locale,
-                "the database speaks a language in which a lock that took too long is not recognised; have a \
-                 superuser run: ALTER ROLE <the role of DATABASE_URL> SET lc_messages = 'C'"
-            );
+            tracing::warn!("{}", foreign(&locale));
         }
 
         let listener = TcpListener::bind(config.http.listen)
             .with_context(|| format!("ENLIST_LISTEN: cannot listen on {}", config.http.listen))?;
         let port = listener.local_addr()?.port();
-        let public_url = config
-            .http
-            .public_url
-            .unwrap_or_else(|| format!("http://{}:{port}", host(config.http.listen.ip())));
+        let public_url = addresses::public_url(&config.http, port);
         for warning in &config.mail.warnings {
             tracing::warn!("{warning}");
         }
         if !config.mail.smtp.is_loopback() {
-            warn_of_local_names(&public_url, config.mail.from.email.domain());
+            let sender = addresses::local_sender(config.mail.from.email.domain());
+            let warnings = addresses::local_url(&public_url).into_iter();
+            for warning in warnings.chain(sender.map(str::to_owned)) {
+                tracing::warn!("{warning}");
+            }
         }
         let smtp = outgoing::pool(&config.mail, config.delivery.connections, &clock)?;
+        let limits = Limits::new(config.callers.limits, clock.clone());
         let is_https = public_url.starts_with("https://");
         let base = BasePath::of(&public_url);
         let registrations = Registrations::new(settings::queries::registrations);
@@ -127,6 +128,11 @@ impl App {
             config.mail.reply_to,
             public_url,
         )?);
+        let tester = Tester {
+            writer: Arc::clone(&writer),
+            smtp: smtp.clone(),
+            bounces: config.mail.bounces.clone(),
+        };
         let bell = Arc::new(Notify::new());
         let metrics = Arc::new(Metrics::new()?);
         let stop = watch::Sender::new(false);
@@ -152,7 +158,7 @@ impl App {
                 None => routes(config.role),
             },
             access: access.clone(),
-            limits: Limits::new(config.callers.limits, clock.clone()),
+            limits: limits.clone(),
             proxies: config.callers.proxies,
             local_only: mailbox.is_some(),
             base,
@@ -163,6 +169,8 @@ impl App {
             writer: web::Data::from(writer),
             pages: web::Data::new(pages),
             registrations: web::Data::new(registrations),
+            tester: web::Data::new(tester),
+            limits: web::Data::new(limits),
             progress: web::Data::new(Progress::new(db.clone(), clock.clone(), stop.subscribe())),
             uploads: web::Data::new(Uploads::default()),
             document: web::Data::new(Document::new(|| openapi::json().unwrap_or_default())),
@@ -303,73 +311,4 @@ fn routes(role: InstanceRole) -> Routes {
         InstanceRole::Worker => api::table_of_health(),
         InstanceRole::Api | InstanceRole::All => api::table(),
     }
-}
-
-/// Mails that really go out should not lead to, or come from, this machine alone.
-fn warn_of_local_names(public_url: &str, sender: &str) {
-    let host = url::Url::parse(public_url)
-        .ok()
-        .and_then(|url| url.host_str().map(str::to_owned))
-        .unwrap_or_default();
-    if host == "localhost" || host.starts_with("127.") || host == "[::1]" {
-        tracing::warn!(
-            public_url,
-            "ENLIST_PUBLIC_URL is this machine alone: the links in mails will not work elsewhere"
-        );
-    }
-    if sender == "localhost" {
-        tracing::warn!(
-            "ENLIST_MAIL_FROM is not set: mails come from enlist@localhost, which real mail servers refuse"
-        );
-    }
-}
-
-/// How a link names the address that is listened on: "any" is no place to go to.
-fn host(ip: std::net::IpAddr) -> String {
-    match ip {
-        ip if ip.is_unspecified() => "localhost".to_owned(),
-        std::net::IpAddr::V6(ip) => format!("[{ip}]"),
-        ip => ip.to_string(),
-    }
-}
-
-/// Refuses a start that would make mails or PINs fail later, one by one.
-///
-/// # Errors
-/// Which key is missing or another one; that the database cannot be asked.
-pub async fn check_keys(db: &Db, keys: &KeyRing, clock: &Clock) -> anyhow::Result<()> {
-    let now = clock.now();
-    let identities: Vec<_> = keys
-        .iter()
-        .map(|key| (key.id().to_owned(), key.identity()))
-        .collect();
-    let looked_up = db
-        .transaction(move |connection| {
-            let used = invitations::queries::keys_in_use(connection, now)?;
-            let wrong = invitations::queries::identify_keys(connection, &identities, &used)?;
-            Ok::<_, DbError>((used, wrong))
-        })
-        .await;
-    let (used, wrong) = match looked_up {
-        Ok(found) => found,
-        Err(DbError::Unavailable(reason)) => {
-            bail!("DATABASE_URL: the database cannot be reached: {reason}")
-        }
-        Err(error) => {
-            bail!("the database cannot be read ({error}); if it is empty, run `enlist migrate`")
-        }
-    };
-    if let Some(id) = used.iter().find(|id| keys.get(id).is_none()) {
-        bail!(
-            "ENLIST_SECRET_KEYS: the key `{id}` is missing, and pending invitations were made with it; \
-             keep it in the list until they have ended"
-        );
-    }
-    if let Some(id) = wrong.first() {
-        bail!(
-            "ENLIST_SECRET_KEYS: the key `{id}` is not the one that pending invitations were made with; \
-             give a new key an id of its own, in front of the old one"
-        );
-    }
-    Ok(())
 }

@@ -62,6 +62,14 @@ pub async fn settle(db: &Db) -> Result<i64, DbError> {
                 .await?;
         }
     }
+    clashing(db).await
+}
+
+/// How many users there are whose name an older one has.
+///
+/// # Errors
+/// When the database is away.
+pub async fn clashing(db: &Db) -> Result<i64, DbError> {
     db.read(|connection| {
         let clashing = users::table.filter(users::name_clash).count();
         Ok(clashing.get_result(connection)?)

@@ -53,6 +53,7 @@ mod shell;
 mod smtp;
 mod tables;
 mod transfer;
+mod trials;
 mod typing;
 mod users;
 mod waiting;

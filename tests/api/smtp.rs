@@ -377,6 +377,8 @@ async fn refusals_of_the_message_are_told_apart_and_keep_the_connection() {
         reason: "RCPT TO: 550 5.1.1 No such user".into(),
         handed_over: false,
         about: About::Recipient,
+        stage: enlist::mail::smtp::Stage::Rcpt,
+        remedy: "there is no such mailbox: check the address, and on the mail server whether it knows the user",
     };
     assert_eq!(failure, expected);
     sends_in_step(&pool, &sink, "a@example.org").await;

@@ -42,6 +42,7 @@ const ROOMS: &[Room] = &[
     &["groups/"],
     &["settings/"],
     &["selection/"],
+    &["trials/"],
     &["access/"],
     &["audit/"],
     // What features are made with.

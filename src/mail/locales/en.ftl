@@ -44,6 +44,11 @@ confirmation-not-you-support = Then somebody else has enrolled a device in your 
 confirmation-not-you = Then somebody else has enrolled a device in your name. Tell your administrator at { $org } at once.
 confirmation-why = You receive this message because { $org } confirms every enrollment. You need not answer it.
 
+# A test of the mail server
+test-subject = Test mail from Enlist ({ $org })
+test-title = This is a test
+test-text = Enlist, which sends the invitations of { $org }, can send mail to this address. There is nothing to do.
+
 # With a PIN
 preheader-pin = Your PIN is in this message. It works until { $until }.
 pin-title = Your PIN

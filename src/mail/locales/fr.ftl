@@ -43,6 +43,11 @@ confirmation-not-you-support = Quelqu’un d’autre a donc enregistré un appar
 confirmation-not-you = Quelqu’un d’autre a donc enregistré un appareil en votre nom. Signalez-le sans attendre à votre administrateur chez { $org }.
 confirmation-why = Vous recevez ce message parce que { $org } confirme chaque enregistrement. Il n’appelle pas de réponse.
 
+# Un essai du serveur de messagerie
+test-subject = Message d’essai d’Enlist ({ $org })
+test-title = Ceci est un essai
+test-text = Enlist, qui envoie les invitations de { $org }, peut envoyer des messages à cette adresse. Il n’y a rien à faire.
+
 # Avec un code PIN
 preheader-pin = Votre code PIN se trouve dans ce message. Il est valable jusqu’au { $until }.
 pin-title = Votre code PIN

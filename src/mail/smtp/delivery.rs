@@ -1,6 +1,7 @@
 //! What became of it: the results.
 
-use super::about::About;
+use super::{about::About, fault::Stage};
+use crate::model::said::masked;
 
 /// What became of one message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,4 +43,19 @@ pub struct Failure {
     pub handed_over: bool,
     /// Whom it is about, and so what becomes of the other messages.
     pub about: About,
+    /// Where it happened.
+    pub stage: Stage,
+    /// What an operator does about it.
+    pub remedy: &'static str,
+}
+
+impl Failure {
+    /// The reason for people: what has the shape of a secret is masked, unless the words are our own.
+    pub fn shown(&self) -> String {
+        match self.stage {
+            // A port is no PIN, and neither is a size.
+            Stage::Check | Stage::Connect => self.reason.clone(),
+            _ => masked(&self.reason),
+        }
+    }
 }

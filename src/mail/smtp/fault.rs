@@ -6,23 +6,50 @@ use std::time::Duration;
 
 use super::reply::Reply;
 
+/// Where in a conversation something happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+pub enum Stage {
+    /// Before a server is asked.
     Check,
+    /// The name is looked up, and a connection opened.
     Connect,
+    /// TLS from the first byte.
     Tls,
+    /// Greeting and EHLO.
     Hello,
+    /// TLS in the middle.
     StartTls,
+    /// Signing in.
     Auth,
+    /// A message of before is forgotten.
     Reset,
+    /// The sender.
     Mail,
+    /// The recipient.
     Rcpt,
+    /// The question whether the content may come.
     Data,
+    /// The content.
     Body,
+    /// The end of the content, at which a server decides.
     FinalDot,
 }
 
 impl Stage {
+    /// In one word, for people who do not speak SMTP.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Check => "check",
+            Self::Connect => "connect",
+            Self::Hello => "greeting",
+            Self::Tls | Self::StartTls => "tls",
+            Self::Auth => "sign_in",
+            Self::Reset | Self::Mail => "sender",
+            Self::Rcpt => "recipient",
+            Self::Data | Self::Body | Self::FinalDot => "message",
+        }
+    }
+
     /// Whether it comes before any message is spoken of.
     pub(super) fn is_connecting(self) -> bool {
         matches!(

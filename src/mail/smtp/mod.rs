@@ -21,11 +21,15 @@ mod relay;
 mod reply;
 mod session;
 mod tls;
+mod trace;
+mod trial;
 mod url;
 
 pub use about::About;
 pub use delivery::{Acceptance, Delivery, Failure, TOO_LARGE};
+pub use fault::Stage;
 pub use limits::SmtpLimits;
 pub use pool::SmtpPool;
 pub use tls::{SmtpSetupError, trusted_roots};
+pub use trace::Passed;
 pub use url::{SmtpUrl, SmtpUrlError, TlsMode};

@@ -1,6 +1,9 @@
 //! What a server offers in its answer to EHLO. Pure.
 
+use std::fmt;
+
 use super::reply::Reply;
+use crate::model::said::masked;
 
 /// Ways to sign in that are noted; there are not that many.
 const MOST_WAYS: usize = 32;
@@ -62,6 +65,28 @@ impl Offer {
     }
 }
 
+/// What counts of it, in the words of the protocol. Those of the server are masked.
+impl fmt::Display for Offer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let flags = [
+            (self.starttls, "STARTTLS"),
+            (self.pipelining, "PIPELINING"),
+            (self.dsn, "DSN"),
+            (self.smtputf8, "SMTPUTF8"),
+        ];
+        let flags = flags.iter().filter(|(is_there, _)| *is_there);
+        let mut words: Vec<String> = flags.map(|(_, word)| (*word).to_owned()).collect();
+        words.extend(self.size.map(|most| format!("SIZE {most}")));
+        if !self.auth.is_empty() {
+            words.push(format!("AUTH {}", masked(&self.auth.join(" "))));
+        }
+        match words.as_slice() {
+            [] => f.write_str("nothing more"),
+            words => f.write_str(&words.join(", ")),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,6 +120,11 @@ mod tests {
         };
         assert_eq!(all, expected);
         assert!(all.takes("PLAIN") && !all.takes("NTLM"));
+        assert_eq!(
+            all.to_string(),
+            "PIPELINING, DSN, SMTPUTF8, SIZE 1000, AUTH LOGIN PLAIN XOAUTH2"
+        );
+        assert_eq!(Offer::default().to_string(), "nothing more");
         for (line, size) in [
             ("SIZE", None),
             ("SIZE 0", None),

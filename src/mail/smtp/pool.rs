@@ -22,6 +22,7 @@ use super::{
     relay::Relay,
     session::Session,
     tls::SmtpSetupError,
+    trace::Trace,
     url::SmtpUrl,
 };
 
@@ -107,6 +108,10 @@ impl SmtpPool {
         })
     }
 
+    pub(super) fn relay(&self) -> &Relay {
+        &self.inner.relay
+    }
+
     /// The mail server, as `host:port`.
     pub fn server(&self) -> String {
         self.inner.relay.name()
@@ -140,10 +145,11 @@ impl SmtpPool {
             let fault = Fault::Broken("the mail connections are being shut down".into());
             return Delivery::Retry(self.inner.relay.failure(Stage::Check, fault, false));
         };
+        let mut trace = Trace::unwatched();
         // Declared after the permit, so dropped before it: the limit holds on cancellation too.
         let mut session = match self.inner.take_kept() {
             Some(session) => session,
-            None => match self.inner.relay.open().await {
+            None => match self.inner.relay.open(&mut trace).await {
                 Ok(session) => session,
                 Err((stage, fault)) => {
                     return Delivery::Retry(self.inner.relay.failure(stage, fault, false));
@@ -151,20 +157,20 @@ impl SmtpPool {
             },
         };
         let mut outcome = session
-            .transact(envelope, id, &content, &self.inner.relay.limits)
+            .transact(envelope, id, &content, &self.inner.relay.limits, &mut trace)
             .await;
         if outcome.as_ref().is_err_and(|end| end.is_stale()) {
             debug!(connection = session.number, "kept connection was stale");
             // The old connection is closed before a new one is opened.
             drop(session);
-            session = match self.inner.relay.open().await {
+            session = match self.inner.relay.open(&mut trace).await {
                 Ok(session) => session,
                 Err((stage, fault)) => {
                     return Delivery::Retry(self.inner.relay.failure(stage, fault, false));
                 }
             };
             outcome = session
-                .transact(envelope, id, &content, &self.inner.relay.limits)
+                .transact(envelope, id, &content, &self.inner.relay.limits, &mut trace)
                 .await;
         }
         match outcome {

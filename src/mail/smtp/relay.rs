@@ -13,7 +13,7 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 use tracing::debug;
 
 use super::{
-    about::about,
+    about::{about, remedy},
     auth,
     delivery::{Failure, TOO_LARGE},
     dialogue::{Dialogue, in_time},
@@ -24,6 +24,7 @@ use super::{
     reply::one_line,
     session::Session,
     tls::{SmtpSetupError, Tls},
+    trace::Trace,
     url::{Login, SmtpUrl, TlsMode},
 };
 
@@ -90,46 +91,61 @@ impl Relay {
     }
 
     /// A connection that is greeted and signed in, for the first message.
-    pub(super) async fn open(&self) -> Result<Session, (Stage, Fault)> {
-        let opened = match self.try_to_open().await {
-            Err(unopened) if unopened.is_worth_another => self.try_to_open().await,
+    pub(super) async fn open(&self, trace: &mut Trace<'_>) -> Result<Session, (Stage, Fault)> {
+        let opened = match self.try_to_open(trace).await {
+            Err(unopened) if unopened.is_worth_another => self.try_to_open(trace).await,
             opened => opened,
         };
         opened.map_err(|unopened| (unopened.stage, unopened.fault))
     }
 
-    async fn try_to_open(&self) -> Result<Session, Unopened> {
+    async fn try_to_open(&self, trace: &mut Trace<'_>) -> Result<Session, Unopened> {
         let number = self.opened.fetch_add(1, Ordering::Relaxed) + 1;
         let (limit, url) = (self.limits.command, &self.url);
+        trace.begin(Stage::Connect);
         let tcp = self.connect().await.map_err(at(Stage::Connect))?;
         let broken = |error: std::io::Error| (Stage::Connect, Fault::from(error));
         // Commands are written one by one: Nagle's algorithm would hold each back until the one before is
         // acknowledged, 40 ms later.
         tcp.set_nodelay(true).map_err(broken)?;
+        trace.connected(tcp.peer_addr().map_err(broken)?);
         let implicit = self.tls.as_ref().filter(|_| url.tls == TlsMode::Implicit);
         let mut dialogue = match implicit {
-            Some(tls) => in_time(limit, tls.over(tcp))
-                .await
-                .map_err(at(Stage::Tls))?,
+            Some(tls) => {
+                trace.begin(Stage::Tls);
+                let encrypted = in_time(limit, tls.over(tcp)).await;
+                let (dialogue, version) = encrypted.map_err(at(Stage::Tls))?;
+                trace.encrypted(version, url.checks_certificate());
+                dialogue
+            }
             None => Dialogue::new(tcp),
         };
+        trace.begin(Stage::Hello);
         let greeting = dialogue.reply(limit).await.map_err(at(Stage::Hello))?;
         expect(greeting, is_done).map_err(at(Stage::Hello))?;
         let mut offer = self.hello(&mut dialogue).await.map_err(at(Stage::Hello))?;
+        trace.greeted(&offer);
         let mut encrypted = implicit.is_some();
         if let Some(tls) = self.tls.as_ref().filter(|_| !encrypted) {
             if offer.starttls {
-                dialogue = self
-                    .upgrade(dialogue, tls)
-                    .await
-                    .map_err(at(Stage::StartTls))?;
+                trace.begin(Stage::StartTls);
+                let upgraded = self.upgrade(dialogue, tls).await;
+                let (over_tls, version) = upgraded.map_err(at(Stage::StartTls))?;
+                dialogue = over_tls;
+                trace.encrypted(version, url.checks_certificate());
+                trace.begin(Stage::Hello);
                 offer = self.hello(&mut dialogue).await.map_err(at(Stage::Hello))?;
+                trace.greeted(&offer);
                 encrypted = true;
             } else if url.tls == TlsMode::Required {
                 let reason = "the server does not offer it, and tls=required is set";
                 return Err((Stage::StartTls, Fault::Broken(reason.into())).into());
             }
         }
+        if !encrypted {
+            trace.clear(url.tls);
+        }
+        trace.begin(Stage::Auth);
         if url.user().is_some() && !url.permits_credentials(encrypted) {
             let reason = "the server offers no encryption, and user and password are not sent \
                           in clear to another host";
@@ -149,6 +165,9 @@ impl Relay {
                     is_worth_another,
                 })?;
         }
+        if let Some(user) = url.user() {
+            trace.signed_in(user);
+        }
         debug!(connection = number, encrypted, "connected");
         Ok(Session::new(dialogue, offer, number))
     }
@@ -165,7 +184,11 @@ impl Relay {
         expect(answer, is_done).map(|answer| Offer::of(&answer))
     }
 
-    async fn upgrade(&self, mut dialogue: Dialogue, tls: &Tls) -> Result<Dialogue, Fault> {
+    async fn upgrade(
+        &self,
+        mut dialogue: Dialogue,
+        tls: &Tls,
+    ) -> Result<(Dialogue, &'static str), Fault> {
         let limit = self.limits.command;
         let answer = dialogue.command("STARTTLS\r\n", limit).await?;
         expect(answer, |code| code == 220)?;
@@ -202,6 +225,7 @@ impl Relay {
     /// What is told of a fault, without credentials.
     pub(super) fn failure(&self, stage: Stage, fault: Fault, handed_over: bool) -> Failure {
         let about = about(stage, &fault);
+        let remedy = remedy(stage, &fault, about);
         let (code, enhanced_status, text) = match fault {
             Fault::Reply(reply) => (Some(reply.code), reply.split().0, reply.shown()),
             Fault::Timeout(limit) => (None, None, format!("no answer within {limit:?}")),
@@ -222,6 +246,8 @@ impl Relay {
             reason: one_line(&self.hide_credentials(reason)),
             handed_over,
             about,
+            stage,
+            remedy,
         }
     }
 

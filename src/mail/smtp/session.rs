@@ -15,6 +15,7 @@ use super::{
     fault::{Fault, Stage, expect, is_done},
     limits::SmtpLimits,
     offer::Offer,
+    trace::Trace,
 };
 
 /// How long a polite `QUIT` may take. Its answer decides nothing.
@@ -94,10 +95,11 @@ impl Session {
         id: Option<&str>,
         content: &Content,
         limits: &SmtpLimits,
+        trace: &mut Trace<'_>,
     ) -> Result<Acceptance, Ended> {
         let reused = self.messages > 0;
         self.messages += 1;
-        self.stages(envelope, id, content, limits)
+        self.stages(envelope, id, content, limits, trace)
             .await
             .map_err(|(stage, fault)| {
                 self.out_of_step |=
@@ -117,6 +119,7 @@ impl Session {
         id: Option<&str>,
         content: &Content,
         limits: &SmtpLimits,
+        trace: &mut Trace<'_>,
     ) -> Result<Acceptance, (Stage, Fault)> {
         if self.unfinished {
             let answer = self.dialogue.command("RSET\r\n", limits.command).await;
@@ -134,22 +137,28 @@ impl Session {
         match envelope.to() {
             // Of several, some may be refused after DATA was taken for the others: then one by one.
             [recipient] if self.offer.pipelining => {
-                self.announce_at_once(&mail, recipient, limits.command)
+                self.announce_at_once(&mail, recipient, limits.command, trace)
                     .await?;
             }
-            recipients => self.announce(&mail, recipients, limits.command).await?,
+            recipients => {
+                self.announce(&mail, recipients, limits.command, trace)
+                    .await?;
+            }
         }
+        trace.begin(Stage::Body);
         let written = self.dialogue.content(content.as_str(), limits.body).await;
         if let Err(fault) = written {
             // Whatever the server said: half a mail is on the wire.
             self.out_of_step = true;
             return Err((Stage::Body, fault));
         }
+        trace.begin(Stage::FinalDot);
         let reply = self.dialogue.reply(limits.final_dot).await;
         let reply = reply
             .and_then(|reply| expect(reply, is_done))
             .map_err(at(Stage::FinalDot))?;
         self.unfinished = false;
+        trace.accepted(|| reply.shown());
         let (enhanced_status, text) = reply.split();
         Ok(Acceptance {
             code: reply.code,
@@ -206,17 +215,23 @@ impl Session {
         mail: &Mail,
         recipients: &[Address],
         limit: Duration,
+        trace: &mut Trace<'_>,
     ) -> Result<(), (Stage, Fault)> {
         let dialogue = &mut self.dialogue;
+        trace.begin(Stage::Mail);
         let answer = dialogue.command(&mail.to_string(), limit).await;
         let answer = answer.and_then(|reply| expect(reply, is_done));
         answer.map_err(at(Stage::Mail))?;
+        trace.sender();
+        trace.begin(Stage::Rcpt);
         for recipient in recipients {
             let rcpt = Rcpt::new(recipient.clone(), Vec::new()).to_string();
             let answer = dialogue.command(&rcpt, limit).await;
             let answer = answer.and_then(|reply| expect(reply, is_done));
             answer.map_err(at(Stage::Rcpt))?;
+            trace.recipient();
         }
+        trace.begin(Stage::Data);
         let answer = dialogue.command("DATA\r\n", limit).await;
         let answer = answer.and_then(|reply| expect(reply, is_data_wanted));
         answer.map(drop).map_err(at(Stage::Data))
@@ -232,14 +247,20 @@ impl Session {
         mail: &Mail,
         recipient: &Address,
         limit: Duration,
+        trace: &mut Trace<'_>,
     ) -> Result<(), (Stage, Fault)> {
         let dialogue = &mut self.dialogue;
+        trace.begin(Stage::Mail);
         let rcpt = Rcpt::new(recipient.clone(), Vec::new());
         let mail = dialogue
             .command(&format!("{mail}{rcpt}DATA\r\n"), limit)
             .await;
         let mail = refusal(mail.and_then(|reply| expect(reply, is_done)));
         let mail = mail.map_err(at(Stage::Mail))?;
+        if mail.is_none() {
+            trace.sender();
+            trace.begin(Stage::Rcpt);
+        }
         let rcpt = dialogue.reply(limit).await;
         let refused = match (refusal(rcpt.and_then(|reply| expect(reply, is_done))), mail) {
             (Ok(rcpt), None) => rcpt.map(at(Stage::Rcpt)),
@@ -251,6 +272,10 @@ impl Session {
                 return Err((Stage::Mail, fault));
             }
         };
+        if refused.is_none() {
+            trace.recipient();
+            trace.begin(Stage::Data);
+        }
         let data = dialogue.reply(limit).await;
         let data = refusal(data.and_then(|reply| expect(reply, is_data_wanted)));
         match (refused, data) {

@@ -10,7 +10,8 @@ use tokio_rustls::rustls::client::danger::{
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{
-    ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme,
+    ClientConfig, DigitallySignedStruct, Error as TlsError, ProtocolVersion, RootCertStore,
+    SignatureScheme,
 };
 
 use super::{
@@ -75,12 +76,19 @@ impl Tls {
         }))
     }
 
-    /// Goes on encrypted.
-    pub(super) async fn over(&self, stream: impl Stream + 'static) -> Result<Dialogue, Fault> {
+    /// Goes on encrypted. Gives the protocol's version, too.
+    pub(super) async fn over(
+        &self,
+        stream: impl Stream + 'static,
+    ) -> Result<(Dialogue, &'static str), Fault> {
         let encrypted = self.connector.connect(self.name.clone(), stream).await;
-        encrypted
-            .map(Dialogue::new)
-            .map_err(|error| Fault::Broken(in_words(&error)))
+        let encrypted = encrypted.map_err(|error| Fault::Broken(in_words(&error)))?;
+        let version = match encrypted.get_ref().1.protocol_version() {
+            Some(ProtocolVersion::TLSv1_3) => "TLS 1.3",
+            Some(ProtocolVersion::TLSv1_2) => "TLS 1.2",
+            _ => "TLS",
+        };
+        Ok((Dialogue::new(encrypted), version))
     }
 }
 

@@ -1,6 +1,6 @@
 //! `/users/import`.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
 use actix_web::{HttpRequest, HttpResponse, post, web};
@@ -15,12 +15,11 @@ use super::{
 };
 use crate::{
     audit::Trail,
-    db::DbError,
     http::{
         error::ApiError,
         extract::Params,
-        idempotent::{self, Begun, Lease, RENEW_EVERY, Scope},
-        respond,
+        idempotent::{self, Begun, Scope},
+        leased, respond,
         route::Register,
     },
     model::{
@@ -183,9 +182,11 @@ async fn import_users(
     if has_key {
         let body = asked_for(&digest, said, &options, &asked.columns);
         let scope = Scope::of(&request, &caller, "POST /users/import", &body, &state.keys)?;
-        lease = match begin(&state, scope, body).await? {
-            Some(Begun::Done(answer)) => return Ok(respond::answer(answer)),
-            Some(Begun::Ours(lease)) => Some(Arc::new(lease)),
+        lease = match scope {
+            Some(scope) => match leased::begin(&state, scope, body).await? {
+                Begun::Done(answer) => return Ok(respond::answer(answer)),
+                Begun::Ours(lease) => Some(Arc::new(lease)),
+            },
             None => None,
         };
     }
@@ -220,22 +221,6 @@ fn asked_for(digest: &[u8], said: Said, options: &Options, columns: &ColumnMap) 
     [digest, options.as_bytes()].concat()
 }
 
-async fn begin(
-    state: &web::Data<State>,
-    scope: Option<Scope>,
-    body: Vec<u8>,
-) -> Result<Option<Begun>, ApiError> {
-    let Some(scope) = scope else {
-        return Ok(None);
-    };
-    let (shared, holder) = (state.clone(), state.clock.new_id());
-    let begun = state.db.transaction(move |connection| {
-        let now = shared.clock.now();
-        idempotent::begin(connection, scope, &body, &shared.keys, holder, now)
-    });
-    begun.await.map(Some)
-}
-
 /// Waits for a place and imports. The key is held all the while, and free again if it fails.
 async fn import_leased(
     state: &web::Data<State>,
@@ -268,27 +253,10 @@ async fn import_leased(
     };
     let done = tokio::select! {
         done = work => done,
-        never = keep(state, &lease) => match never {},
+        never = leased::keep(state, &lease) => match never {},
     };
     if done.is_err() {
-        // If this fails too, the lease ends by itself.
-        let _ = state
-            .db
-            .transaction(move |connection| Ok::<_, DbError>(lease.release(connection)?))
-            .await;
+        leased::give_back(state, lease).await;
     }
     done
-}
-
-/// Renews a lease for as long as it is wanted.
-async fn keep(state: &web::Data<State>, lease: &Arc<Lease>) -> Infallible {
-    loop {
-        tokio::time::sleep(RENEW_EVERY).await;
-        let (lease, clock) = (Arc::clone(lease), state.clock.clone());
-        // Whether it is still ours is seen by the import itself, with the next users that it stores.
-        let _ = state
-            .db
-            .transaction(move |connection| lease.renew(connection, clock.now()))
-            .await;
-    }
 }

@@ -10,9 +10,9 @@ use super::{
 };
 
 /// At which stages a rule holds.
-type Stages = &'static [Stage];
+pub(super) type Stages = &'static [Stage];
 
-const ANY: Stages = &[];
+pub(super) const ANY: Stages = &[];
 /// Before any message.
 const COMING_IN: Stages = &[
     Stage::Connect,
@@ -30,7 +30,7 @@ const CONTENT_SENT: Stages = &[Stage::Data, Stage::Body, Stage::FinalDot];
 const SIZE: Stages = &[Stage::Mail, Stage::Data, Stage::Body, Stage::FinalDot];
 
 /// What a rule looks at. All of it has to fit; a rule says one thing of it, rarely two.
-pub(super) struct Rule {
+pub(super) struct Rule<T> {
     pub(super) at: Stages,
     /// The first digit: 4 or 5, or 0 for both.
     pub(super) class: u16,
@@ -40,50 +40,51 @@ pub(super) struct Rule {
     pub(super) status: Option<(u16, RangeInclusive<u16>)>,
     /// One of these is in the text, in small letters; none: any text.
     pub(super) words: &'static [&'static str],
-    pub(super) about: About,
+    /// What follows from it.
+    pub(super) then: T,
 }
 
-const fn rule(at: Stages, class: u16, about: About) -> Rule {
+pub(super) const fn rule<T: Copy>(at: Stages, class: u16, then: T) -> Rule<T> {
     Rule {
         at,
         class,
         code: &[],
         status: None,
         words: &[],
-        about,
+        then,
     }
 }
 
-const fn code(at: Stages, code: &'static [u16], about: About) -> Rule {
+pub(super) const fn code<T: Copy>(at: Stages, code: &'static [u16], then: T) -> Rule<T> {
     Rule {
         code,
-        ..rule(at, 0, about)
+        ..rule(at, 0, then)
     }
 }
 
-const fn status(
+pub(super) const fn status<T: Copy>(
     at: Stages,
     class: u16,
     subject: u16,
     details: RangeInclusive<u16>,
-    about: About,
-) -> Rule {
+    then: T,
+) -> Rule<T> {
     Rule {
         status: Some((subject, details)),
-        ..rule(at, class, about)
+        ..rule(at, class, then)
     }
 }
 
-const fn words(class: u16, words: &'static [&'static str], about: About) -> Rule {
+pub(super) const fn words<T: Copy>(class: u16, words: &'static [&'static str], then: T) -> Rule<T> {
     Rule {
         words,
-        ..rule(ANY, class, about)
+        ..rule(ANY, class, then)
     }
 }
 
-const ALL: RangeInclusive<u16> = 0..=999;
+pub(super) const ALL: RangeInclusive<u16> = 0..=999;
 
-pub(super) const RULES: &[Rule] = &[
+pub(super) const RULES: &[Rule<About>] = &[
     // Gmail 450 4.2.1, Exchange "recipient thread limit exceeded", iCloud: all mails to this recipient, not only ours.
     words(
         0,

@@ -7,7 +7,7 @@ use super::{
     *,
 };
 
-fn reply(text: &str) -> Reply {
+pub(super) fn reply(text: &str) -> Reply {
     let bytes = format!("{}\r\n", text.replace('\n', "\r\n"));
     let (mut reader, mut at) = (Reader::default(), 0);
     loop {

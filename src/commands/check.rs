@@ -1,0 +1,49 @@
+//! `enlist check`: whether the service would start and work with these settings.
+
+use anyhow::bail;
+use enlist::{
+    clock::Clock,
+    config::ServeArgs,
+    embedded::{
+        dev::{known_secret_keys, new_secret_keys},
+        postgres,
+    },
+    server::check::{Check, Verdict},
+};
+
+use super::runtime::runtime;
+
+/// In place of the URL of a database that is not running.
+const ASLEEP: &str = "postgres:///";
+
+/// Looks, and says what it finds in a line each. Fails if something does not work.
+pub fn run(mut args: ServeArgs) -> anyhow::Result<()> {
+    let mut is_asleep = false;
+    if args.database.is_embedded() {
+        // Neither a cluster nor a key is made only to look at it.
+        let url = postgres::url_of_running(&args.database.data_dir);
+        is_asleep = url.is_none();
+        args.database.database_url = Some(url.unwrap_or_else(|| ASLEEP.to_owned()).into());
+        if args.keys.secret_keys.is_none() {
+            let known = known_secret_keys(&args.database.data_dir)?;
+            args.keys.secret_keys = Some(known.map_or_else(new_secret_keys, Ok)?);
+        }
+    }
+    let (settings, wrong) = args.sections();
+    let check = Check {
+        settings,
+        wrong,
+        migrates: !args.no_migrate,
+        is_asleep,
+    };
+    let mut failed = 0;
+    runtime()?.block_on(check.run(&Clock::system(), &mut |finding| {
+        failed += usize::from(finding.verdict == Verdict::Failed);
+        println!("{finding}");
+    }));
+    match failed {
+        0 => Ok(()),
+        1 => bail!("one thing does not work"),
+        failed => bail!("{failed} things do not work"),
+    }
+}

@@ -1,0 +1,88 @@
+//! Which of the service's keys invitations were made with.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+
+use crate::{
+    db::DbError,
+    schema::{invitations, secret_keys},
+};
+
+/// Ids of the keys that pending invitations were made with.
+///
+/// # Errors
+/// When the database is away.
+pub fn keys_in_use(
+    connection: &mut PgConnection,
+    now: DateTime<Utc>,
+) -> Result<Vec<String>, DbError> {
+    Ok(invitations::table
+        .filter(invitations::state.eq("pending"))
+        .filter(invitations::expires_at.gt(now))
+        .select(invitations::key_id)
+        .distinct()
+        .order(invitations::key_id)
+        .load(connection)?)
+}
+
+/// Of these keys, each with what tells it from others, the ids behind which another key stood, and still does for pending
+/// invitations.
+///
+/// # Errors
+/// When the database is away.
+pub fn other_keys(
+    connection: &mut PgConnection,
+    keys: &[(String, String)],
+    in_use: &[String],
+) -> Result<Vec<String>, DbError> {
+    let known: HashMap<String, String> = secret_keys::table
+        .filter(secret_keys::id.eq_any(in_use))
+        .select((secret_keys::id, secret_keys::fingerprint))
+        .load::<(String, String)>(connection)?
+        .into_iter()
+        .collect();
+    let is_other = |(id, fingerprint): &&(String, String)| {
+        known.get(id).is_some_and(|known| known != fingerprint)
+    };
+    let others = keys.iter().filter(is_other);
+    Ok(others.map(|(id, _)| id.clone()).collect())
+}
+
+/// Of these ids, those of keys that invitations were made with, pending or not.
+///
+/// # Errors
+/// When the database is away.
+pub fn keys_used_before(
+    connection: &mut PgConnection,
+    ids: &[String],
+) -> Result<Vec<String>, DbError> {
+    Ok(invitations::table
+        .filter(invitations::key_id.eq_any(ids))
+        .select(invitations::key_id)
+        .distinct()
+        .load(connection)?)
+}
+
+/// Writes down which key stands behind each id.
+///
+/// # Errors
+/// When the database is away.
+pub fn identify_keys(
+    connection: &mut PgConnection,
+    keys: &[(String, String)],
+) -> Result<(), DbError> {
+    for (id, fingerprint) in keys {
+        diesel::insert_into(secret_keys::table)
+            .values((
+                secret_keys::id.eq(id),
+                secret_keys::fingerprint.eq(fingerprint),
+            ))
+            .on_conflict(secret_keys::id)
+            .do_update()
+            .set(secret_keys::fingerprint.eq(fingerprint))
+            .execute(connection)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,89 @@
+//! `POST /mail/test`.
+
+use actix_web::{HttpResponse, post, web};
+
+use super::{
+    Tester, TrialError,
+    domain::{TestMailRequest, TestedMail},
+};
+use crate::{
+    audit::{
+        Trail,
+        domain::{Action, Event, SubjectKind},
+    },
+    http::{
+        error::ApiError,
+        extract::Body,
+        limits::Limits,
+        once::{Done, Once},
+        route::Register,
+    },
+    model::{
+        caller::{Caller, Permission},
+        identity::Email,
+    },
+    state::State,
+};
+
+/// Adds the handler.
+pub fn routes(api: &mut impl Register) {
+    api.permit(Permission::Manage, test_mail);
+}
+
+/// Send a test mail
+///
+/// Goes straight to the mail server, also while the queue waits, through every stage that mails go through, and says what
+/// was found at each; where it ends, why and what to do about it. The answer is 200 in either case, within 60 seconds. The mail
+/// is short, holds no secret, and says that nothing has to be done. Five a minute for each caller, ten for all.
+#[utoipa::path(
+    tag = "mail",
+    params(("Idempotency-Key" = Option<String>, Header, description = "A repeat with the same key and body gets the first answer")),
+    responses((status = 200, description = "What became of it", body = TestedMail))
+)]
+#[post("/mail/test")]
+async fn test_mail(
+    state: web::Data<State>,
+    trail: Trail,
+    caller: Caller,
+    tester: web::Data<Tester>,
+    limits: web::Data<Limits>,
+    once: Once<Body<TestMailRequest>>,
+) -> Result<HttpResponse, ApiError> {
+    let (to, shared) = (once.value.to, state.clone());
+    let work = async move {
+        limits.count_test(caller.id()).await?;
+        let told = serde_json::json!({"to": to.as_str()});
+        let record = trail.clone();
+        // Written down first: it goes to any address.
+        shared
+            .db
+            .transaction(move |connection| {
+                let event = Event::new(Action::MailTested, SubjectKind::Mail, None);
+                record.record(connection, &event.after(&told))
+            })
+            .await?;
+        let tested = tested(&tester, &to, &trail).await?;
+        tracing::info!(
+            caller = caller.label(),
+            accepted = tested.accepted,
+            code = tested.smtp_code,
+            "a test mail"
+        );
+        Ok(Done::ok(tested))
+    };
+    once.key.run_long(&state, work).await
+}
+
+async fn tested(tester: &Tester, to: &Email, trail: &Trail) -> Result<TestedMail, ApiError> {
+    let mut tested = TestedMail::default();
+    let (id, now) = (trail.clock.new_id(), trail.clock.now());
+    let sent = tester
+        .send(to, id, now, &mut |passed| tested.pass(&passed))
+        .await;
+    match sent {
+        Ok(_) => tested.accepted = true,
+        Err(TrialError::Failed(failure)) => tested.fail(*failure),
+        Err(error @ TrialError::Unmade(_)) => return Err(ApiError::internal(error)),
+    }
+    Ok(tested)
+}
