@@ -188,14 +188,15 @@ impl Courier {
                     server = self.smtp.server(),
                     about = failure.about.as_str(),
                     reason = for_log(&failure.reason),
+                    remedy = failure.remedy,
                     "refused for good"
                 );
                 let at = again_at(&claimed, self.clock.now());
                 let kept = at.map(|at| Settled {
                     due_at: at,
-                    ..ended("deferred", &masked(&failure.reason))
+                    ..ended("deferred", &failure.shown())
                 });
-                let settled = ended("failed", &masked(&failure.reason));
+                let settled = ended("failed", &failure.shown());
                 self.refused(settled, kept, failure, &to.email)
             }
             Delivery::Retry(failure) => {
@@ -205,12 +206,13 @@ impl Courier {
                     server = self.smtp.server(),
                     about = failure.about.as_str(),
                     reason = for_log(&failure.reason),
+                    remedy = failure.remedy,
                     again_at = at.map(|at| at.to_rfc3339()),
                     "not accepted for now"
                 );
                 let settled = Settled {
                     due_at: at.unwrap_or(now),
-                    ..ended(state_for(at), &masked(&failure.reason))
+                    ..ended(state_for(at), &failure.shown())
                 };
                 self.refused(settled, None, failure, &to.email)
             }

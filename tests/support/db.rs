@@ -127,6 +127,16 @@ impl TestDb {
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
             ))
             .unwrap();
+        // Each is only told to end: one that is busy answers once more before it does.
+        let left = format!(
+            "DO $$ BEGIN
+                FOR round IN 1..500 LOOP
+                    EXIT WHEN NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = '{name}');
+                    PERFORM pg_sleep(0.01), pg_stat_clear_snapshot();
+                END LOOP;
+            END $$"
+        );
+        admin.batch_execute(&left).unwrap();
     }
 
     /// Lets connections in again.

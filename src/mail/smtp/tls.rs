@@ -81,8 +81,7 @@ impl Tls {
         &self,
         stream: impl Stream + 'static,
     ) -> Result<(Dialogue, &'static str), Fault> {
-        let encrypted = self.connector.connect(self.name.clone(), stream).await;
-        let encrypted = encrypted.map_err(|error| Fault::Broken(in_words(&error)))?;
+        let encrypted = self.connector.connect(self.name.clone(), stream).await?;
         let version = match encrypted.get_ref().1.protocol_version() {
             Some(ProtocolVersion::TLSv1_3) => "TLS 1.3",
             Some(ProtocolVersion::TLSv1_2) => "TLS 1.2",
@@ -90,24 +89,6 @@ impl Tls {
         };
         Ok((Dialogue::new(encrypted), version))
     }
-}
-
-/// The library's words say what is wrong with a certificate, and not what to do.
-fn in_words(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    let remedy = match text.as_str() {
-        _ if text.contains("UnknownIssuer") || text.contains("SelfSigned") => {
-            "; give the authority that signed it in ENLIST_SMTP_CA"
-        }
-        _ if text.contains("NotValidForName") || text.contains("not valid for name") => {
-            "; ENLIST_SMTP_URL has to name the host as the certificate does"
-        }
-        _ if text.contains("UnsupportedCertVersion") => {
-            "; it is an X.509 v1 certificate, which nobody should trust: have one of version 3 made"
-        }
-        _ => "",
-    };
-    text + remedy
 }
 
 /// The machine's root certificates and `extra`. Machines have some that no library reads: those are left out.
