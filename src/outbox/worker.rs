@@ -98,8 +98,11 @@ impl Worker {
                 Some(result) = round.on_the_wire.join_next() => match result {
                     Ok((started, Tried { mut settled, heard, kept })) => {
                         let now = Instant::now().into_std();
+                        let was_paused = round.pace.is_paused();
                         if let Some(pause) = round.pace.hear(heard, started, now) {
                             pause.tell(&settled);
+                        } else if was_paused && !round.pace.is_paused() {
+                            tracing::info!("the mail server is there again; messages go out");
                         }
                         if round.pace.is_refused() && let Some(kept) = kept {
                             settled = kept;

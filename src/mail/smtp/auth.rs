@@ -84,16 +84,12 @@ fn asked(answer: Reply) -> Result<Reply, Fault> {
     expect(answer, |code| code == 334)
 }
 
-/// Says what was offered, and what to do.
+/// Says what was offered, and what we can do.
 pub(super) fn nothing_fits(offer: &Offer, ours: &str) -> String {
     match offer.auth.as_slice() {
-        [] => format!(
-            "the server offers no way to sign in (on this port, or from this machine); Enlist can {ours}: \
-             use the port for submission, often 587 or 465, or leave the user out of ENLIST_SMTP_URL"
-        ),
+        [] => format!("the server offers no way to sign in, and Enlist can {ours}"),
         ways => format!(
-            "the server offers only {}, and Enlist can {ours}; where it is XOAUTH2 or OAUTHBEARER, set \
-             ENLIST_SMTP_OAUTH_TOKEN_URL",
+            "the server offers only {}, and Enlist can {ours}",
             ways.join(", ")
         ),
     }

@@ -50,12 +50,11 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// The reason for people: what has the shape of a secret is masked, unless the words are our own.
+    /// The reason for people: what has the shape of a secret is masked in a server's words. Our own have none.
     pub fn shown(&self) -> String {
-        match self.stage {
-            // A port is no PIN, and neither is a size.
-            Stage::Check | Stage::Connect => self.reason.clone(),
-            _ => masked(&self.reason),
+        match self.code {
+            Some(_) => masked(&self.reason),
+            None => self.reason.clone(),
         }
     }
 }

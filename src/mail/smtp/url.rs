@@ -84,7 +84,7 @@ pub enum SmtpUrlError {
     LoginInClear,
     /// A token, and nobody whose it is, or a password beside it.
     #[error(
-        "give the mailbox that sends as the user, and no password, since ENLIST_SMTP_OAUTH_TOKEN_URL is set: \
+        "give the mailbox that sends as the user, and no password, since ENLIST_SMTP_OAUTH_… is set: \
          smtp://sender%40example.com@host:587?tls=required"
     )]
     TokenUser,
