@@ -15,6 +15,8 @@ pub struct Message {
     pub id: Uuid,
     pub state: &'static str,
     pub attempts: i32,
+    /// How long the next wait is.
+    refusals: u32,
     pub due_at: DateTime<Utc>,
     queued_at: DateTime<Utc>,
     batch: Option<Uuid>,
@@ -169,6 +171,7 @@ impl Model {
                 id: Uuid::nil(),
                 state: "queued",
                 attempts: 0,
+                refusals: 0,
                 due_at: now,
                 queued_at: now,
                 batch: Some(batch),
@@ -217,6 +220,7 @@ impl Model {
                 id: Uuid::nil(),
                 state: "queued",
                 attempts: 0,
+                refusals: 0,
                 due_at: now,
                 queued_at: now,
                 batch: None,
@@ -321,7 +325,7 @@ impl Model {
             .map(|held| {
                 let invitation = &self.invitations[held.place.0];
                 let message = &invitation.messages[held.place.1];
-                let tries = u32::try_from(held.attempts).unwrap();
+                let tries = message.refusals + 1;
                 let (queued_at, ends) = (message.queued_at, invitation.expires_at);
                 let again = next_try(message.id, tries, queued_at, ends, now);
                 let later = if again.is_some() {
@@ -355,6 +359,7 @@ impl Model {
             return;
         }
         (message.state, message.due_at) = (state, due_at);
+        message.refusals += u32::from(state == "deferred");
         let revoked = message.canceled && state != "accepted";
         if got {
             invitation.handed_over(held.counter, now);
