@@ -25,12 +25,9 @@ pub fn init(filter: &str, format: LogFormat) -> Result<(), String> {
     let filter: EnvFilter = filter.parse().map_err(|error| {
         format!("is not a log filter: {error} (try info, or info,enlist=debug)")
     })?;
-    // At debug, lettre prints AUTH exchanges and whole mails, which hold PINs: a filter of its own,
-    // which no setting can open again. What actix_server has to say is told by our own lines.
+    // What actix_server has to say is told by our own lines.
     let quiet = filter_fn(|metadata| {
-        let target = metadata.target();
-        (!target.starts_with("lettre") || *metadata.level() <= Level::INFO)
-            && (!target.starts_with("actix_server") || *metadata.level() <= Level::WARN)
+        !metadata.target().starts_with("actix_server") || *metadata.level() <= Level::WARN
     });
     let registry = tracing_subscriber::registry().with(filter).with(quiet);
     let started = match format {
