@@ -119,7 +119,8 @@ pub fn folded(text: &str) -> String {
     let is_accent = |c: &char| matches!(c, '\u{300}'..='\u{36F}');
     let bare = text.nfkd().filter(|c| !is_accent(c)).nfc();
     let lower = bare.flat_map(char::to_lowercase);
-    lower.filter(|c| c.is_alphanumeric()).collect()
+    // What was taken out may have stood between two marks, which have an order of their own.
+    lower.filter(|c| c.is_alphanumeric()).nfc().collect()
 }
 
 /// The same for all texts that look alike (the skeleton of Unicode TR 39): `ada` with the `а` of Cyrillic, too.

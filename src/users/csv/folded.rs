@@ -151,6 +151,11 @@ mod tests {
             ("required", "required", "required"),
             ("()", "", ""),
             ("", "", ""),
+            (
+                "\u{16ff0} \u{1bc9e}",
+                "\u{1bc9e}\u{16ff0}",
+                "\u{1bc9e}\u{16ff0}",
+            ),
         ] {
             let folded = Folded::of(name);
             assert_eq!((&*folded.whole, folded.bare()), (whole, bare), "{name}");
