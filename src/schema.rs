@@ -19,6 +19,7 @@ diesel::table! {
         mac -> Bytea,
         key_id -> Text,
         seal -> Bytea,
+        until -> Nullable<Timestamptz>,
     }
 }
 
@@ -46,6 +47,20 @@ diesel::table! {
         address -> Nullable<Text>,
         person_id -> Nullable<Uuid>,
         details_hash -> Nullable<Bytea>,
+        key_id -> Nullable<Text>,
+        mac -> Nullable<Bytea>,
+        who_salt -> Nullable<Bytea>,
+        who_hash -> Nullable<Bytea>,
+    }
+}
+
+diesel::table! {
+    audit_heads (position, mac) {
+        position -> Int8,
+        mac -> Bytea,
+        told_at -> Timestamptz,
+        key_id -> Text,
+        seal -> Bytea,
     }
 }
 
@@ -55,12 +70,14 @@ diesel::table! {
         event_id -> Uuid,
         key_id -> Text,
         mac -> Bytea,
+        linked_at -> Nullable<Timestamptz>,
     }
 }
 
 diesel::table! {
     audit_unlinked (event_id) {
         event_id -> Uuid,
+        number -> Int8,
     }
 }
 
@@ -406,6 +423,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     audit_beginning,
     audit_details,
     audit_events,
+    audit_heads,
     audit_links,
     audit_unlinked,
     batch_skips,

@@ -13,6 +13,7 @@ use crate::{
     audit::{
         Trail,
         domain::{Action, Event, SubjectKind},
+        erasing,
     },
     db::DbError,
     guessing::counter,
@@ -141,6 +142,30 @@ pub fn delete(
     operators::delete(connection, id)?;
     let event = Event::new(Action::OperatorDeleted, SubjectKind::Operator, id);
     Ok(trail.record(connection, &event.before(&operator))?)
+}
+
+/// Deletes an operator, and who it was from the audit log: events keep the id. Also one who was deleted before.
+///
+/// # Errors
+/// 404 for an id that no operator has, and no event knows; 409 for the last admin.
+pub fn erase(connection: &mut PgConnection, trail: &Trail, id: Uuid) -> Result<(), ApiError> {
+    match delete(connection, trail, id, &Expected::default()) {
+        Err(missing) if missing.status == 404 => {
+            if !erasing::knows_operator(connection, id)? {
+                return Err(missing);
+            }
+        }
+        deleted => deleted?,
+    }
+    erasing::erase_operator(connection, id)?;
+    let event = Event::new(Action::OperatorErased, SubjectKind::Operator, id);
+    // Whoever erases themselves leaves no name behind with that either.
+    let trail = if trail.actor.id == Some(id) {
+        trail.clone().without_name()
+    } else {
+        trail.clone()
+    };
+    Ok(trail.record(connection, &event)?)
 }
 
 /// Sets the password of an operator who has forgotten it: signed out everywhere, and no longer locked.

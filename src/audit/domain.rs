@@ -48,8 +48,11 @@ string_enum! {
         OperatorChanged = "operator.changed",
         OperatorDeleted = "operator.deleted",
         OperatorPasswordSet = "operator.password_set",
+        OperatorErased = "operator.erased",
         SignedIn = "operator.signed_in",
         SignedOut = "operator.signed_out",
+        /// A newer version took the log over: from there on events are signed.
+        AuditUpgraded = "audit_log.upgraded",
     }
 }
 
@@ -66,6 +69,7 @@ string_enum! {
         Mail = "mail",
         ApiKey = "api_key",
         Operator = "operator",
+        AuditLog = "audit_log",
     }
 }
 
@@ -185,6 +189,8 @@ pub struct AuditEvent {
     /// Where the request came from.
     #[schema(required)]
     pub address: Option<String>,
+    /// Whether whoever wrote it signed it. A shell without the service's keys cannot, and older versions did not.
+    pub signed: bool,
     /// How it was; `null` where there is nothing to say, and once the person is deleted whom it is about.
     #[schema(required, value_type = Option<Object>)]
     pub before: Option<Value>,

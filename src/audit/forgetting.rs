@@ -5,15 +5,13 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use diesel::{
-    connection::SimpleConnection,
     prelude::*,
-    sql_types::{BigInt, Bytea, Timestamptz},
+    sql_types::{BigInt, Bytea, Text, Timestamptz},
 };
 
-use super::ends::{self, seal};
+use super::{ends, signature::seal_of_beginning};
 use crate::{
     db::{Db, DbError},
-    schema::{audit_beginning, audit_links},
     secrets::keys::{Key, KeyRing},
 };
 
@@ -30,7 +28,7 @@ pub async fn forget(db: &Db, keys: &Arc<KeyRing>, before: DateTime<Utc>) -> Resu
         let forgotten = db
             .transaction(move |connection| forget_some(connection, keys.signing(), before))
             .await?;
-        if forgotten < AT_ONCE {
+        if forgotten < AT_ONCE as usize {
             return Ok(());
         }
     }
@@ -50,7 +48,7 @@ fn forget_some(
     connection: &mut PgConnection,
     key: &Key,
     before: DateTime<Utc>,
-) -> Result<i64, DbError> {
+) -> Result<usize, DbError> {
     // Not while somebody links: both go by where the chain ends.
     if !ends::lock(connection)? {
         return Ok(0);
@@ -61,33 +59,19 @@ fn forget_some(
     )
     .bind::<BigInt, _>(AT_ONCE)
     .load(connection)?;
-    let old = links.partition_point(|link| link.at < before);
     // In the order of their links, which is nearly that of their times: the first young one ends it.
+    let old = links.iter().take_while(|link| link.at < before).count();
     let Some(last) = links[..old].last() else {
         return Ok(0);
     };
-    connection.batch_execute("SET LOCAL enlist.forgets = 'audit'")?;
-    diesel::sql_query(
-        "WITH events AS (
-            SELECT event_id FROM audit_links WHERE position <= $1
-         ), details AS (
-            DELETE FROM audit_details d USING events e WHERE d.event_id = e.event_id
-         )
-         DELETE FROM audit_events a USING events e WHERE a.id = e.event_id",
-    )
-    .bind::<BigInt, _>(last.position)
-    .execute(connection)?;
-    diesel::delete(audit_links::table.filter(audit_links::position.le(last.position)))
+    let seal = seal_of_beginning(key, last.position, &last.mac, Some(before));
+    // The owner's function: the service's own role may not delete here.
+    diesel::sql_query("SELECT enlist_audit_forget($1, $2, $3, $4, $5)")
+        .bind::<BigInt, _>(last.position)
+        .bind::<Bytea, _>(&last.mac)
+        .bind::<Timestamptz, _>(before)
+        .bind::<Text, _>(key.id())
+        .bind::<Bytea, _>(seal.to_vec())
         .execute(connection)?;
-    connection.batch_execute("SET LOCAL enlist.forgets = ''")?;
-    diesel::delete(audit_beginning::table).execute(connection)?;
-    diesel::insert_into(audit_beginning::table)
-        .values((
-            audit_beginning::position.eq(last.position),
-            audit_beginning::mac.eq(&last.mac),
-            audit_beginning::key_id.eq(key.id()),
-            audit_beginning::seal.eq(seal(key, last.position, &last.mac)),
-        ))
-        .execute(connection)?;
-    Ok(i64::try_from(old).unwrap_or(0))
+    Ok(old)
 }

@@ -32,7 +32,7 @@ impl FromRequest for Trail {
     type Future = std::future::Ready<Result<Self, ApiError>>;
 
     fn from_request(_request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
-        std::future::ready(Ok(Self::current()))
+        std::future::ready(Self::current().ok_or_else(|| ApiError::internal("no trail")))
     }
 }
 
@@ -83,6 +83,7 @@ impl Table for ListQuery {
         "address",
         "before",
         "after",
+        "signed",
     ];
 
     fn cells(event: AuditEvent) -> Vec<String> {
@@ -104,6 +105,7 @@ impl Table for ListQuery {
             event.address.unwrap_or_default(),
             json(event.before),
             json(event.after),
+            event.signed.to_string(),
         ]
     }
 }

@@ -1,15 +1,21 @@
 //! The audit log: who did what, when and from where (docs/security.md).
 //!
-//! An event is written in the transaction of what it tells of, so neither is there without the other. A task links what
-//! was committed into a chain of MACs under a key that is not in the database: whoever changes, leaves out or adds an
-//! event there is found out by `enlist audit verify`.
+//! An event is written in the transaction of what it tells of, so neither is there without the other, and signed by whoever
+//! writes it, with a key that is not in the database. A task links what was committed into a chain: whoever changes, leaves
+//! out or adds an event there is found out by `enlist audit verify`.
 
-pub mod chain;
 pub mod domain;
 mod ends;
+pub mod erasing;
+mod evidence;
 pub mod forgetting;
+pub mod heads;
 pub mod http;
+pub mod linking;
 pub mod queries;
+mod rows;
+mod signature;
 mod trail;
+pub mod verifying;
 
 pub use trail::Trail;

@@ -6,32 +6,22 @@ use chrono::{DateTime, Utc};
 use diesel::{
     pg::Pg,
     prelude::*,
-    sql_types::{Bytea, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{BigInt, Bytea, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::domain::{Actor, ActorKind, AuditEvent, Event, ListQuery, Subject, SubjectKind};
+use super::{
+    domain::{Actor, ActorKind, AuditEvent, Event, ListQuery, Subject, SubjectKind},
+    signature::{Content, WhoOf, salted},
+};
 use crate::{
     clock,
     db::{DbError, prepared::Prepared, stored},
     http::paging::Position,
     schema::{audit_details, audit_events},
+    secrets::keys::Key,
 };
-
-/// The salted hash of an event's details: it stays when they go, and gives nothing of them away.
-pub fn details_hash(salt: &[u8], before: Option<&str>, after: Option<&str>) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    hash.update(salt);
-    for part in [before, after] {
-        let part = part.map(str::as_bytes);
-        hash.update([u8::from(part.is_some())]);
-        hash.update((part.map_or(0, <[u8]>::len) as u64).to_be_bytes());
-        hash.update(part.unwrap_or_default());
-    }
-    hash.finalize().into()
-}
 
 /// An event that is to be written down.
 pub struct New<'a> {
@@ -41,30 +31,58 @@ pub struct New<'a> {
     pub request_id: Option<&'a str>,
     pub address: Option<IpAddr>,
     pub event: &'a Event,
+    /// The key that signs it; a shell may have none.
+    pub key: Option<&'a Key>,
 }
 
-/// Writes an event down.
+#[derive(QueryableByName)]
+struct Written {
+    #[diesel(sql_type = BigInt)]
+    rows: i64,
+}
+
+/// Writes an event down, with the signature of whoever writes it.
 ///
 /// # Errors
-/// When the database or the operating system's randomness is away.
+/// When the database or the operating system's randomness is away, or the tables do not take what is written.
 pub fn insert(connection: &mut PgConnection, new: &New) -> Result<(), DbError> {
     let New { actor, event, .. } = new;
     let text = |value: &Option<Value>| value.as_ref().map(ToString::to_string);
     let (before, after) = (text(&event.before), text(&event.after));
     let has_details = before.is_some() || after.is_some();
-    let salt = clock::random_bytes::<16>()
-        .map_err(|error| DbError::Unavailable(format!("no randomness: {error}")))?;
-    let hash = has_details.then(|| details_hash(&salt, before.as_deref(), after.as_deref()));
-    Prepared::new(
+    let salt = clock::random_bytes::<16>().map_err(no_randomness)?;
+    let details_hash = has_details.then(|| salted(&salt, before.as_deref(), after.as_deref()));
+    let who_salt = clock::random_bytes::<16>().map_err(no_randomness)?;
+    let address = new.address.map(|address| address.to_string());
+    let who_hash = salted(&who_salt, actor.name.as_deref(), address.as_deref());
+    let content = Content {
+        id: new.id,
+        at: new.at,
+        actor_kind: actor.kind.as_str(),
+        actor_id: actor.id,
+        action: event.action.as_str(),
+        subject_kind: event.subject.kind.as_str(),
+        subject_id: event.subject.id,
+        request_id: new.request_id,
+        person_id: event.person,
+        who: WhoOf::Hashed(&who_hash),
+        details_hash: details_hash.as_ref().map(<[u8; 32]>::as_slice),
+    };
+    let mac = new.key.map(|key| content.mac(key).to_vec());
+    let written: Written = Prepared::new(
         "WITH event AS (
             INSERT INTO audit_events (id, at, actor_kind, actor_id, actor_name, action, subject_kind, subject_id,
-                request_id, address, person_id, details_hash)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+                request_id, address, person_id, details_hash, key_id, mac, who_salt, who_hash)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $16, $17, $18, $19)
+            RETURNING id
          ), unlinked AS (
-            INSERT INTO audit_unlinked (event_id) VALUES ($1)
+            INSERT INTO audit_unlinked (event_id) VALUES ($1) RETURNING event_id
+         ), details AS (
+            INSERT INTO audit_details (event_id, person_id, salt, before, after)
+            SELECT $1, $11, $13, $14, $15 WHERE $12 IS NOT NULL
+            RETURNING event_id
          )
-         INSERT INTO audit_details (event_id, person_id, salt, before, after)
-         SELECT $1, $11, $13, $14, $15 WHERE $12 IS NOT NULL",
+         SELECT (SELECT count(*) FROM event) + (SELECT count(*) FROM unlinked) + (SELECT count(*) FROM details) AS rows",
         (
             new.id.into_sql::<SqlUuid>(),
             new.at.into_sql::<Timestamptz>(),
@@ -75,18 +93,32 @@ pub fn insert(connection: &mut PgConnection, new: &New) -> Result<(), DbError> {
             event.subject.kind.as_str().into_sql::<Text>(),
             event.subject.id.into_sql::<Nullable<SqlUuid>>(),
             new.request_id.into_sql::<Nullable<Text>>(),
-            new.address
-                .map(|address| address.to_string())
-                .into_sql::<Nullable<Text>>(),
+            address.into_sql::<Nullable<Text>>(),
             event.person.into_sql::<Nullable<SqlUuid>>(),
-            hash.map(|hash| hash.to_vec()).into_sql::<Nullable<Bytea>>(),
+            details_hash
+                .map(|hash| hash.to_vec())
+                .into_sql::<Nullable<Bytea>>(),
             salt.to_vec().into_sql::<Bytea>(),
             before.into_sql::<Nullable<Text>>(),
             after.into_sql::<Nullable<Text>>(),
+            new.key.map(Key::id).into_sql::<Nullable<Text>>(),
+            mac.into_sql::<Nullable<Bytea>>(),
+            who_salt.to_vec().into_sql::<Bytea>(),
+            who_hash.to_vec().into_sql::<Bytea>(),
         ),
     )
-    .execute(connection)?;
+    .get_result(connection)?;
+    // A trigger that swallows rows would hide what is being done: then it is not done.
+    if written.rows != 2 + i64::from(has_details) {
+        return Err(DbError::Stored(
+            "the tables of the audit log do not take what is written to them".into(),
+        ));
+    }
     Ok(())
+}
+
+fn no_randomness(error: impl std::fmt::Display) -> DbError {
+    DbError::Unavailable(format!("no randomness: {error}"))
 }
 
 #[derive(Queryable, Selectable)]
@@ -102,6 +134,7 @@ struct Row {
     subject_id: Option<Uuid>,
     request_id: Option<String>,
     address: Option<String>,
+    mac: Option<Vec<u8>>,
 }
 
 type Details = (Option<String>, Option<String>);
@@ -124,6 +157,7 @@ fn shown((row, details): (Row, Option<Details>)) -> Result<AuditEvent, DbError> 
         },
         request_id: row.request_id,
         address: row.address,
+        signed: row.mac.is_some(),
         before: value(before),
         after: value(after),
     })

@@ -1,6 +1,6 @@
 //! Who does what is being done: it goes with a request, and is written down with what comes of it.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use diesel::PgConnection;
 
@@ -8,7 +8,7 @@ use super::{
     domain::{Actor, ActorKind, Event},
     queries::{self, New},
 };
-use crate::{clock::Clock, db::DbError};
+use crate::{clock::Clock, db::DbError, secrets::keys::KeyRing};
 
 tokio::task_local! {
     static TRAIL: Trail;
@@ -21,24 +21,35 @@ pub struct Trail {
     pub request_id: Option<String>,
     pub address: Option<IpAddr>,
     pub clock: Clock,
+    /// Events are signed with the first of these.
+    pub keys: Option<Arc<KeyRing>>,
 }
 
 impl Trail {
-    /// A command on the server.
-    pub fn shell(clock: Clock) -> Self {
-        Self::nobody(ActorKind::Shell, clock)
-    }
-
-    fn nobody(kind: ActorKind, clock: Clock) -> Self {
+    /// A command on the server. Without keys its events are unsigned.
+    pub fn shell(clock: Clock, keys: Option<Arc<KeyRing>>) -> Self {
         Self {
             actor: Actor {
-                kind,
+                kind: ActorKind::Shell,
                 id: None,
                 name: None,
             },
             request_id: None,
             address: None,
             clock,
+            keys,
+        }
+    }
+
+    /// The same, without what the actor is called and the address.
+    pub fn without_name(self) -> Self {
+        Self {
+            actor: Actor {
+                name: None,
+                ..self.actor
+            },
+            address: None,
+            ..self
         }
     }
 
@@ -47,12 +58,9 @@ impl Trail {
         TRAIL.scope(self, work).await
     }
 
-    /// That of the request which is being answered; outside of one, the service's own. Taken before the work goes to
-    /// another thread.
-    pub fn current() -> Self {
-        TRAIL
-            .try_with(Clone::clone)
-            .unwrap_or_else(|_| Self::nobody(ActorKind::Service, Clock::system()))
+    /// That of the request which is being answered. Taken before the work goes to another thread.
+    pub fn current() -> Option<Self> {
+        TRAIL.try_with(Clone::clone).ok()
     }
 
     /// Writes an event down, in the transaction of what it tells of.
@@ -67,6 +75,7 @@ impl Trail {
             request_id: self.request_id.as_deref(),
             address: self.address,
             event,
+            key: self.keys.as_deref().map(KeyRing::signing),
         };
         queries::insert(connection, &new)
     }

@@ -1,10 +1,22 @@
 //! `enlist audit`: checks that the audit log is what was written.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, bail};
+use chrono::TimeDelta;
 use clap::{Args, Subcommand};
-use enlist::audit::chain::{self, Head};
+use enlist::{
+    audit::{
+        heads::{self, Head},
+        verifying::{self, Verified},
+    },
+    config::{AUDIT_HEADS, SECRET_KEYS},
+};
 
 use super::database::{KeyedArgs, with_connection};
+
+/// A wait for a link that is worth a word.
+const LONG: TimeDelta = TimeDelta::minutes(1);
 
 /// What can be done with the audit log.
 #[derive(Subcommand)]
@@ -18,9 +30,12 @@ pub enum Audit {
 pub struct VerifyArgs {
     #[command(flatten)]
     keyed: KeyedArgs,
-    /// An end of the chain that an earlier check gave: whether it is still there is checked, too
+    /// An end of the chain that was told earlier: whether it is still there is checked, too
     #[arg(long, value_name = "POSITION:MAC")]
-    head: Option<Head>,
+    head: Vec<Head>,
+    /// The file that the service tells the chain's ends to: all of them are checked, too
+    #[arg(long, env = AUDIT_HEADS, value_name = "FILE")]
+    audit_heads: Option<PathBuf>,
 }
 
 impl Audit {
@@ -32,31 +47,76 @@ impl Audit {
     }
 }
 
-/// Checks the chain: what is wrong goes to standard output, and the exit code says whether anything is.
+/// Checks the log: what is wrong goes to standard output, and the exit code says whether anything is.
 fn verify(args: &VerifyArgs) -> anyhow::Result<()> {
     let keys = args.keyed.keys()?;
-    with_connection(&args.keyed.database, |connection, _| {
-        let verified = chain::verify(connection, &keys)
+    let mut noted = args.head.clone();
+    if let Some(path) = &args.audit_heads {
+        let lines = heads::read_file(path).with_context(|| format!("{}", path.display()))?;
+        noted.extend(lines.into_iter().map(|line| line.head));
+    }
+    with_connection(&args.keyed.database, |connection, clock| {
+        let verified = verifying::verify(connection, &keys, &noted, clock.now())
             .context("the audit log cannot be read; is the schema there (enlist migrate)?")?;
-        let mut faults = verified.faults;
-        if let Some(head) = &args.head
-            && !head.is_there(connection)?
-        {
-            faults.push("the end that was noted earlier is not in the chain any more".into());
+        for line in said(&verified) {
+            println!("{line}");
         }
-        for fault in &faults {
-            println!("{fault}");
-        }
-        println!(
-            "{} events are in the chain, {} not yet, {} were forgotten.",
-            verified.linked, verified.unlinked, verified.forgotten
-        );
-        if let Some(head) = &verified.head {
-            println!("Its end is {head}; note it elsewhere, to notice when the log is cut off.");
-        }
-        match faults.len() {
+        match verified.faults.len() {
             0 => Ok(()),
             faults => bail!("the audit log is not what was written: {faults} faults"),
         }
     })
+}
+
+/// What came of it, a line each: first what is wrong, then what is only to be known.
+fn said(verified: &Verified) -> Vec<String> {
+    let mut lines = verified.faults.clone();
+    lines.push(format!(
+        "{} events are in the chain, {} wait for their link, {} were forgotten.",
+        verified.linked, verified.waiting, verified.forgotten
+    ));
+    if let Some(since) = verified.waiting_since {
+        lines.push(format!(
+            "The oldest that waits was written at {since}: a running service links it within seconds."
+        ));
+    }
+    if let Some(wait) = verified.longest_wait.filter(|wait| *wait > LONG) {
+        lines.push(format!(
+            "The longest that an event waited for its link was {} minutes.",
+            wait.num_minutes()
+        ));
+    }
+    if verified.by_older > 0 {
+        lines.push(format!(
+            "{} events were linked by an older version, which signed none by itself: their links fit.",
+            verified.by_older
+        ));
+    }
+    if verified.unsigned > 0 {
+        lines.push(format!(
+            "{} events are not signed: a shell without {SECRET_KEYS} wrote them, or an older version beside this one:",
+            verified.unsigned
+        ));
+        lines.extend(
+            verified
+                .unsigned_shown
+                .iter()
+                .map(|shown| format!("  {shown}")),
+        );
+    }
+    for (key, number) in &verified.unchecked {
+        lines.push(format!(
+            "{number} signatures, links or seals were made with the key `{key}`, which {SECRET_KEYS} does not hold: they \
+             are not checked."
+        ));
+    }
+    for account in &verified.older_accounts {
+        lines.push(format!("{account} is older than what the log remembers."));
+    }
+    if let Some(head) = &verified.head {
+        lines.push(format!(
+            "Its end is {head}; note it elsewhere, to notice when the log is cut off."
+        ));
+    }
+    lines
 }

@@ -1,6 +1,9 @@
 //! `enlist bounce`: takes a mail that came back, from a mail server's pipe.
 
-use std::io::{self, Read};
+use std::{
+    io::{self, Read},
+    sync::Arc,
+};
 
 use anyhow::Context;
 use diesel::Connection;
@@ -16,7 +19,7 @@ pub const TRY_AGAIN: u8 = 75;
 
 /// Takes the mail from standard input. Whatever it says is no error: the mail server has done its part.
 pub fn run(args: &KeyedArgs) -> anyhow::Result<()> {
-    let keys = args.keys()?;
+    let keys = Arc::new(args.keys()?);
     let mut mail = Vec::new();
     let mut input = io::stdin().lock();
     (&mut input)
@@ -26,7 +29,7 @@ pub fn run(args: &KeyedArgs) -> anyhow::Result<()> {
     // The rest is what was sent; a mail server takes it amiss if nobody reads it.
     io::copy(&mut input, &mut io::sink())?;
     with_connection(&args.database, |connection, clock| {
-        let trail = Trail::shell(clock);
+        let trail = Trail::shell(clock, Some(Arc::clone(&keys)));
         let taken = connection
             .transaction(|connection| bounces::take(connection, &keys, &trail, &mail))
             .context("the report cannot be stored; is the schema there (enlist migrate)?")?;

@@ -1,9 +1,12 @@
 //! The database that a command works on, and the keys that belong to it.
 
-use anyhow::bail;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
 use clap::Args;
 use diesel::PgConnection;
 use enlist::{
+    audit::Trail,
     clock::Clock,
     config::{ConfigErrors, DATABASE_URL, DatabaseArgs, SECRET_KEYS},
     db,
@@ -12,6 +15,7 @@ use enlist::{
         postgres::{self, Options, Postgres},
     },
     secrets::keys::KeyRing,
+    server::keys::impostor,
 };
 use secrecy::{ExposeSecret, SecretString};
 
@@ -38,7 +42,41 @@ impl KeyedArgs {
             "give the service's own",
         )
     }
+
+    /// The keys, if there are any.
+    ///
+    /// # Errors
+    /// When they are not as they should be.
+    pub fn keys_if_any(&self) -> anyhow::Result<Option<KeyRing>> {
+        let is_there = self.secret_keys.is_some() || self.database.is_embedded();
+        is_there.then(|| self.keys()).transpose()
+    }
 }
+
+/// Who is at the shell. The audit log takes what they do with their signature; without keys it has none, and says so.
+///
+/// # Errors
+/// When the keys are not those of the service.
+pub fn trail(
+    connection: &mut PgConnection,
+    clock: Clock,
+    keys: Option<KeyRing>,
+) -> anyhow::Result<Trail> {
+    if let Some(keys) = &keys
+        && let Some(id) = impostor(connection, keys)
+            .context("the keys cannot be compared; is the schema there (enlist migrate)?")?
+    {
+        bail!("{SECRET_KEYS}: the key `{id}` is not the one that the service has under this id");
+    }
+    if keys.is_none() {
+        eprintln!("{UNSIGNED}");
+    }
+    Ok(Trail::shell(clock, keys.map(Arc::new)))
+}
+
+/// What is said where there are no keys.
+pub const UNSIGNED: &str = "ENLIST_SECRET_KEYS is not set: the audit log takes this without a signature, and \
+                            `enlist audit verify` lists it.";
 
 /// The keys that are configured, else those of the embedded database. A database elsewhere has none: `hint` says what
 /// to do then.

@@ -1,5 +1,7 @@
 //! `enlist dev`: everything on one machine, for trying it.
 
+use std::sync::Arc;
+
 use anyhow::Context;
 use diesel::{Connection, PgConnection};
 use enlist::{
@@ -13,8 +15,10 @@ use enlist::{
         receiver::Receiver,
         samples,
     },
+    secrets::keys::KeyRing,
     server::startup::App,
 };
+use secrecy::ExposeSecret;
 
 use super::{
     run::until_stopped,
@@ -37,8 +41,9 @@ pub fn run(args: DevArgs) -> anyhow::Result<()> {
         .map_err(|error| anyhow::anyhow!("cannot migrate the database: {error}"))?;
     let mut connection = PgConnection::establish(postgres.url())?;
     let added = samples::add(&mut connection, &clock)?;
-    dev::auth_header(&mut connection, &args.data_dir, &clock)?;
     let keys = dev::secret_keys(&args.data_dir)?;
+    let ring = Arc::new(KeyRing::parse(keys.expose_secret())?);
+    dev::auth_header(&mut connection, &args.data_dir, &clock, ring)?;
     let mailbox = Mailbox::open(&args.data_dir, clock.clone())
         .with_context(|| format!("{DATA_DIR}: {}", args.data_dir.display()))?;
     if args.fresh {

@@ -5,12 +5,13 @@ use clap::{Args, Subcommand};
 use diesel::Connection;
 use enlist::{
     access::{domain::KeyName, manage_keys::make},
-    audit::Trail,
-    config::DatabaseArgs,
     model::caller::Role,
 };
 
-use super::{database::with_connection, role::role};
+use super::{
+    database::{KeyedArgs, trail, with_connection},
+    role::role,
+};
 
 /// What can be done with API keys.
 #[derive(Subcommand)]
@@ -23,7 +24,7 @@ pub enum ApiKeys {
 #[derive(Args)]
 pub struct CreateArgs {
     #[command(flatten)]
-    database: DatabaseArgs,
+    keyed: KeyedArgs,
     /// What the key is for
     #[arg(long)]
     name: String,
@@ -45,8 +46,9 @@ impl ApiKeys {
 fn create(args: &CreateArgs) -> anyhow::Result<()> {
     let name =
         KeyName::parse(&args.name).map_err(|flaw| anyhow::anyhow!("--name {}", flaw.detail))?;
-    with_connection(&args.database, |connection, clock| {
-        let trail = Trail::shell(clock);
+    let keys = args.keyed.keys_if_any()?;
+    with_connection(&args.keyed.database, |connection, clock| {
+        let trail = trail(connection, clock, keys)?;
         let made = connection
             .transaction(|connection| make(connection, &trail, name, args.role, None))
             .context("the key cannot be stored; is the schema there (enlist migrate)?")?;

@@ -7,13 +7,14 @@ use clap::{Args, Subcommand};
 use diesel::Connection;
 use enlist::{
     access::manage_operators::add,
-    audit::Trail,
-    config::DatabaseArgs,
     model::{caller::Role, identity::Email, secret_input::Password},
     secrets::password,
 };
 
-use super::{database::with_connection, role::role};
+use super::{
+    database::{KeyedArgs, trail, with_connection},
+    role::role,
+};
 
 /// More than any password, in bytes.
 const LONGEST_LINE: u64 = 4_096;
@@ -29,7 +30,7 @@ pub enum Operators {
 #[derive(Args)]
 pub struct CreateArgs {
     #[command(flatten)]
-    database: DatabaseArgs,
+    keyed: KeyedArgs,
     /// What the operator signs in with
     #[arg(long)]
     email: String,
@@ -54,8 +55,9 @@ fn create(args: &CreateArgs) -> anyhow::Result<()> {
     let password = Password::parse(&typed_password()?)
         .map_err(|flaw| anyhow::anyhow!("the password {}", flaw.detail))?;
     let hash = password::hash(&password.into_secret()).map_err(anyhow::Error::msg)?;
-    with_connection(&args.database, |connection, clock| {
-        let trail = Trail::shell(clock);
+    let keys = args.keyed.keys_if_any()?;
+    with_connection(&args.keyed.database, |connection, clock| {
+        let trail = trail(connection, clock, keys)?;
         let added =
             connection.transaction(|connection| add(connection, &trail, email, args.role, &hash));
         let operator = match added {

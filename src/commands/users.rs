@@ -19,7 +19,7 @@ use enlist::{
     config::{DatabaseArgs, SECRET_KEYS},
     db::Db,
     secrets::{keys::KeyRing, password::Hasher},
-    server::keys::check_keys,
+    server::keys::{check_keys, impostor},
     users::{
         csv::{
             decoding::{Charset, KNOWN},
@@ -35,7 +35,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use secrecy::SecretString;
 
 use super::{
-    database::{keys_of, with_database},
+    database::{UNSIGNED, keys_of, with_database},
     migrate,
     runtime::runtime,
     signals::Signals,
@@ -123,7 +123,8 @@ fn run_import(args: &ImportArgs) -> anyhow::Result<()> {
     } else {
         Format::Csv
     };
-    let keys = args.invite.then(|| {
+    let has_keys = args.secret_keys.is_some() || args.database.is_embedded();
+    let keys = (args.invite || has_keys).then(|| {
         keys_of(
             &args.database,
             args.secret_keys.as_ref(),
@@ -131,6 +132,9 @@ fn run_import(args: &ImportArgs) -> anyhow::Result<()> {
         )
     });
     let keys = keys.transpose()?.map(Arc::new);
+    if keys.is_none() && !args.dry_run {
+        eprintln!("{UNSIGNED}");
+    }
     let is_watched = !args.yes
         && args.file != Path::new("-")
         && io::stdin().is_terminal()
@@ -234,15 +238,25 @@ async fn import(
     keys: Option<Arc<KeyRing>>,
 ) -> anyhow::Result<Report> {
     let (db, clock) = (Db::new(url, 2), Clock::system());
-    if let Some(keys) = &keys {
-        check_keys(&db, keys, &clock).await?;
+    if let Some(keys) = keys.clone() {
+        if args.invite {
+            check_keys(&db, &keys, &clock).await?;
+        }
+        let other = db
+            .read(move |connection| impostor(connection, &keys))
+            .await?;
+        if let Some(id) = other {
+            bail!(
+                "{SECRET_KEYS}: the key `{id}` is not the one that the service has under this id"
+            );
+        }
     }
     let options = Options {
         on_conflict: args.on_conflict,
         dry_run: args.dry_run,
         atomic: args.atomic,
-        invite: keys,
-        trail: Trail::shell(clock.clone()),
+        trail: Trail::shell(clock.clone(), keys.clone()),
+        invite: keys.filter(|_| args.invite),
         lease: None,
     };
     let tools = Tools {

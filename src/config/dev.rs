@@ -6,6 +6,7 @@ use clap::Args;
 use secrecy::SecretString;
 
 use super::{
+    audit::AuditArgs,
     callers::{CORS_ORIGINS, CallerArgs},
     database::{DATA_DIR, DEFAULT_DATA_DIR, DatabaseArgs, POSTGRES_BIN},
     delivery::DeliveryArgs,
@@ -87,6 +88,7 @@ impl DevArgs {
             },
             retention: RetentionArgs::default(),
             delivery: DeliveryArgs::default(),
+            audit: AuditArgs::default(),
         }
         .check()?;
         if config.http.listen.ip().is_loopback() {

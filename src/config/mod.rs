@@ -1,6 +1,7 @@
 //! Every setting, once: an environment variable, a line of `.env` or a flag of the same name. Each section has a file, with
 //! its arguments as they come and what they are once checked.
 
+mod audit;
 mod callers;
 mod database;
 mod delivery;
@@ -18,6 +19,7 @@ mod serve;
 mod values;
 
 pub use self::{
+    audit::{AUDIT_HEADS, AuditArgs},
     callers::{CallerArgs, Callers},
     database::{DATA_DIR, DATABASE_URL, DatabaseArgs},
     delivery::{Delivery, DeliveryArgs},

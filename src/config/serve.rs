@@ -1,9 +1,12 @@
 //! What `enlist serve` can be told: all sections together.
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 use secrecy::SecretString;
 
 use super::{
+    audit::AuditArgs,
     callers::{CallerArgs, Callers},
     database::DatabaseArgs,
     delivery::{Delivery, DeliveryArgs},
@@ -65,6 +68,9 @@ pub struct ServeArgs {
     /// How fast mails go out.
     #[command(flatten)]
     pub delivery: DeliveryArgs,
+    /// Where the ends of the audit log's chain are told.
+    #[command(flatten)]
+    pub audit: AuditArgs,
 }
 
 /// Everything `serve` needs to know, checked.
@@ -89,6 +95,8 @@ pub struct Config {
     pub keep: Keep,
     /// How fast mails go out.
     pub delivery: Delivery,
+    /// The file that the ends of the audit log's chain are told to.
+    pub audit_heads: Option<PathBuf>,
 }
 
 /// The sections, each by itself: `None` where a setting of it is wrong.
@@ -143,6 +151,7 @@ impl ServeArgs {
                 callers: of.callers?,
                 keep: of.keep?,
                 delivery: of.delivery?,
+                audit_heads: self.audit.audit_heads.clone(),
             })
         };
         config().ok_or(wrong)

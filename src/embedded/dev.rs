@@ -5,17 +5,20 @@ use std::{
     io::{self, ErrorKind, Write},
     os::unix::fs::OpenOptionsExt,
     path::Path,
+    sync::Arc,
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use diesel::PgConnection;
+use diesel::{Connection, PgConnection};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
-    access::{keys, tokens},
+    access::{domain::KeyName, keys, manage_keys, tokens},
+    audit::Trail,
     clock::{self, Clock},
     db::DbError,
     model::caller::Role,
+    secrets::keys::KeyRing,
 };
 
 /// Why a file of keys cannot be had.
@@ -84,6 +87,7 @@ pub fn auth_header(
     connection: &mut PgConnection,
     data_dir: &Path,
     clock: &Clock,
+    keys: Arc<KeyRing>,
 ) -> Result<(), KeyFileError> {
     let path = data_dir.join("auth-header");
     let known = fs::read_to_string(&path).ok();
@@ -96,15 +100,11 @@ pub fn auth_header(
     {
         return Ok(());
     }
-    let key = keys::create(
-        connection,
-        clock.new_id(),
-        "enlist dev",
-        Role::Admin,
-        None,
-        clock.now(),
-    )?;
-    let header = format!("Authorization: Bearer {}\n", key.expose_secret());
+    let trail = Trail::shell(clock.clone(), Some(keys));
+    let name = KeyName::parse("enlist dev").map_err(|_| DbError::Stored("a key's name".into()))?;
+    let made = connection
+        .transaction(|connection| manage_keys::make(connection, &trail, name, Role::Admin, None))?;
+    let header = format!("Authorization: Bearer {}\n", made.key);
     write_private(&path, &header).map_err(|error| failed(&path, error))
 }
 

@@ -20,8 +20,14 @@ pub enum Purpose {
     Identity,
     /// The row that counts guesses at a name behind which there is nothing.
     Nobody,
-    /// A link of the audit log's chain.
+    /// A link of the audit log's chain, as older versions made it.
     Audit,
+    /// An event of the audit log, signed by its writer.
+    AuditEvent,
+    /// A link of the audit log's chain.
+    AuditLink,
+    /// Where the audit log's chain begins, or ended.
+    AuditHead,
     /// The token in an envelope address, which a mail that comes back brings along.
     Bounce,
 }
@@ -36,6 +42,9 @@ impl Purpose {
             Self::Identity => b"enlist/identity/v1\0",
             Self::Nobody => b"enlist/nobody/v1\0",
             Self::Audit => b"enlist/audit/v1\0",
+            Self::AuditEvent => b"enlist/audit-event/v1\0",
+            Self::AuditLink => b"enlist/audit-link/v1\0",
+            Self::AuditHead => b"enlist/audit-head/v1\0",
             Self::Bounce => b"enlist/bounce/v1\0",
         }
     }
@@ -203,6 +212,9 @@ mod tests {
             Purpose::Identity,
             Purpose::Nobody,
             Purpose::Audit,
+            Purpose::AuditEvent,
+            Purpose::AuditLink,
+            Purpose::AuditHead,
             Purpose::Bounce,
         ]
         .map(|purpose| ring.signing().mac(purpose, &[b"same"]));

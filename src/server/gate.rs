@@ -1,6 +1,9 @@
 //! The gate: it knows every route, lets only known callers through, and counts who calls how often.
 
-use std::{net::IpAddr, sync::Once};
+use std::{
+    net::IpAddr,
+    sync::{Arc, Once},
+};
 
 use actix_web::{
     Error, HttpMessage,
@@ -105,6 +108,7 @@ pub async fn gate<B: MessageBody + 'static>(
                 request_id: Some(request_id::current()),
                 address: from,
                 clock: state.clock.clone(),
+                keys: Some(Arc::clone(&state.keys)),
             };
             if let Some(caller) = caller {
                 request.extensions_mut().insert(caller);

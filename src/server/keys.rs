@@ -30,6 +30,16 @@ pub async fn check_keys(db: &Db, keys: &KeyRing, clock: &Clock) -> anyhow::Resul
     wrong.map_or(Ok(()), |wrong| Err(anyhow::anyhow!("{wrong}")))
 }
 
+/// The id of a key that is another one than the service's of that id, if there is any: nothing must be signed with it.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub fn impostor(connection: &mut PgConnection, keys: &KeyRing) -> Result<Option<String>, DbError> {
+    let known = identities(keys);
+    let ids: Vec<String> = known.iter().map(|(id, _)| id.clone()).collect();
+    Ok(key_use::other_keys(connection, &known, &ids)?.pop())
+}
+
 /// Keys that can be taken out of the configuration: invitations were made with them, and none of those is pending.
 ///
 /// # Errors

@@ -1,6 +1,6 @@
 //! From a [`Config`] to a running service: the same way for `serve` and for the tests.
 
-use std::{net::TcpListener, sync::Arc, time::Duration};
+use std::{net::TcpListener, path::PathBuf, sync::Arc, time::Duration};
 
 use actix_web::{HttpServer, dev::ServerHandle, web};
 use anyhow::Context;
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     access::Access,
-    audit,
+    audit::{heads, linking::Linker},
     batches::progress::Progress,
     bounces,
     clock::Clock,
@@ -56,6 +56,7 @@ pub struct App {
     role: InstanceRole,
     worker: Worker,
     keep: Keep,
+    audit_heads: Option<PathBuf>,
     /// For those that need a connection of their own.
     database_url: SecretString,
     stop: watch::Sender<bool>,
@@ -114,6 +115,10 @@ impl App {
             for warning in warnings.chain(sender.map(str::to_owned)) {
                 tracing::warn!("{warning}");
             }
+        }
+        if let Some(path) = &config.audit_heads {
+            heads::try_file(path)
+                .with_context(|| format!("ENLIST_AUDIT_HEADS: cannot write {}", path.display()))?;
         }
         let smtp = outgoing::pool(&config.mail, config.delivery.connections, &clock)?;
         let limits = Limits::new(config.callers.limits, clock.clone());
@@ -199,6 +204,7 @@ impl App {
             role: config.role,
             worker,
             keep: config.keep,
+            audit_heads: config.audit_heads,
             database_url: config.database_url,
             stop,
         })
@@ -232,12 +238,14 @@ impl App {
             self.worker.courier.clock.clone(),
             self.keep,
         ));
-        let linking = tokio::spawn(audit::chain::run(
+        let linker = Linker::new(
             self.worker.db.clone(),
             Arc::clone(&self.worker.courier.keys),
             self.worker.courier.clock.clone(),
             self.keep.audit,
-        ));
+            self.audit_heads,
+        );
+        let linking = tokio::spawn(linker.run());
         let reminding = tokio::spawn(reminders::run(
             self.worker.db.clone(),
             self.worker.courier.clock.clone(),

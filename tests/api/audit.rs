@@ -6,8 +6,9 @@ use chrono::Duration;
 use diesel::{PgConnection, connection::SimpleConnection};
 use enlist::{
     audit::{
-        chain::{self, Verified},
         forgetting,
+        linking::Linker,
+        verifying::{self, Verified},
     },
     model::caller::Role,
     secrets::keys::KeyRing,
@@ -21,22 +22,27 @@ fn keys() -> Arc<KeyRing> {
     Arc::new(KeyRing::parse(KEYS).unwrap())
 }
 
+fn linker(app: &TestApp) -> Linker {
+    Linker::new(app.worker.db.clone(), keys(), app.clock.clone(), None, None)
+}
+
 async fn link(app: &TestApp) {
-    chain::link(&app.worker.db, &keys()).await.unwrap();
+    linker(app).link().await.unwrap();
 }
 
 fn verify(app: &TestApp) -> Verified {
-    chain::verify(&mut app.db.connect(), &keys()).unwrap()
+    verifying::verify(&mut app.db.connect(), &keys(), &[], app.clock.now()).unwrap()
 }
 
-/// What was done, the oldest first.
+/// What was done, the oldest first, but for the key that a test has from the shell.
 async fn actions(app: &TestApp, query: &str) -> Vec<String> {
     let events = app
         .get(&format!("/audit-events?limit=200{query}"))
         .await
         .json;
     let rows = events["data"].as_array().unwrap().iter().rev();
-    rows.map(|event| event["action"].as_str().unwrap().to_owned())
+    rows.filter(|event| event["actor"]["kind"] != "shell")
+        .map(|event| event["action"].as_str().unwrap().to_owned())
         .collect()
 }
 
@@ -158,7 +164,7 @@ async fn every_change_and_every_look_at_a_secret_is_written_down() {
     );
     link(&app).await;
     let verified = verify(&app);
-    assert_eq!((verified.linked, verified.unlinked), (26, 0));
+    assert_eq!((verified.linked, verified.waiting), (27, 0));
     assert_eq!(verified.faults, [""; 0]);
 }
 
@@ -173,8 +179,13 @@ async fn an_event_says_who_what_and_from_where_and_no_secret() {
     let path = format!("/users/{}", user["id"].as_str().unwrap());
     app.send(Method::PATCH, &path, json!({"locale": "fr"}))
         .await;
-    let events = app.get("/audit-events?count=true").await;
+    let about = format!(
+        "/audit-events?count=true&subject_id={}",
+        user["id"].as_str().unwrap()
+    );
+    let events = app.get(&about).await;
     assert_eq!(events.json["total"], 2);
+    assert_eq!(events.json["data"][0]["signed"], true);
     let [changed, created] = &events.json["data"].as_array().unwrap()[..] else {
         panic!("{}", events.text)
     };
@@ -199,7 +210,7 @@ async fn an_event_says_who_what_and_from_where_and_no_secret() {
         .await;
     app.send(Method::PATCH, &path, json!({"locale": "fr"}))
         .await;
-    assert_eq!(app.get("/audit-events?count=true").await.json["total"], 2);
+    assert_eq!(app.get(&about).await.json["total"], 2);
 }
 
 #[tokio::test]
@@ -238,7 +249,7 @@ async fn the_log_is_filtered_paged_and_read_as_a_table() {
         .get(&format!("/audit-events?limit=2&cursor={cursor}"))
         .await
         .json;
-    assert_eq!(second["data"].as_array().unwrap().len(), 1);
+    assert_eq!(second["data"].as_array().unwrap().len(), 2);
     app.get(&format!(
         "/audit-events?action=user.created&cursor={cursor}"
     ))
@@ -288,14 +299,12 @@ async fn nothing_is_changed_unseen() {
         )
         .await;
     }
-    assert_eq!(verify(&app).unlinked, 4);
+    assert_eq!(verify(&app).waiting, 5);
     link(&app).await;
     let whole = verify(&app);
-    assert_eq!(
-        (whole.linked, whole.unlinked, whole.faults.len()),
-        (4, 0, 0)
-    );
-    assert!(whole.head.unwrap().starts_with("4:"));
+    assert_eq!((whole.linked, whole.waiting), (5, 0));
+    assert_eq!(whole.faults, [""; 0]);
+    assert_eq!(whole.head.unwrap().position, 5);
     let mut connection = app.db.connect();
     for table in ["audit_events", "audit_links", "audit_details"] {
         refused(&mut connection, &format!("DELETE FROM {table}"));
@@ -311,13 +320,17 @@ async fn nothing_is_changed_unseen() {
     for (sql, fault) in [
         (
             "UPDATE audit_events SET actor_name = 'nobody' WHERE action = 'user.created'",
-            "not the one that was written",
+            "who did it is not what was written",
+        ),
+        (
+            "UPDATE audit_events SET request_id = 'another' WHERE action = 'user.created'",
+            "not what its writer wrote",
         ),
         (
             "UPDATE audit_details SET after = replace(after, 'A', 'X')",
             "the details are not those",
         ),
-        ("DELETE FROM audit_details", "the details are missing"),
+        ("DELETE FROM audit_details", "the details are gone"),
         (
             "DELETE FROM audit_events WHERE action = 'user.created'",
             "the event is missing",
@@ -339,7 +352,9 @@ async fn nothing_is_changed_unseen() {
         connection
             .batch_execute(&format!("BEGIN; {off} {sql}"))
             .unwrap();
-        let found = chain::check(&mut connection, &keys()).unwrap().faults;
+        let found = verifying::check(&mut connection, &keys(), &[], app.clock.now())
+            .unwrap()
+            .faults;
         connection.batch_execute("ROLLBACK").unwrap();
         assert!(
             found.iter().any(|found| found.contains(fault)),
@@ -366,7 +381,7 @@ async fn what_goes_with_a_person_leaves_the_chain_whole() {
     link(&app).await;
     assert_eq!(verify(&app).faults, [""; 0]);
     let log = app.get("/audit-events").await;
-    assert_eq!(log.json["data"].as_array().unwrap().len(), 3);
+    assert_eq!(log.json["data"].as_array().unwrap().len(), 4);
     for name in ["Ada", "Ida", "ada@example.com"] {
         assert!(!log.text.contains(name), "{name}");
     }
@@ -391,9 +406,14 @@ async fn what_is_old_is_forgotten_and_the_rest_is_whole() {
     assert_eq!(verify(&app).forgotten, 0);
     forget(9).await;
     let left = verify(&app);
-    assert_eq!((left.linked, left.forgotten), (1, 3));
+    assert_eq!((left.linked, left.forgotten), (1, 4));
     assert_eq!(left.faults, [""; 0]);
-    assert!(left.head.unwrap().starts_with("4:"));
+    assert_eq!(left.head.unwrap().position, 5);
+    assert_eq!(
+        left.older_accounts.len(),
+        1,
+        "the key's event is forgotten, too"
+    );
     let log = app.get("/audit-events").await.json;
     assert_eq!(log["data"].as_array().unwrap().len(), 1);
     assert_eq!(log["data"][0]["subject"]["id"], young.as_str());
@@ -405,12 +425,12 @@ async fn what_is_old_is_forgotten_and_the_rest_is_whole() {
     app.user(json!({"email": "next@example.com"})).await;
     link(&app).await;
     let on = verify(&app);
-    assert_eq!((on.linked, on.forgotten, on.faults.len()), (1, 4, 0));
-    assert!(on.head.unwrap().starts_with("5:"));
+    assert_eq!((on.linked, on.forgotten, on.faults.len()), (1, 5, 0));
+    assert_eq!(on.head.unwrap().position, 6);
     // Whoever cuts off more without the key is found out.
     app.db.execute(
         "BEGIN; SET LOCAL enlist.forgets = 'audit'; DELETE FROM audit_events; DELETE FROM audit_links;
-         UPDATE audit_beginning SET position = 5; COMMIT",
+         UPDATE audit_beginning SET position = 6; COMMIT",
     );
     assert!(verify(&app).faults[0].contains("not ours"));
 }
@@ -421,8 +441,8 @@ async fn two_who_link_at_once_make_one_chain_and_the_shell_checks_it() {
     app.users(60).await;
     let linking: Vec<_> = (0..8)
         .map(|_| {
-            let db = app.worker.db.clone();
-            tokio::spawn(async move { chain::link(&db, &keys()).await })
+            let mut linker = linker(&app);
+            tokio::spawn(async move { linker.link().await })
         })
         .collect();
     for task in linking {
@@ -431,8 +451,8 @@ async fn two_who_link_at_once_make_one_chain_and_the_shell_checks_it() {
     link(&app).await;
     let verified = verify(&app);
     assert_eq!(
-        (verified.linked, verified.unlinked, verified.faults.len()),
-        (60, 0, 0)
+        (verified.linked, verified.waiting, verified.faults.len()),
+        (61, 0, 0)
     );
     let check = |keys: &str, head: &str| {
         Command::new(env!("CARGO_BIN_EXE_enlist"))
@@ -442,17 +462,17 @@ async fn two_who_link_at_once_make_one_chain_and_the_shell_checks_it() {
             .output()
             .unwrap()
     };
-    let head = verified.head.unwrap();
+    let head = verified.head.unwrap().to_string();
     let good = check(KEYS, &head);
     let said = String::from_utf8_lossy(&good.stdout).into_owned();
     assert!(
-        good.status.success() && said.contains("60 events"),
+        good.status.success() && said.contains("61 events"),
         "{said}"
     );
-    for gone in [head.replace("60:", "61:"), head.replace("60:", "59:")] {
+    for gone in [head.replace("61:", "62:"), head.replace("61:", "60:")] {
         let cut = check(KEYS, &gone);
         assert!(!cut.status.success(), "the end that was noted is gone");
-        assert!(String::from_utf8_lossy(&cut.stdout).contains("not in the chain any more"));
+        assert!(String::from_utf8_lossy(&cut.stdout).contains("was told earlier"));
     }
     let other = check("k1:AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=", &head);
     assert!(!other.status.success(), "another key under the same id");

@@ -5,6 +5,7 @@ mod support;
 
 mod access;
 mod audit;
+mod audit_attacks;
 mod bounces;
 mod chaos;
 mod columns;

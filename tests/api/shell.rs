@@ -10,7 +10,7 @@ use std::{
 use diesel::{PgConnection, connection::SimpleConnection};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::app::TestApp;
+use crate::support::app::{KEYS, TestApp};
 
 const ENLIST: &str = env!("CARGO_BIN_EXE_enlist");
 
@@ -120,6 +120,7 @@ async fn a_terminal_of_any_width_shows_a_bar() {
         let output = Command::new("script")
             .current_dir(folder.path())
             .env("DATABASE_URL", &app.db.url)
+            .env("ENLIST_SECRET_KEYS", KEYS)
             .env("TERM", "xterm")
             .args(["-qefc", &command, "/dev/null"])
             .stdin(Stdio::null())

@@ -1,8 +1,11 @@
 //! The real app on a port of its own, and a client with an admin's key.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use enlist::{
-    access::keys,
+    access::{domain::KeyName, manage_keys},
+    audit::Trail,
     clock::Clock,
     config::{Callers, Config, Delivery, Http, InstanceRole, Mail},
     http::{
@@ -18,7 +21,6 @@ use enlist::{
 };
 use lettre::transport::smtp::extension::ClientId;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
-use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
@@ -136,23 +138,18 @@ pub fn config(db: &TestDb, sink: &SmtpSink, setup: &Setup) -> Config {
             probe_every: std::time::Duration::from_secs(2),
             rate: setup.mail_rate,
         },
+        audit_heads: None,
     }
 }
 
 /// A key of this role, made as the command line makes it.
 pub fn api_key(db: &TestDb, role: Role) -> String {
-    let clock = Clock::fixed(start_of_time());
-    keys::create(
-        &mut db.connect(),
-        clock.new_id(),
-        "test",
-        role,
-        None,
-        clock.now(),
-    )
-    .unwrap()
-    .expose_secret()
-    .to_owned()
+    let keys = Arc::new(KeyRing::parse(KEYS).unwrap());
+    let trail = Trail::shell(Clock::fixed(start_of_time()), Some(keys));
+    let name = KeyName::parse("test").unwrap();
+    manage_keys::make(&mut db.connect(), &trail, name, role, None)
+        .unwrap()
+        .key
 }
 
 impl TestApp {

@@ -39,6 +39,7 @@ pub fn routes(api: &mut impl Register) {
         .permit(Permission::Administer, get_operator)
         .permit(Permission::Administer, change_operator)
         .permit(Permission::Administer, delete_operator)
+        .permit(Permission::Administer, erase_operator)
         .permit(Permission::Administer, set_operator_password)
         .permit(Permission::Administer, end_operator_sessions);
 }
@@ -190,6 +191,30 @@ async fn delete_operator(
 ) -> Result<HttpResponse, ApiError> {
     resource::act(&state, move |connection| {
         manage_operators::delete(connection, &trail, id, &expected)
+    })
+    .await
+}
+
+/// Erase an operator
+///
+/// Deletes the operator, and from the audit log the name, the addresses that the operator's requests came from, and the
+/// details of events about the operator; events keep the id. Works for one who was deleted before.
+#[utoipa::path(
+    tag = "access",
+    params(("id" = Uuid, Path, description = "The operator's id")),
+    responses(
+        (status = 204, description = "Erased"),
+        (status = 409, description = "`last_admin`", body = Problem),
+    )
+)]
+#[post("/operators/{id}/erase")]
+async fn erase_operator(
+    state: web::Data<State>,
+    trail: Trail,
+    Id(id, ..): Id<Operator>,
+) -> Result<HttpResponse, ApiError> {
+    resource::act(&state, move |connection| {
+        manage_operators::erase(connection, &trail, id)
     })
     .await
 }

@@ -1,0 +1,191 @@
+//! Ends that the chain had, told to the log, a file and the database: from then on it must not be shorter, nor another one.
+
+use std::{
+    fs::OpenOptions,
+    io::{self, Write},
+    path::Path,
+    str::FromStr,
+};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use diesel::prelude::*;
+use subtle::ConstantTimeEq;
+
+use super::signature::seal_of_head;
+use crate::{db::DbError, schema::audit_heads, secrets::keys::KeyRing};
+
+/// An end that the chain has, or had: as text `POSITION:MAC`, the MAC in hexadecimal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    pub position: i64,
+    pub mac: Vec<u8>,
+}
+
+impl std::fmt::Display for Head {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}:{}", self.position, hex(&self.mac))
+    }
+}
+
+impl FromStr for Head {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let read = || {
+            let (position, mac) = text.split_once(':')?;
+            Some(Self {
+                position: position.parse().ok()?,
+                mac: bytes_of(mac)?,
+            })
+        };
+        read().ok_or_else(|| "is the number of a link, a colon, and its MAC in hexadecimal".into())
+    }
+}
+
+/// A head as the file has it.
+#[derive(Debug)]
+pub struct Noted {
+    pub head: Head,
+    /// The id of a key and the seal that was made with it; a line that was written by hand has none.
+    seal: Option<(String, Vec<u8>)>,
+}
+
+impl Noted {
+    /// Whether this service told it.
+    pub(super) fn is_ours(&self, keys: &KeyRing) -> bool {
+        let Some((key, seal)) = &self.seal else {
+            return false;
+        };
+        keys.get(key).is_some_and(|key| {
+            let expected = seal_of_head(key, self.head.position, &self.head.mac);
+            bool::from(expected[..].ct_eq(seal))
+        })
+    }
+
+    fn read(line: &str) -> Result<Self, String> {
+        let mut words = line.split_whitespace().rev();
+        let head = words.next().unwrap_or_default().parse();
+        let (seal, key) = (words.next().and_then(bytes_of), words.next());
+        Ok(Self {
+            head: head.map_err(|wrong| format!("`{line}`: the last word {wrong}"))?,
+            seal: key.map(str::to_owned).zip(seal),
+        })
+    }
+}
+
+/// Reads the file that heads are told to: each line ends with one.
+///
+/// # Errors
+/// When it cannot be read, or a line ends with something else.
+pub fn read_file(path: &Path) -> io::Result<Vec<Noted>> {
+    let text = std::fs::read_to_string(path)?;
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    lines
+        .map(|line| Noted::read(line).map_err(io::Error::other))
+        .collect()
+}
+
+/// Whether heads can be told to the file, which is made if it is not there.
+///
+/// # Errors
+/// When they cannot.
+pub fn try_file(path: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.create(true).append(true).open(path).map(drop)
+}
+
+/// Adds a head to the file: when, the key of the seal, the seal, the head.
+pub(super) fn add_to_file(
+    path: &Path,
+    keys: &KeyRing,
+    head: &Head,
+    now: DateTime<Utc>,
+) -> io::Result<()> {
+    let at = now.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let key = keys.signing();
+    let seal = hex(&seal_of_head(key, head.position, &head.mac));
+    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+    // One write: instances may share the file.
+    file.write_all(format!("{at} {} {seal} {head}\n", key.id()).as_bytes())?;
+    file.sync_data()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn bytes_of(hex: &str) -> Option<Vec<u8>> {
+    let byte = |pair: &[u8]| {
+        let pair = str::from_utf8(pair).ok().filter(|pair| pair.len() == 2)?;
+        u8::from_str_radix(pair, 16).ok()
+    };
+    hex.as_bytes().chunks(2).map(byte).collect()
+}
+
+/// A head that the database keeps.
+pub(super) struct Sealed {
+    pub(super) head: Head,
+    /// The key of its seal.
+    pub(super) key_id: String,
+    /// Whether the seal is ours; `None`: the key is not known here.
+    pub(super) is_ours: Option<bool>,
+}
+
+/// All that the database keeps, the highest first: the last one told, and those that the chain no longer had.
+pub(super) fn sealed(
+    connection: &mut PgConnection,
+    keys: &KeyRing,
+) -> Result<Vec<Sealed>, DbError> {
+    type Row = (i64, Vec<u8>, String, Vec<u8>);
+    let rows: Vec<Row> = audit_heads::table
+        .order((audit_heads::position.desc(), audit_heads::mac))
+        .select((
+            audit_heads::position,
+            audit_heads::mac,
+            audit_heads::key_id,
+            audit_heads::seal,
+        ))
+        .load(connection)?;
+    let sealed = rows.into_iter().map(|(position, mac, key_id, seal)| {
+        let expected = keys
+            .get(&key_id)
+            .map(|key| seal_of_head(key, position, &mac));
+        Sealed {
+            is_ours: expected.map(|expected| bool::from(expected[..].ct_eq(&seal))),
+            head: Head { position, mac },
+            key_id,
+        }
+    });
+    Ok(sealed.collect())
+}
+
+/// Keeps a head in the database.
+pub(super) fn keep(
+    connection: &mut PgConnection,
+    keys: &KeyRing,
+    head: &Head,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    let key = keys.signing();
+    let seal = seal_of_head(key, head.position, &head.mac).to_vec();
+    diesel::insert_into(audit_heads::table)
+        .values((
+            audit_heads::position.eq(head.position),
+            audit_heads::mac.eq(&head.mac),
+            audit_heads::told_at.eq(now),
+            audit_heads::key_id.eq(key.id()),
+            audit_heads::seal.eq(seal),
+        ))
+        .on_conflict_do_nothing()
+        .execute(connection)?;
+    Ok(())
+}
+
+/// Drops a head, which a later one stands for.
+pub(super) fn drop_one(connection: &mut PgConnection, head: &Head) -> Result<(), DbError> {
+    let one = audit_heads::table
+        .filter(audit_heads::position.eq(head.position))
+        .filter(audit_heads::mac.eq(&head.mac));
+    diesel::delete(one).execute(connection)?;
+    Ok(())
+}

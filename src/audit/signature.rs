@@ -1,0 +1,154 @@
+//! What is signed, and how: events by their writers, links and ends of the chain by whoever links. Pure.
+
+use chrono::{DateTime, Utc};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::secrets::keys::{Key, Purpose};
+
+/// All of an event. Of what may be erased one day there are salted hashes.
+#[derive(Debug)]
+pub struct Content<'a> {
+    pub id: Uuid,
+    pub at: DateTime<Utc>,
+    pub actor_kind: &'a str,
+    pub actor_id: Option<Uuid>,
+    pub action: &'a str,
+    pub subject_kind: &'a str,
+    pub subject_id: Option<Uuid>,
+    pub request_id: Option<&'a str>,
+    pub person_id: Option<Uuid>,
+    pub who: WhoOf<'a>,
+    pub details_hash: Option<&'a [u8]>,
+}
+
+/// Who did it, by what they are called and where the request came from.
+#[derive(Debug)]
+pub enum WhoOf<'a> {
+    Hashed(&'a [u8]),
+    /// As older versions wrote it: it cannot be erased without breaking the link.
+    Plain {
+        name: Option<&'a str>,
+        address: Option<&'a str>,
+    },
+}
+
+impl Content<'_> {
+    /// As it is signed. JSON keeps the parts apart.
+    fn text(&self) -> String {
+        let at = self.at.timestamp_micros();
+        match self.who {
+            WhoOf::Hashed(who) => serde_json::json!([
+                self.id,
+                at,
+                self.actor_kind,
+                self.actor_id,
+                who,
+                self.action,
+                self.subject_kind,
+                self.subject_id,
+                self.request_id,
+                self.person_id,
+                self.details_hash,
+            ]),
+            WhoOf::Plain { name, address } => serde_json::json!([
+                self.id,
+                at,
+                self.actor_kind,
+                self.actor_id,
+                name,
+                self.action,
+                self.subject_kind,
+                self.subject_id,
+                self.request_id,
+                address,
+                self.person_id,
+                self.details_hash,
+            ]),
+        }
+        .to_string()
+    }
+
+    /// The writer's signature.
+    pub fn mac(&self, key: &Key) -> [u8; 32] {
+        key.mac(Purpose::AuditEvent, &[self.text().as_bytes()])
+    }
+
+    /// The link of an older version behind another one.
+    pub fn first_link(&self, key: &Key, before: &[u8], position: i64) -> [u8; 32] {
+        let length = (before.len() as u64).to_be_bytes();
+        let (position, text) = (position.to_be_bytes(), self.text());
+        let parts = [&length[..], before, &position, text.as_bytes()];
+        key.mac(Purpose::Audit, &parts)
+    }
+
+    /// The link of this event, with the signature that it had then, behind another one.
+    pub fn link(&self, key: &Key, link: &Link<'_>) -> [u8; 32] {
+        let length = (link.before.len() as u64).to_be_bytes();
+        let position = link.position.to_be_bytes();
+        let linked_at = link.linked_at.timestamp_micros().to_be_bytes();
+        let signed = Sha256::digest(link.signature.unwrap_or_default());
+        let text = self.text();
+        let parts = [
+            &length[..],
+            link.before,
+            &position,
+            &linked_at,
+            &[u8::from(link.signature.is_some())],
+            &signed,
+            text.as_bytes(),
+        ];
+        key.mac(Purpose::AuditLink, &parts)
+    }
+}
+
+/// Where in the chain an event is.
+#[derive(Debug)]
+pub struct Link<'a> {
+    /// The MAC of the link before.
+    pub before: &'a [u8],
+    pub position: i64,
+    pub linked_at: DateTime<Utc>,
+    /// The writer's signature of the event.
+    pub signature: Option<&'a [u8]>,
+}
+
+/// The seal of a link that the chain begins behind: all before it was forgotten, and is from before `until`. Older versions
+/// told no time.
+pub fn seal_of_beginning(
+    key: &Key,
+    position: i64,
+    mac: &[u8],
+    until: Option<DateTime<Utc>>,
+) -> [u8; 32] {
+    let position = position.to_be_bytes();
+    match until {
+        // No link is made of these: an event's begins with a length of its own.
+        None => key.mac(Purpose::Audit, &[b"begins at", &position, mac]),
+        Some(until) => {
+            let until = until.timestamp_micros().to_be_bytes();
+            key.mac(Purpose::AuditHead, &[b"begins", &position, &until, mac])
+        }
+    }
+}
+
+/// The seal of a link that the chain ended at.
+pub fn seal_of_head(key: &Key, position: i64, mac: &[u8]) -> [u8; 32] {
+    key.mac(
+        Purpose::AuditHead,
+        &[b"ended.", &position.to_be_bytes(), mac],
+    )
+}
+
+/// The salted hash of two texts that may be erased: it stays when they go, and gives nothing of them away.
+pub fn salted(salt: &[u8], one: Option<&str>, other: Option<&str>) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(salt);
+    for part in [one, other] {
+        let part = part.map(str::as_bytes);
+        hash.update([u8::from(part.is_some())]);
+        hash.update((part.map_or(0, <[u8]>::len) as u64).to_be_bytes());
+        hash.update(part.unwrap_or_default());
+    }
+    hash.finalize().into()
+}

@@ -1,0 +1,564 @@
+//! What an attacker with the database can do to the audit log, and that `enlist audit verify` names it; and what looks
+//! like that and is none.
+
+use std::{path::PathBuf, process::Command, sync::Arc};
+
+use chrono::Duration;
+use diesel::connection::SimpleConnection;
+use enlist::{
+    audit::{
+        linking::Linker,
+        verifying::{self, Verified},
+    },
+    secrets::keys::{KeyRing, Purpose},
+};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::app::{KEYS, TestApp};
+
+const ROTATED: &str = "k2:AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=";
+
+fn ring(keys: &str) -> Arc<KeyRing> {
+    Arc::new(KeyRing::parse(keys).unwrap())
+}
+
+fn linker(app: &TestApp) -> Linker {
+    linker_with(app, KEYS, None)
+}
+
+fn linker_with(app: &TestApp, keys: &str, file: Option<PathBuf>) -> Linker {
+    let db = app.worker.db.clone();
+    Linker::new(db, ring(keys), app.clock.clone(), None, file)
+}
+
+fn verify_with(app: &TestApp, keys: &str) -> Verified {
+    verifying::verify(&mut app.db.connect(), &ring(keys), &[], app.clock.now()).unwrap()
+}
+
+fn verify(app: &TestApp) -> Verified {
+    verify_with(app, KEYS)
+}
+
+#[track_caller]
+fn is_clean(app: &TestApp) -> Verified {
+    let verified = verify(app);
+    assert_eq!(verified.faults, [""; 0]);
+    verified
+}
+
+#[track_caller]
+fn is_named(app: &TestApp, fault: &str) {
+    let faults = verify(app).faults;
+    assert!(
+        faults.iter().any(|found| found.contains(fault)),
+        "{fault}: {faults:#?}"
+    );
+}
+
+/// As somebody who owns the database.
+fn attack(app: &TestApp, sql: &str) {
+    let tables = ["audit_events", "audit_links", "audit_details"];
+    let switch = |how: &str| -> String {
+        tables
+            .map(|table| format!("ALTER TABLE {table} {how} TRIGGER USER;"))
+            .concat()
+    };
+    let (off, on) = (switch("DISABLE"), switch("ENABLE"));
+    app.db
+        .connect()
+        .batch_execute(&format!("BEGIN; {off} {sql}; {on} COMMIT"))
+        .unwrap();
+}
+
+/// Moves links from a position on back to where they wait.
+fn unlink(from: u32) -> String {
+    format!(
+        "INSERT INTO audit_unlinked (event_id) SELECT event_id FROM audit_links WHERE position >= {from};
+         DELETE FROM audit_links WHERE position >= {from}"
+    )
+}
+
+async fn with_events() -> (TestApp, String) {
+    let app = TestApp::start().await;
+    let user = app
+        .user(json!({"email": "ada@example.com", "first_name": "Ada"}))
+        .await;
+    for name in ["A", "B", "C"] {
+        app.send(
+            Method::PATCH,
+            &format!("/users/{user}"),
+            json!({"first_name": name}),
+        )
+        .await;
+    }
+    (app, user)
+}
+
+#[tokio::test]
+async fn an_event_that_was_changed_is_found_also_when_it_is_linked_anew() {
+    let (app, _) = with_events().await;
+    linker(&app).link().await.unwrap();
+    attack(
+        &app,
+        &format!(
+            "UPDATE audit_events SET subject_id = gen_random_uuid() WHERE action = 'user.created'; {}",
+            unlink(1)
+        ),
+    );
+    linker(&app).link().await.unwrap();
+    is_named(&app, "not what its writer wrote");
+    // Without the signature it is one that nobody signed.
+    attack(
+        &app,
+        &format!(
+            "UPDATE audit_events SET mac = NULL, key_id = NULL WHERE action = 'user.created'; {}",
+            unlink(1)
+        ),
+    );
+    linker(&app).link().await.unwrap();
+    is_named(&app, "nobody signed it");
+}
+
+#[tokio::test]
+async fn details_that_were_changed_are_found_with_their_hash_changed_too() {
+    let (app, _) = with_events().await;
+    attack(
+        &app,
+        "UPDATE audit_details SET after = replace(after, 'Ada', 'Eve');
+         UPDATE audit_events e SET details_hash = sha256(d.salt || '\\x00'::bytea || int8send(0) || '\\x01'::bytea
+             || int8send(octet_length(d.after)) || convert_to(d.after, 'UTF8'))
+         FROM audit_details d WHERE d.event_id = e.id AND e.action = 'user.created'",
+    );
+    linker(&app).link().await.unwrap();
+    is_named(&app, "not what its writer wrote");
+}
+
+#[tokio::test]
+async fn a_forged_event_is_not_signed_by_being_linked() {
+    for (kind, mac, fault) in [
+        ("api_key", "NULL, NULL", Some("nobody signed it")),
+        ("operator", "NULL, NULL", Some("nobody signed it")),
+        ("service", "NULL, NULL", Some("nobody signed it")),
+        (
+            "api_key",
+            "'k1', sha256('x')",
+            Some("not what its writer wrote"),
+        ),
+        ("api_key", "'k1', NULL", Some("not what its writer wrote")),
+        ("shell", "NULL, NULL", None),
+        ("api_key", "'gone', sha256('x')", None),
+    ] {
+        let (app, _) = with_events().await;
+        linker(&app).link().await.unwrap();
+        attack(
+            &app,
+            &format!(
+                "INSERT INTO audit_events (id, at, actor_kind, action, subject_kind, key_id, mac)
+                 VALUES ('016f5e66-e800-7000-8000-000000000000', '2020-01-01', '{kind}', 'user.deleted', 'user', {mac});
+                 INSERT INTO audit_unlinked (event_id) VALUES ('016f5e66-e800-7000-8000-000000000000')"
+            ),
+        );
+        linker(&app).link().await.unwrap();
+        let verified = verify(&app);
+        match fault {
+            Some(fault) => {
+                assert!(
+                    verified.faults[0].contains(fault),
+                    "{kind} {mac}: {verified:?}"
+                );
+            }
+            // Listed apart: a shell may have no keys, and a key may not have been given.
+            None => {
+                assert_eq!(verified.faults, [""; 0], "{kind} {mac}");
+                let apart = verified.unsigned_shown.len() + verified.unchecked.len();
+                assert_eq!(apart, 1, "{kind} {mac}");
+            }
+        }
+        assert!(verified.longest_wait.unwrap() > Duration::days(365));
+    }
+}
+
+#[tokio::test]
+async fn details_go_with_a_deletion_that_the_log_tells_of_and_with_no_other() {
+    let (app, user) = with_events().await;
+    linker(&app).link().await.unwrap();
+    app.db
+        .execute(&format!("DELETE FROM users WHERE id = '{user}'"));
+    is_named(&app, "the details are gone");
+    // An event for it, which nobody signed, is none.
+    attack(
+        &app,
+        &format!(
+            "INSERT INTO audit_events (id, at, actor_kind, action, subject_kind, subject_id)
+             VALUES ('016f5e66-e800-7000-8000-000000000000', '2020-01-01', 'shell', 'user.deleted', 'user', '{user}');
+             INSERT INTO audit_unlinked (event_id) VALUES ('016f5e66-e800-7000-8000-000000000000')"
+        ),
+    );
+    linker(&app).link().await.unwrap();
+    is_named(&app, "the details are gone");
+}
+
+#[tokio::test]
+async fn rows_that_are_swallowed_stop_what_they_would_hide() {
+    let (app, _) = with_events().await;
+    linker(&app).link().await.unwrap();
+    let operator =
+        json!({"email": "eve@example.com", "role": "admin", "password": "a long password"});
+    for table in ["audit_unlinked", "audit_events", "audit_details"] {
+        app.db.execute(&format!(
+            "CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+             CREATE TRIGGER a BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION swallow()"
+        ));
+        let answer = app.post("/operators", operator.clone()).await;
+        answer.is_problem(500, "internal");
+        assert_eq!(app.get("/operators?count=true").await.json["total"], 0);
+        app.db.execute("DROP FUNCTION swallow CASCADE");
+    }
+    // Deleted behind its writer's back, it shows.
+    app.post("/operators", operator).await;
+    app.db.execute("DELETE FROM audit_unlinked");
+    linker(&app).link().await.unwrap();
+    is_named(&app, "has no link, and does not wait for one");
+}
+
+#[tokio::test]
+async fn who_is_let_in_by_the_database_alone_is_found() {
+    let (app, _) = with_events().await;
+    linker(&app).link().await.unwrap();
+    app.db.execute(
+        "INSERT INTO api_keys (id, name, role, key_hash, created_at)
+         VALUES (gen_random_uuid(), 'eve', 'admin', sha256('x'), '2020-01-01');
+         INSERT INTO operators (id, email, role, password_hash, enabled, created_at, updated_at)
+         VALUES (gen_random_uuid(), 'eve@example.com', 'admin', 'x', true, now(), now())",
+    );
+    is_named(&app, "API key `eve`");
+    is_named(&app, "operator `eve@example.com`");
+}
+
+const EMPTIED: &str = "TRUNCATE audit_events, audit_links, audit_details, audit_unlinked, audit_heads, audit_beginning";
+
+#[tokio::test]
+async fn an_emptied_log_is_no_new_one() {
+    // While nobody serves: who is let in was let in by somebody.
+    let (app, _) = with_events().await;
+    linker(&app).link().await.unwrap();
+    attack(&app, EMPTIED);
+    is_named(&app, "no event tells who made it");
+    app.user(json!({"email": "bob@example.com"})).await;
+    linker(&app).link().await.unwrap();
+    is_named(&app, "no event tells who made it");
+
+    // While somebody does, who knows where it ended.
+    let (app, _) = with_events().await;
+    let mut serving = linker(&app);
+    serving.link().await.unwrap();
+    attack(&app, EMPTIED);
+    app.user(json!({"email": "bob@example.com"})).await;
+    serving.link().await.unwrap();
+    is_named(&app, "links 1 to 5 are missing");
+    // Also for those who serve later.
+    app.user(json!({"email": "cid@example.com"})).await;
+    linker(&app).link().await.unwrap();
+    is_named(&app, "links 1 to 5 are missing");
+    assert_eq!(verify(&app).head.unwrap().position, 7);
+}
+
+#[tokio::test]
+async fn an_end_that_was_told_stays() {
+    let cut =
+        "DELETE FROM audit_events e USING audit_links l WHERE l.event_id = e.id AND l.position > 3;
+               DELETE FROM audit_links WHERE position > 3";
+    // In the database alone.
+    let (app, _) = with_events().await;
+    let mut serving = linker(&app);
+    serving.link().await.unwrap();
+    serving.tell().await.unwrap();
+    is_clean(&app);
+    attack(&app, cut);
+    is_named(&app, "the chain ends at link 3");
+    is_named(&app, "a failover lost commits, or somebody cut the end off");
+    // With a seal of somebody's own.
+    attack(&app, "UPDATE audit_heads SET position = 3");
+    is_named(&app, "a seal that is not ours");
+
+    // A file keeps it, whatever becomes of the database.
+    let (app, _) = with_events().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("heads");
+    let mut serving = linker_with(&app, KEYS, Some(file.clone()));
+    serving.link().await.unwrap();
+    serving.tell().await.unwrap();
+    serving.tell().await.unwrap();
+    assert_eq!(std::fs::read_to_string(&file).unwrap().lines().count(), 1);
+    let check = || {
+        let output = Command::new(env!("CARGO_BIN_EXE_enlist"))
+            .env("DATABASE_URL", &app.db.url)
+            .env("ENLIST_SECRET_KEYS", KEYS)
+            .args(["audit", "verify", "--audit-heads"])
+            .arg(&file)
+            .output()
+            .unwrap();
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+        )
+    };
+    assert!(check().0, "{}", check().1);
+    attack(&app, &format!("{cut}; DELETE FROM audit_heads"));
+    let (is_good, said) = check();
+    assert!(!is_good && said.contains("was told earlier"), "{said}");
+    // A service that starts then goes on behind what is missing.
+    app.user(json!({"email": "bob@example.com"})).await;
+    let mut later = linker_with(&app, KEYS, Some(file.clone()));
+    later.link().await.unwrap();
+    is_named(&app, "links 4 to 5 are missing");
+    // A line that was not written by this service is not believed there.
+    std::fs::write(&file, format!("x k1 00 900:{}\n", "ab".repeat(32))).unwrap();
+    app.user(json!({"email": "cid@example.com"})).await;
+    linker_with(&app, KEYS, Some(file)).link().await.unwrap();
+    assert_eq!(verify(&app).head.unwrap().position, 7);
+}
+
+#[tokio::test]
+async fn a_chain_that_was_made_anew_is_not_the_one_that_was_told() {
+    let (app, _) = with_events().await;
+    let mut serving = linker(&app);
+    serving.link().await.unwrap();
+    // Linked anew in another order by a service that does not know.
+    attack(
+        &app,
+        "INSERT INTO audit_unlinked (event_id) SELECT event_id FROM audit_links ORDER BY position DESC;
+         DELETE FROM audit_links",
+    );
+    linker(&app).link().await.unwrap();
+    is_clean(&app);
+    app.user(json!({"email": "bob@example.com"})).await;
+    serving.link().await.unwrap();
+    is_named(&app, "is not in the chain any more");
+}
+
+#[tokio::test]
+async fn what_happens_to_an_honest_service_is_no_fault() {
+    // A fresh install: keys from the shell, with and without the service's keys, long before anybody serves.
+    let app = TestApp::start().await;
+    let made = Command::new(env!("CARGO_BIN_EXE_enlist"))
+        .env("DATABASE_URL", &app.db.url)
+        .env_remove("ENLIST_SECRET_KEYS")
+        .args(["api-keys", "create", "--name", "first", "--role", "reader"])
+        .output()
+        .unwrap();
+    assert!(made.status.success());
+    assert!(String::from_utf8_lossy(&made.stderr).contains("without a signature"));
+    let wrong = Command::new(env!("CARGO_BIN_EXE_enlist"))
+        .env("DATABASE_URL", &app.db.url)
+        .env("ENLIST_SECRET_KEYS", ROTATED.replace("k2", "k1"))
+        .args(["api-keys", "create", "--name", "second", "--role", "reader"])
+        .output()
+        .unwrap();
+    assert!(!wrong.status.success(), "another key under the id of ours");
+    let before = is_clean(&app);
+    assert_eq!((before.linked, before.waiting, before.unsigned), (0, 2, 1));
+    app.clock.advance(Duration::days(3));
+    linker(&app).link().await.unwrap();
+    let served = is_clean(&app);
+    assert_eq!((served.linked, served.waiting, served.unsigned), (2, 0, 1));
+    assert!(served.longest_wait.unwrap() >= Duration::days(3));
+
+    // Downtime: what was written waits.
+    let ada = app.user(json!({"email": "ada@example.com"})).await;
+    assert_eq!(is_clean(&app).waiting, 1);
+    // A clock that goes back.
+    app.clock.advance(-Duration::hours(5));
+    linker(&app).link().await.unwrap();
+    is_clean(&app);
+    // Deleted before it was ever linked, and a deletion that is not linked yet.
+    let bob = app.user(json!({"email": "bob@example.com"})).await;
+    for user in [ada, bob] {
+        app.request(Method::DELETE, &format!("/users/{user}"))
+            .send()
+            .await
+            .unwrap();
+    }
+    is_clean(&app);
+    linker(&app).link().await.unwrap();
+    is_clean(&app);
+
+    // Another key in front: with both all is checked, without one what was made with it is not.
+    let both = format!("{ROTATED},{KEYS}");
+    let mut rotated = linker_with(&app, &both, None);
+    app.user(json!({"email": "cid@example.com"})).await;
+    rotated.link().await.unwrap();
+    rotated.tell().await.unwrap();
+    let verified = verify_with(&app, &both);
+    assert_eq!((verified.faults.len(), verified.unchecked.len()), (0, 0));
+    let verified = verify_with(&app, ROTATED);
+    assert_eq!(verified.faults, [""; 0]);
+    assert!(verified.unchecked["k1"] > 4);
+}
+
+/// An event as an older version wrote it.
+fn older_event(app: &TestApp, id: u32, kind: &str) {
+    app.db.execute(&format!(
+        "INSERT INTO audit_events (id, at, actor_kind, actor_name, action, subject_kind)
+         VALUES ('019abb00-0000-7000-8000-{id:012}', '2026-11-20', '{kind}', 'old', 'setting.changed', 'setting');
+         INSERT INTO audit_unlinked (event_id) VALUES ('019abb00-0000-7000-8000-{id:012}')"
+    ));
+}
+
+/// Links one as an older version did.
+fn older_link(app: &TestApp, id: u32, kind: &str, before: &[u8], position: i64) -> Vec<u8> {
+    let event = json!([
+        format!("019abb00-0000-7000-8000-{id:012}"),
+        "2026-11-20T00:00:00Z"
+            .parse::<chrono::DateTime<chrono::Utc>>()
+            .unwrap()
+            .timestamp_micros(),
+        kind,
+        null,
+        "old",
+        "setting.changed",
+        "setting",
+        null,
+        null,
+        null,
+        null,
+        null
+    ]);
+    let length = (before.len() as u64).to_be_bytes();
+    let mac = ring(KEYS).signing().mac(
+        Purpose::Audit,
+        &[
+            &length,
+            before,
+            &position.to_be_bytes(),
+            event.to_string().as_bytes(),
+        ],
+    );
+    let hex: String = mac.iter().map(|byte| format!("{byte:02x}")).collect();
+    app.db.execute(&format!(
+        "INSERT INTO audit_links (position, event_id, key_id, mac)
+         VALUES ({position}, '019abb00-0000-7000-8000-{id:012}', 'k1', '\\x{hex}');
+         DELETE FROM audit_unlinked WHERE event_id = '019abb00-0000-7000-8000-{id:012}'"
+    ));
+    mac.to_vec()
+}
+
+#[tokio::test]
+async fn an_upgrade_is_no_fault_and_no_way_around_signatures() {
+    let app = TestApp::start().await;
+    // All of this version goes: the older one looks after the log, and made a key that no event tells of.
+    attack(&app, EMPTIED);
+    older_event(&app, 1, "api_key");
+    older_event(&app, 2, "operator");
+    let first = older_link(&app, 1, "api_key", &[], 1);
+    older_link(&app, 2, "operator", &first, 2);
+    older_event(&app, 3, "api_key");
+    linker(&app).link().await.unwrap();
+    let upgraded = is_clean(&app);
+    // The link of the upgrade, and the event that the older version had not linked.
+    assert_eq!(
+        (upgraded.linked, upgraded.by_older, upgraded.unsigned),
+        (4, 2, 1)
+    );
+    // The older version is still there for a while, and links what it sees.
+    older_event(&app, 4, "api_key");
+    linker(&app).link().await.unwrap();
+    older_event(&app, 5, "api_key");
+    let head = is_clean(&app).head.unwrap();
+    older_link(&app, 5, "api_key", &head.mac, head.position + 1);
+    let mixed = is_clean(&app);
+    assert_eq!((mixed.linked, mixed.by_older, mixed.unsigned), (6, 3, 2));
+    // Links of the older version hold, too.
+    let mut connection = app.db.connect();
+    connection
+        .batch_execute("BEGIN; ALTER TABLE audit_events DISABLE TRIGGER USER; UPDATE audit_events SET actor_name = 'new'")
+        .unwrap();
+    let changed = verifying::check(&mut connection, &ring(KEYS), &[], app.clock.now()).unwrap();
+    assert_eq!(changed.faults.len(), 6, "{:?}", changed.faults);
+    drop(connection);
+    // A day later nobody has an older version.
+    app.clock.advance(Duration::hours(25));
+    older_event(&app, 6, "api_key");
+    is_named(&app, "nobody signed it");
+    linker(&app).link().await.unwrap();
+    is_named(&app, "nobody signed it");
+}
+
+#[tokio::test]
+async fn commits_that_a_failover_lost_are_told_of() {
+    let (app, _) = with_events().await;
+    let mut serving = linker(&app);
+    serving.link().await.unwrap();
+    attack(
+        &app,
+        "DELETE FROM audit_details d USING audit_links l WHERE l.event_id = d.event_id AND l.position = 5;
+         DELETE FROM audit_events e USING audit_links l WHERE l.event_id = e.id AND l.position = 5;
+         DELETE FROM audit_links WHERE position = 5",
+    );
+    serving.tell().await.unwrap();
+    is_named(&app, "a failover lost commits");
+    app.user(json!({"email": "bob@example.com"})).await;
+    serving.link().await.unwrap();
+    is_named(&app, "links 5 to 5 are missing");
+}
+
+#[tokio::test]
+async fn an_erased_operator_leaves_an_id_and_nothing_else() {
+    let app = TestApp::start().await;
+    let operator =
+        |email: &str| json!({"email": email, "role": "admin", "password": "a long password"});
+    let eve = app
+        .post("/operators", operator("eve@example.com"))
+        .await
+        .json["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    app.post("/operators", operator("bob@example.com")).await;
+    let session = app
+        .post(
+            "/sessions",
+            json!({"email": "eve@example.com", "password": "a long password"}),
+        )
+        .await;
+    let token = session.json["token"].as_str().unwrap().to_owned();
+    let user = app
+        .anonymous(Method::POST, "/users")
+        .bearer_auth(token)
+        .json(&json!({"email": "ada@example.com"}));
+    assert_eq!(user.send().await.unwrap().status(), 201);
+    linker(&app).link().await.unwrap();
+    assert!(
+        app.get("/audit-events")
+            .await
+            .text
+            .contains("eve@example.com")
+    );
+    let erase = async || {
+        app.post(&format!("/operators/{eve}/erase"), Value::Null)
+            .await
+    };
+    assert_eq!(erase().await.status, 204);
+    // Also one who is deleted already.
+    assert_eq!(erase().await.status, 204);
+    let log = app.get("/audit-events").await;
+    assert!(!log.text.contains("eve@example.com"), "{}", log.text);
+    assert!(log.text.contains(&eve) && log.text.contains("bob@example.com"));
+    is_clean(&app);
+    linker(&app).link().await.unwrap();
+    is_clean(&app);
+    let nobody = app
+        .post(
+            &format!("/operators/{}/erase", uuid::Uuid::nil()),
+            Value::Null,
+        )
+        .await;
+    nobody.is_problem(404, "not_found");
+    // Without the event that tells of it, it shows.
+    attack(
+        &app,
+        "SELECT enlist_audit_erase_operator((SELECT id FROM operators WHERE email = 'bob@example.com'))",
+    );
+    is_named(&app, "the details are gone");
+}
