@@ -1,6 +1,6 @@
 # `make dev` brings Enlist up on this machine, `make test` runs every test. Both install what is
 # missing where they can (Debian and its kin), or say in one line what to type.
-.PHONY: dev test chaos relays schemathesis fuzz deny check setup
+.PHONY: dev test chaos relays schemathesis fuzz deny sbom check setup
 
 dev: setup
 	cargo run --quiet -- dev
@@ -31,6 +31,10 @@ fuzz: setup
 # Licences, crates that are there twice, advisories.
 deny: setup
 	tests/deny.sh
+
+# What is built in, for whoever keeps such lists (CycloneDX): target/enlist.cdx.json.
+sbom: setup
+	scripts/sbom.sh
 
 # What CI runs before the tests.
 check: setup

@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 tool=$1 version=$2
-[ "$("target/tools/bin/$tool" --version 2>/dev/null)" = "$tool $version" ] && exit 0
+cargo install --list --root target/tools 2>/dev/null | grep -qx "$tool v$version:" && exit 0
 echo "Building $tool $version, once …"
 # Not optimised: that takes a third of the time, and it runs for seconds.
 CARGO_PROFILE_DEV_DEBUG=0 CARGO_TARGET_DIR=$PWD/target/tools/build \
