@@ -11,6 +11,7 @@ mod migrate;
 mod openapi;
 mod operators;
 mod role;
+mod roles;
 mod run;
 mod runtime;
 mod serve;
@@ -20,7 +21,7 @@ mod users;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use enlist::config::{DatabaseArgs, DevArgs, ServeArgs};
+use enlist::config::{DevArgs, ServeArgs};
 
 use self::database::KeyedArgs;
 
@@ -48,7 +49,12 @@ pub enum Command {
         command: mail::Mail,
     },
     /// Apply pending migrations to the database
-    Migrate(DatabaseArgs),
+    Migrate(migrate::MigrateArgs),
+    /// Look after the database itself
+    Database {
+        #[command(subcommand)]
+        command: roles::Database,
+    },
     /// Print the OpenAPI document
     Openapi,
     /// Manage users
@@ -86,7 +92,8 @@ impl Command {
             Self::Serve(args) => serve::run(*args),
             Self::Check(args) => check::run(*args),
             Self::Mail { command } => command.run(),
-            Self::Migrate(database) => migrate::run(&database),
+            Self::Migrate(args) => migrate::run(&args),
+            Self::Database { command } => command.run(),
             Self::Openapi => openapi::run(),
             Self::Users { command } => command.run(),
             Self::ApiKeys { command } => command.run(),

@@ -16,10 +16,13 @@ use clap::{
 use enlist::{
     audit::Trail,
     clock::Clock,
-    config::{DatabaseArgs, SECRET_KEYS},
+    config::{DatabaseArgs, OwnerArgs, SECRET_KEYS},
     db::Db,
     secrets::{keys::KeyRing, password::Hasher},
-    server::keys::{check_keys, impostor},
+    server::{
+        keys::{check_keys, impostor},
+        schema::bring_up,
+    },
     users::{
         csv::{
             decoding::{Charset, KNOWN},
@@ -36,7 +39,6 @@ use secrecy::SecretString;
 
 use super::{
     database::{UNSIGNED, keys_of, with_database},
-    migrate,
     runtime::runtime,
     signals::Signals,
 };
@@ -53,6 +55,8 @@ pub enum Users {
 pub struct ImportArgs {
     #[command(flatten)]
     database: DatabaseArgs,
+    #[command(flatten)]
+    owner: OwnerArgs,
     /// The file, or - for standard input
     file: PathBuf,
     /// The file is a list of e-mail addresses, no CSV and no workbook
@@ -156,7 +160,7 @@ fn run_import(args: &ImportArgs) -> anyhow::Result<()> {
         bail!("nothing was stored");
     }
     let mut report = with_database(&args.database, |url| {
-        migrate::apply(url)?;
+        bring_up(&args.owner.beside(url)?)?;
         runtime()?.block_on(import(url, upload, shape.rows, args, keys))
     })?;
     if is_watched {

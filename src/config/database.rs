@@ -1,4 +1,5 @@
-//! Where the database is: a Postgres of the operator's, or the embedded one under the data directory.
+//! Where the database is: a Postgres of the operator's, or the embedded one under the data directory. And who may change
+//! its schema, where that is not the service.
 
 use std::path::PathBuf;
 
@@ -9,6 +10,8 @@ use super::errors::ConfigErrors;
 
 /// The variable with the database's URL.
 pub const DATABASE_URL: &str = "DATABASE_URL";
+/// The variable with the URL of the schema's owner.
+pub const MIGRATE_URL: &str = "ENLIST_MIGRATE_URL";
 /// The variable with the folder for the service's own files.
 pub const DATA_DIR: &str = "ENLIST_DATA_DIR";
 /// Where that folder is when nothing is set.
@@ -31,6 +34,58 @@ pub struct DatabaseArgs {
     pub postgres_bin: Option<PathBuf>,
 }
 
+/// Who changes the schema, where the service may not.
+#[derive(Debug, Clone, Default, Args)]
+pub struct OwnerArgs {
+    /// The schema's owner, for migrations and grants, where DATABASE_URL is a lesser role (see `enlist database roles`)
+    /// or goes through a pooler [default: DATABASE_URL]
+    #[arg(long, env = MIGRATE_URL, hide_env_values = true)]
+    pub migrate_url: Option<SecretString>,
+}
+
+/// The database's URLs, checked.
+#[derive(Debug, Clone)]
+pub struct DatabaseUrls {
+    /// As the service uses it.
+    pub service: SecretString,
+    /// As the owner of the schema uses it, where that is another.
+    pub owner: Option<SecretString>,
+}
+
+impl OwnerArgs {
+    /// The URLs for a service that is at this one.
+    ///
+    /// # Errors
+    /// When the owner's is none.
+    pub fn beside(&self, service: &str) -> Result<DatabaseUrls, ConfigErrors> {
+        let owner = self
+            .usable_url()
+            .map_err(|problem| ConfigErrors::one(MIGRATE_URL, problem))?;
+        Ok(DatabaseUrls {
+            service: service.into(),
+            owner: owner.map(SecretString::from),
+        })
+    }
+
+    pub(super) fn check(
+        &self,
+        database: &DatabaseArgs,
+        wrong: &mut ConfigErrors,
+    ) -> Option<DatabaseUrls> {
+        let service = database.check(wrong);
+        let owner = wrong.take(MIGRATE_URL, self.usable_url());
+        Some(DatabaseUrls {
+            service: service?,
+            owner: owner?.map(SecretString::from),
+        })
+    }
+
+    fn usable_url(&self) -> Result<Option<&str>, &'static str> {
+        let url = self.migrate_url.as_ref().map(ExposeSecret::expose_secret);
+        url.filter(|url| !url.is_empty()).map(usable).transpose()
+    }
+}
+
 impl DatabaseArgs {
     /// Whether the embedded database is to be used.
     pub fn is_embedded(&self) -> bool {
@@ -48,7 +103,7 @@ impl DatabaseArgs {
             .map_err(|problem| ConfigErrors::one(DATABASE_URL, problem))
     }
 
-    pub(super) fn check(&self, wrong: &mut ConfigErrors) -> Option<SecretString> {
+    fn check(&self, wrong: &mut ConfigErrors) -> Option<SecretString> {
         wrong
             .take(DATABASE_URL, self.usable_url())
             .map(SecretString::from)
@@ -63,21 +118,24 @@ impl DatabaseArgs {
             .ok_or(
                 "is not set; give the Postgres to use, as postgres://user:password@host/database",
             )?;
-        // Checked in words of our own: libpq's would quote the URL, and the password in it.
-        let is_url = url.starts_with("postgres://") || url.starts_with("postgresql://");
-        let is_list = !url.contains("://") && url.contains('=');
-        if !is_url && !is_list {
-            return Err(
-                "does not begin with postgres:// (nor is it a list such as host=… dbname=…)",
-            );
-        }
-        let is_encoded = url.split('%').skip(1).all(|rest| {
-            rest.get(..2)
-                .is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))
-        });
-        if is_url && !is_encoded {
-            return Err("has a `%` that is not part of a percent-encoding; write %25 for it");
-        }
-        Ok(url)
+        usable(url)
     }
+}
+
+/// A URL, if it can be one.
+fn usable(url: &str) -> Result<&str, &'static str> {
+    // Checked in words of our own: libpq's would quote the URL, and the password in it.
+    let is_url = url.starts_with("postgres://") || url.starts_with("postgresql://");
+    let is_list = !url.contains("://") && url.contains('=');
+    if !is_url && !is_list {
+        return Err("does not begin with postgres:// (nor is it a list such as host=… dbname=…)");
+    }
+    let is_encoded = url.split('%').skip(1).all(|rest| {
+        rest.get(..2)
+            .is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))
+    });
+    if is_url && !is_encoded {
+        return Err("has a `%` that is not part of a percent-encoding; write %25 for it");
+    }
+    Ok(url)
 }

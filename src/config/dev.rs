@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use super::{
     audit::AuditArgs,
     callers::{CORS_ORIGINS, CallerArgs},
-    database::{DATA_DIR, DEFAULT_DATA_DIR, DatabaseArgs, POSTGRES_BIN},
+    database::{DATA_DIR, DEFAULT_DATA_DIR, DatabaseArgs, OwnerArgs, POSTGRES_BIN},
     delivery::DeliveryArgs,
     errors::ConfigErrors,
     http::{DEFAULT_LISTEN, HttpArgs, LISTEN},
@@ -63,6 +63,7 @@ impl DevArgs {
                 data_dir: self.data_dir.clone(),
                 postgres_bin: None,
             },
+            owner: OwnerArgs::default(),
             logging: self.logging.clone(),
             role: InstanceRole::All,
             no_migrate: false,

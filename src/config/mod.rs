@@ -21,7 +21,7 @@ mod values;
 pub use self::{
     audit::{AUDIT_HEADS, AuditArgs},
     callers::{CallerArgs, Callers},
-    database::{DATA_DIR, DATABASE_URL, DatabaseArgs},
+    database::{DATA_DIR, DATABASE_URL, DatabaseArgs, DatabaseUrls, MIGRATE_URL, OwnerArgs},
     delivery::{Delivery, DeliveryArgs},
     dev::DevArgs,
     errors::ConfigErrors,

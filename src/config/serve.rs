@@ -3,12 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use secrecy::SecretString;
 
 use super::{
     audit::AuditArgs,
     callers::{CallerArgs, Callers},
-    database::DatabaseArgs,
+    database::{DatabaseArgs, DatabaseUrls, OwnerArgs},
     delivery::{Delivery, DeliveryArgs},
     errors::ConfigErrors,
     http::{Http, HttpArgs},
@@ -38,6 +37,9 @@ pub struct ServeArgs {
     /// Where the database is.
     #[command(flatten)]
     pub database: DatabaseArgs,
+    /// Who changes the schema.
+    #[command(flatten)]
+    pub owner: OwnerArgs,
     /// How to log.
     #[command(flatten)]
     pub logging: LogArgs,
@@ -75,8 +77,8 @@ pub struct ServeArgs {
 
 /// Everything `serve` needs to know, checked.
 pub struct Config {
-    /// The database's URL.
-    pub database_url: SecretString,
+    /// The database's URLs.
+    pub database: DatabaseUrls,
     /// What this instance does.
     pub role: InstanceRole,
     /// Whether pending migrations are applied before serving.
@@ -101,8 +103,8 @@ pub struct Config {
 
 /// The sections, each by itself: `None` where a setting of it is wrong.
 pub struct Sections {
-    /// The database's URL.
-    pub database_url: Option<SecretString>,
+    /// The database's URLs.
+    pub database: Option<DatabaseUrls>,
     /// Where the service is found.
     pub http: Option<Http>,
     /// Through which server mails go, and who they are from.
@@ -120,7 +122,7 @@ impl ServeArgs {
     pub fn sections(&self) -> (Sections, ConfigErrors) {
         let mut wrong = ConfigErrors::default();
         let sections = Sections {
-            database_url: self.database.check(&mut wrong),
+            database: self.owner.check(&self.database, &mut wrong),
             http: self.http.check(&mut wrong),
             mail: self.mail.check(&self.organisation.org_name, &mut wrong),
             keys: self.keys.check(&mut wrong),
@@ -141,7 +143,7 @@ impl ServeArgs {
         // A section that is missing has said why.
         let config = || {
             Some(Config {
-                database_url: of.database_url?,
+                database: of.database?,
                 role: self.role,
                 migrate: !self.no_migrate,
                 http: of.http?,
@@ -225,6 +227,7 @@ mod tests {
             "--limit-secrets=-1",
             "--trusted-proxies=10.0.0.1,10.0.0.0/33",
             "--smtp-url=gopher://x",
+            "--migrate-url=mysql://x",
         ])
         .err()
         .unwrap()
@@ -246,6 +249,7 @@ mod tests {
             "ENLIST_LIMIT_SECRETS",
             "ENLIST_TRUSTED_PROXIES",
             "ENLIST_SMTP_URL",
+            "ENLIST_MIGRATE_URL",
         ] {
             assert!(told.contains(variable), "{variable} is missing in:\n{told}");
         }

@@ -12,7 +12,12 @@ use diesel::{
 };
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
-use super::{errors::DbError, pool::Db, url::connect};
+use super::{
+    errors::DbError,
+    pool::Db,
+    privileges::{self, Powers},
+    url::connect,
+};
 
 /// Every migration, inside the binary.
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
@@ -20,19 +25,47 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
 /// Held while migrating, so that instances that start together take turns ("enlist" in ASCII).
 const MIGRATION_LOCK: i64 = 0x656e_6c69_7374;
 
-/// How the schema in a database and the one of this version go together.
+/// How the schema in a database and the one of this version go together, and who asks.
 #[derive(Debug)]
 pub struct Schema {
     /// The version of Postgres.
     pub server: String,
     /// Who asks.
     pub role: String,
+    /// Which database it is: two URLs may lead to one.
+    pub database: String,
     /// Whether that role may change the schema.
     pub is_owner: bool,
-    /// Migrations that are still to be applied.
+    /// Whether that role may see what was applied.
+    pub is_readable: bool,
+    /// Migrations that are still to be applied, as far as that can be seen.
     pub pending: Vec<String>,
     /// Whether there is one that this version does not know.
     pub is_newer: bool,
+}
+
+impl Schema {
+    /// What a start needs and this role cannot do, with what to do about it.
+    pub fn refusal(&self) -> Option<String> {
+        let role = &self.role;
+        if !self.is_readable {
+            return Some(format!(
+                "role {role} may not read the tables: run `enlist migrate` with this role in DATABASE_URL and the owner in \
+                 ENLIST_MIGRATE_URL, which grants what the service needs"
+            ));
+        }
+        let pending = match self.pending.len() {
+            0 => return None,
+            1 => "one migration is pending".to_owned(),
+            number => format!("{number} migrations are pending"),
+        };
+        (!self.is_owner).then(|| {
+            format!(
+                "role {role} may not change the schema, and {pending}: run `enlist migrate` as the owner, or give the \
+                 owner's URL in ENLIST_MIGRATE_URL"
+            )
+        })
+    }
 }
 
 impl Db {
@@ -60,41 +93,53 @@ impl Db {
     /// # Errors
     /// When the database cannot be asked.
     pub async fn schema(&self) -> Result<Schema, DbError> {
-        self.read(|connection| {
-            let known = known()?;
-            let is_begun = is_begun(connection)?;
-            let applied: Vec<String> = if is_begun {
-                applied::table.select(applied::version).load(connection)?
-            } else {
-                Vec::new()
-            };
-            // Where there is nothing yet, it is whoever may make tables.
-            let may_change = if is_begun {
-                "pg_has_role(current_user, (SELECT relowner FROM pg_class \
-                 WHERE oid = to_regclass('__diesel_schema_migrations')), 'USAGE')"
-            } else {
-                "coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)"
-            };
-            let told = (
-                sql::<Text>("current_setting('server_version')"),
-                sql::<Text>("current_user::text"),
-                sql::<Bool>(may_change),
-            );
-            let (server, role, is_owner) = diesel::select(told).get_result(connection)?;
-            let is_newer = applied.iter().any(|version| !known.contains(version));
-            let pending = known
-                .into_iter()
-                .filter(|version| !applied.contains(version));
-            Ok(Schema {
-                server,
-                role,
-                is_owner,
-                pending: pending.collect(),
-                is_newer,
-            })
-        })
-        .await
+        self.read(schema).await
     }
+}
+
+fn schema(connection: &mut PgConnection) -> Result<Schema, DbError> {
+    let known = known()?;
+    let is_begun = is_begun(connection)?;
+    // Where there is nothing yet, it is whoever may make tables.
+    let (may_change, may_read) = if is_begun {
+        (
+            "pg_has_role(current_user, (SELECT relowner FROM pg_class \
+             WHERE oid = to_regclass('__diesel_schema_migrations')), 'USAGE')",
+            "has_table_privilege('__diesel_schema_migrations', 'SELECT')",
+        )
+    } else {
+        (
+            "coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)",
+            "true",
+        )
+    };
+    let told = (
+        sql::<Text>("current_setting('server_version')"),
+        sql::<Text>("current_user::text"),
+        sql::<Text>("current_database() || extract(epoch FROM pg_postmaster_start_time())::text"),
+        sql::<Bool>(may_change),
+        sql::<Bool>(may_read),
+    );
+    let (server, role, database, is_owner, is_readable) =
+        diesel::select(told).get_result(connection)?;
+    let applied: Vec<String> = if is_begun && is_readable {
+        applied::table.select(applied::version).load(connection)?
+    } else {
+        Vec::new()
+    };
+    let is_newer = applied.iter().any(|version| !known.contains(version));
+    let pending = known
+        .into_iter()
+        .filter(|version| !applied.contains(version));
+    Ok(Schema {
+        server,
+        role,
+        database,
+        is_owner,
+        is_readable,
+        pending: pending.collect(),
+        is_newer,
+    })
 }
 
 /// The versions of this version's migrations, the newest last.
@@ -126,13 +171,44 @@ struct Locked {
     is_ours: bool,
 }
 
+/// Who the service is, and where: what [`migrate_for`] grants to.
+///
+/// # Errors
+/// When the database is away.
+pub fn schema_at(url: &str) -> Result<Schema, String> {
+    schema(&mut connect(url)?).map_err(|error| error.to_string())
+}
+
 /// Applies what is pending, one instance at a time. Gives the versions that were applied.
 ///
 /// # Errors
 /// When the database is away or a migration fails; a failed one leaves nothing behind.
 pub fn migrate(url: &str) -> Result<Vec<String>, Box<dyn StdError + Send + Sync>> {
+    migrate_for(url, None)
+}
+
+/// The same, where the service is another role than the owner at this URL: it is granted what it needs. Without a service
+/// of its own this may be a role that changes nothing, as long as nothing is pending.
+///
+/// # Errors
+/// As [`migrate`], and when the role may not do what is to be done, with who may.
+pub fn migrate_for(
+    url: &str,
+    service: Option<&Schema>,
+) -> Result<Vec<String>, Box<dyn StdError + Send + Sync>> {
     let mut connection = connect(url)?;
     connection.batch_execute("SET timezone = 'UTC'; SET client_min_messages = warning")?;
+    let found = schema(&mut connection)?;
+    if let Some(refusal) = found.refusal() {
+        return Err(refusal.into());
+    }
+    if service.is_some_and(|service| service.database != found.database) {
+        return Err("it leads to another database than DATABASE_URL".into());
+    }
+    if !found.is_owner {
+        look_at_lesser(&mut connection, &found)?;
+        return Ok(Vec::new());
+    }
     let is_ours: Locked = diesel::sql_query(format!(
         "SELECT pg_try_advisory_lock({MIGRATION_LOCK}) AS is_ours"
     ))
@@ -142,7 +218,39 @@ pub fn migrate(url: &str) -> Result<Vec<String>, Box<dyn StdError + Send + Sync>
         connection.batch_execute(&format!("SELECT pg_advisory_lock({MIGRATION_LOCK})"))?;
     }
     let applied = connection.run_pending_migrations(MIGRATIONS)?;
-    Ok(applied.iter().map(ToString::to_string).collect())
+    let applied = applied.iter().map(ToString::to_string).collect();
+    // A newer version knows better what its tables need.
+    if !found.is_newer {
+        connection.transaction(|connection| {
+            privileges::secure_functions(connection)?;
+            match service {
+                Some(service) if service.role != found.role => {
+                    privileges::grant(connection, &service.role)
+                }
+                _ => Ok(()),
+            }
+        })?;
+    }
+    Ok(applied)
+}
+
+/// A role that owns nothing finds a schema that is up to date.
+fn look_at_lesser(connection: &mut PgConnection, found: &Schema) -> QueryResult<()> {
+    tracing::info!(
+        role = found.role,
+        "this role may not change the schema, and nothing is pending"
+    );
+    if let Powers::Lesser { missing, .. } = privileges::powers(connection)?
+        && !missing.is_empty()
+        && !found.is_newer
+    {
+        tracing::warn!(
+            role = found.role,
+            missing = missing.join(", "),
+            "this role may do less than the service needs; `enlist migrate` with ENLIST_MIGRATE_URL grants it"
+        );
+    }
+    Ok(())
 }
 
 /// Takes every migration back, newest first: only tests do that.

@@ -6,14 +6,16 @@ pub mod keyset;
 mod migrations;
 mod pool;
 pub mod prepared;
+mod privileges;
 mod statements;
 pub mod text;
 mod url;
 
 pub use self::{
     errors::{DbError, fitting, stored},
-    migrations::{Schema, migrate, revert_all},
+    migrations::{Schema, migrate, migrate_for, revert_all, schema_at},
     pool::Db,
+    privileges::{Powers, TABLES, roles_sql},
     statements::{CUSTOM_PLAN, OUTBOX_CHANNEL, WAKE_WORKERS},
     url::connect,
 };

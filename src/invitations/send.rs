@@ -180,7 +180,7 @@ pub fn send(
     .bind::<diesel::sql_types::Uuid, _>(batch_id)
     .execute(connection)?;
     if invited.len() >= MANY {
-        connection.batch_execute("ANALYZE (SKIP_LOCKED) user_activity, invitations")?;
+        connection.batch_execute("SELECT enlist_analyze()")?;
     }
 
     let sent = Sent {

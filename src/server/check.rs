@@ -7,8 +7,8 @@ use secrecy::ExposeSecret;
 use super::{addresses, keys::look_at_keys, outgoing};
 use crate::{
     clock::Clock,
-    config::{ConfigErrors, Http, Mail, Sections},
-    db::{Db, Schema},
+    config::{ConfigErrors, DATABASE_URL, Http, MIGRATE_URL, Mail, Sections},
+    db::{Db, Powers, Schema},
     mail::smtp::Passed,
     secrets::keys::KeyRing,
     trials::LIMIT,
@@ -82,7 +82,9 @@ impl Check {
     pub async fn run(&self, clock: &Clock, told: &mut dyn FnMut(Finding)) {
         let mut found = Findings { about: "", told };
         self.configuration(found.about("configuration"));
-        if let Some(db) = self.database(found.about("database")).await {
+        if let Some((db, will_grant)) = self.database(found.about("database")).await
+            && role(&db, will_grant, found.about("role")).await
+        {
             if let Some(keys) = &self.settings.keys {
                 look_at(keys, &db, clock, found.about("keys")).await;
             }
@@ -112,8 +114,9 @@ impl Check {
         }
     }
 
-    /// The database, where it can be asked and has the tables of this version.
-    async fn database(&self, found: &mut Findings<'_>) -> Option<Db> {
+    /// The database, where it can be asked and has the tables of this version; and whether the next start grants what
+    /// is missing.
+    async fn database(&self, found: &mut Findings<'_>) -> Option<(Db, bool)> {
         if self.is_asleep {
             found.say(
                 Verdict::Warning,
@@ -121,36 +124,67 @@ impl Check {
             );
             return None;
         }
-        let db = Db::new(self.settings.database_url.as_ref()?.expose_secret(), 1);
-        let schema = match db.schema().await {
-            Ok(schema) => schema,
-            Err(error) => {
-                found.say(
-                    Verdict::Failed,
-                    format!("{error}; check DATABASE_URL, and whether Postgres runs and lets this machine in"),
-                );
-                return None;
+        let urls = self.settings.database.as_ref()?;
+        let mut schemas = Vec::new();
+        let service = Db::new(urls.service.expose_secret(), 1);
+        let owner = urls
+            .owner
+            .as_ref()
+            .map(|url| Db::new(url.expose_secret(), 1));
+        for (variable, db) in [
+            (DATABASE_URL, Some(&service)),
+            (MIGRATE_URL, owner.as_ref()),
+        ] {
+            let Some(db) = db else { continue };
+            match db.schema().await {
+                Ok(schema) => schemas.push(schema),
+                Err(error) => {
+                    found.say(
+                        Verdict::Failed,
+                        format!("{error}; check {variable}, and whether Postgres runs and lets this machine in"),
+                    );
+                    return None;
+                }
             }
-        };
-        let (verdict, text) = told_of(&schema, self.migrates);
+        }
+        let (schema, by) = (schemas.first()?, schemas.get(1));
+        let (verdict, text) = told_of(schema, by, self.migrates);
         found.say(verdict, text);
+        let db = service;
         if let Ok(Some(locale)) = db.foreign_language().await {
             found.say(Verdict::Warning, foreign(&locale));
         }
-        schema.pending.is_empty().then_some(db)
+        let will_grant = self.migrates && by.is_some_and(|by| by.is_owner);
+        let changer = by.unwrap_or(schema);
+        let is_usable = schema.database == changer.database
+            && changer.refusal().is_none()
+            && changer.pending.is_empty();
+        is_usable.then_some((db, will_grant))
     }
 }
 
-fn told_of(schema: &Schema, migrates: bool) -> (Verdict, String) {
-    let role = &schema.role;
-    let found = format!("Postgres {}, role {role}", schema.server);
-    let owner = if schema.is_owner {
-        "which may change the schema"
-    } else {
-        "which may not change the schema: migrations need its owner"
+/// How the schema is, as the service sees it; `by` is who changes it, where that is another role.
+fn told_of(schema: &Schema, by: Option<&Schema>, migrates: bool) -> (Verdict, String) {
+    let changer = by.unwrap_or(schema);
+    let found = format!("Postgres {}, role {}", schema.server, schema.role);
+    let owner = match (by, changer.is_owner) {
+        (None, true) => "which may change the schema".to_owned(),
+        (None, false) => "which may not change the schema: migrations need its owner".to_owned(),
+        (Some(by), true) => format!("and {}, which may change the schema", by.role),
+        (Some(by), false) => format!(
+            "and {} in {MIGRATE_URL}, which may not change the schema: migrations need its owner",
+            by.role
+        ),
     };
-    let pending = match schema.pending.len() {
-        0 if schema.is_newer => {
+    if schema.database != changer.database {
+        let text = format!("{found}; {MIGRATE_URL} leads to another database than {DATABASE_URL}");
+        return (Verdict::Failed, text);
+    }
+    if let Some(refusal) = changer.refusal() {
+        return (Verdict::Failed, format!("{found}, {owner}; {refusal}"));
+    }
+    let pending = match changer.pending.len() {
+        0 if changer.is_newer => {
             return (
                 Verdict::Warning,
                 format!(
@@ -167,21 +201,80 @@ fn told_of(schema: &Schema, migrates: bool) -> (Verdict, String) {
         1 => "one migration is pending".to_owned(),
         number => format!("{number} migrations are pending"),
     };
-    match (schema.is_owner, migrates) {
-        (true, true) => (
+    if migrates {
+        (
             Verdict::Warning,
             format!("{found}, {owner}; {pending}, which the next start applies"),
-        ),
-        (true, false) => (
+        )
+    } else {
+        (
             Verdict::Failed,
             format!(
                 "{found}, {owner}; {pending}: run `enlist migrate`, since --no-migrate is given"
             ),
-        ),
-        (false, _) => (
-            Verdict::Failed,
-            format!("{found}, {owner}; {pending}: run `enlist migrate` as the owner"),
-        ),
+        )
+    }
+}
+
+/// Says whether the service's role may do what the service needs, and no more. Gives whether nothing is missing.
+async fn role(db: &Db, will_grant: bool, found: &mut Findings<'_>) -> bool {
+    let (missing, excess) = match db.powers().await {
+        Err(error) => {
+            found.say(Verdict::Failed, error.to_string());
+            return false;
+        }
+        Ok(Powers::Owner) => {
+            found.say(
+                Verdict::Ok,
+                "it owns the tables: whoever takes the service over may rewrite them, the audit log too; `enlist database \
+                 roles` prints the SQL for a lesser one",
+            );
+            return true;
+        }
+        Ok(Powers::Lesser { missing, excess }) => (missing, excess),
+    };
+    if !excess.is_empty() {
+        found.say(
+            Verdict::Warning,
+            format!(
+                "it may {}, which the service does not need: have a superuser run what `enlist database roles` prints, then \
+                 run `enlist migrate`",
+                listed(&excess)
+            ),
+        );
+    }
+    if !missing.is_empty() {
+        let listed = listed(&missing);
+        let (verdict, text) = if will_grant {
+            (
+                Verdict::Warning,
+                format!("it may not {listed} yet; the next start grants it"),
+            )
+        } else {
+            (
+                Verdict::Failed,
+                format!(
+                    "it may not {listed}: run `enlist migrate` with this role in {DATABASE_URL} and the owner in {MIGRATE_URL}"
+                ),
+            )
+        };
+        found.say(verdict, text);
+    } else if excess.is_empty() {
+        found.say(
+            Verdict::Ok,
+            "it owns nothing, and may do what the service needs and no more",
+        );
+    }
+    missing.is_empty()
+}
+
+/// The first few of many.
+fn listed(all: &[String]) -> String {
+    const SHOWN: usize = 8;
+    let shown = all[..all.len().min(SHOWN)].join(", ");
+    match all.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
 }
 

@@ -11,4 +11,5 @@ pub mod observe;
 pub mod openapi;
 pub mod outgoing;
 pub mod router;
+pub mod schema;
 pub mod startup;

@@ -19,6 +19,7 @@ use super::{
     keys::check_keys,
     openapi, outgoing,
     router::Routes,
+    schema::bring_up,
 };
 use crate::{
     access::Access,
@@ -27,7 +28,7 @@ use crate::{
     bounces,
     clock::Clock,
     config::{Config, InstanceRole},
-    db::{self, Db},
+    db::Db,
     embedded::mailbox::Mailbox,
     enrollments::landing::render::Pages,
     http::{base_path::BasePath, limits::Limits},
@@ -81,15 +82,10 @@ impl App {
         clock: Clock,
         mailbox: Option<Mailbox>,
     ) -> anyhow::Result<Self> {
-        let url = config.database_url.expose_secret().to_owned();
+        let url = config.database.service.expose_secret().to_owned();
         if config.migrate {
-            let url = url.clone();
-            let applied = tokio::task::spawn_blocking(move || db::migrate(&url))
-                .await?
-                .map_err(|error| {
-                    anyhow::anyhow!("DATABASE_URL: cannot migrate the database: {error}")
-                })?;
-            for version in applied {
+            let urls = config.database.clone();
+            for version in tokio::task::spawn_blocking(move || bring_up(&urls)).await?? {
                 tracing::info!(version, "migration applied");
             }
         }
@@ -205,7 +201,7 @@ impl App {
             worker,
             keep: config.keep,
             audit_heads: config.audit_heads,
-            database_url: config.database_url,
+            database_url: config.database.service,
             stop,
         })
     }

@@ -25,6 +25,7 @@ mod imports;
 mod invitations;
 mod keys;
 mod landing;
+mod lesser;
 mod lifecycle;
 mod limits;
 mod lists;

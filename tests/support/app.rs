@@ -7,7 +7,7 @@ use enlist::{
     access::{domain::KeyName, manage_keys},
     audit::Trail,
     clock::Clock,
-    config::{Callers, Config, Delivery, Http, InstanceRole, Mail},
+    config::{Callers, Config, DatabaseUrls, Delivery, Http, InstanceRole, Mail},
     http::{
         limits::Rates,
         proxies::{Proxies, ProxyHeader},
@@ -73,6 +73,8 @@ pub struct Setup {
     pub bounces: Option<lettre::Address>,
     /// Mails a second over all instances.
     pub mail_rate: Option<std::num::NonZeroU32>,
+    /// Whether the service owns its tables. Else it is the lesser role, and only what the tests do is done by the owner.
+    pub as_owner: bool,
 }
 
 impl Default for Setup {
@@ -98,13 +100,20 @@ impl Default for Setup {
             from: "Example IT <it@example.com>".to_owned(),
             bounces: None,
             mail_rate: None,
+            as_owner: std::env::var_os("ENLIST_TESTS_AS_OWNER").is_some(),
         }
     }
 }
 
 pub fn config(db: &TestDb, sink: &SmtpSink, setup: &Setup) -> Config {
     Config {
-        database_url: db.url.clone().into(),
+        database: DatabaseUrls {
+            service: match setup.as_owner {
+                true => db.url.clone().into(),
+                false => db.service_url().into(),
+            },
+            owner: None,
+        },
         role: setup.role,
         migrate: false,
         http: Http {

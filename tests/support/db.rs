@@ -13,6 +13,9 @@ use diesel::{
 /// Held while the template is made: "template" in ASCII.
 const TEMPLATE_LOCK: i64 = 0x7465_6d70_6c61_7465;
 
+/// The role of the service where it owns nothing. All tests share it: roles belong to the server.
+const SERVICE: &str = "enlist_tests";
+
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 pub struct TestDb {
@@ -28,6 +31,11 @@ fn server() -> String {
 /// The server's URL for another database.
 fn url_of(name: &str) -> String {
     server().replacen("/postgres?", &format!("/{name}?"), 1)
+}
+
+/// The same URL for the lesser role.
+fn as_service(url: &str) -> String {
+    url.replacen("user=postgres", &format!("user={SERVICE}"), 1)
 }
 
 fn admin() -> PgConnection {
@@ -76,7 +84,13 @@ fn template() -> String {
         connection
             .batch_execute(&format!("CREATE DATABASE {name}"))
             .unwrap();
-        enlist::db::migrate(&url_of(&name)).unwrap();
+        connection
+            .batch_execute(&format!(
+                "DO $$ BEGIN CREATE ROLE {SERVICE} LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$"
+            ))
+            .unwrap();
+        let service = enlist::db::schema_at(&as_service(&url_of(&name))).unwrap();
+        enlist::db::migrate_for(&url_of(&name), Some(&service)).unwrap();
     }
     name
 }
@@ -109,6 +123,11 @@ impl TestDb {
 
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// As the service reaches it: not as the owner, who is whoever runs the tests' own statements.
+    pub fn service_url(&self) -> String {
+        as_service(&self.url)
     }
 
     pub fn connect(&self) -> PgConnection {
