@@ -34,8 +34,14 @@ const REFUSED: [&str; 7] = [
     "connection",
     "away",
 ];
-/// The methods that have a label; a client may send any word.
+/// The methods that have a word of their own.
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+/// The word for a method in a label and in the log. A client's own, of any length, is `other`.
+pub fn known_method(method: &str) -> &'static str {
+    let known = METHODS.into_iter().find(|known| *known == method);
+    known.unwrap_or("other")
+}
 
 /// How handing a message to the mail server ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -231,8 +237,7 @@ impl Metrics {
 
     /// A request was answered. `route` is a pattern; where there is none, no route answers the path.
     pub fn answered(&self, route: Option<&str>, method: &str, status: &str, took: Duration) {
-        let method = METHODS.into_iter().find(|known| *known == method);
-        let labels = [route.unwrap_or("none"), method.unwrap_or("other"), status];
+        let labels = [route.unwrap_or("none"), known_method(method), status];
         self.http
             .with_label_values(&labels)
             .observe(took.as_secs_f64());

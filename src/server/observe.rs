@@ -22,6 +22,7 @@ use crate::{
         extract::HeadOnly,
         request_id,
     },
+    metrics::known_method,
     model::caller::Caller,
     state::State,
 };
@@ -54,16 +55,16 @@ pub async fn observe<B: MessageBody + 'static>(
             .app_data::<web::Data<State>>()
             .map_or_else(|| "-".to_owned(), |state| state.clock.new_id().to_string())
     });
-    let method = request.method().clone();
+    let method = known_method(request.method().as_str());
     let state = request.app_data::<web::Data<State>>().cloned();
     let answered = |route: Option<&str>, status: StatusCode| {
         if let Some(state) = &state {
             let metrics = &state.metrics;
-            metrics.answered(route, method.as_str(), status.as_str(), started.elapsed());
+            metrics.answered(route, method, status.as_str(), started.elapsed());
         }
     };
     // HEAD is GET without the body (RFC 9110 §9.3.2); the server leaves the body out by itself.
-    if method == Method::HEAD {
+    if method == Method::HEAD.as_str() {
         request.head_mut().method = Method::GET;
         request.extensions_mut().insert(HeadOnly);
     }
@@ -86,7 +87,7 @@ pub async fn observe<B: MessageBody + 'static>(
             }
             let route = response.request().match_pattern();
             answered(route.as_deref(), response.status());
-            log(&method, route.as_deref(), &response, latency_ms);
+            log(method, route.as_deref(), &response, latency_ms);
             Ok(response)
         }
         Ok(Err(error)) => {
@@ -111,7 +112,7 @@ pub async fn observe<B: MessageBody + 'static>(
     }
 }
 
-fn log<B>(method: &Method, route: Option<&str>, response: &ServiceResponse<B>, latency_ms: f64) {
+fn log<B>(method: &str, route: Option<&str>, response: &ServiceResponse<B>, latency_ms: f64) {
     let status = response.status().as_u16();
     let request = response.request();
     let route = route.unwrap_or("-");

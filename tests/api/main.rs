@@ -30,6 +30,7 @@ mod lifecycle;
 mod limits;
 mod lists;
 mod mailbox;
+mod malformed;
 mod masking;
 mod metrics;
 mod migrations;
