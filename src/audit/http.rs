@@ -60,6 +60,15 @@ impl List for ListQuery {
         queries::list(connection, self, after, limit)
     }
 
+    fn fitting(
+        &self,
+        connection: &mut PgConnection,
+        after: Option<&Position>,
+        limit: usize,
+    ) -> Result<usize, DbError> {
+        queries::fitting(connection, self, after, limit)
+    }
+
     fn count(&self, connection: &mut PgConnection) -> Result<i64, DbError> {
         queries::count(connection, self)
     }
@@ -112,7 +121,7 @@ impl Table for ListQuery {
 
 /// Look at the audit log
 ///
-/// Who did what, the newest first. With `Accept: text/csv` all that match come as one file instead of a page.
+/// Who did what, the newest first. A page holds fewer events than `limit` where they are large: about 1 MiB. With `Accept: text/csv` all that match come as one file instead of a page.
 #[utoipa::path(
     tag = "access", params(ListQuery),
     responses((status = 200, description = "One page", content((Page<AuditEvent> = "application/json"), (String = "text/csv"))))

@@ -4,9 +4,10 @@ use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
 use diesel::{
+    dsl::sql,
     pg::Pg,
     prelude::*,
-    sql_types::{BigInt, Bytea, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{BigInt, Bytea, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -163,6 +164,10 @@ fn shown((row, details): (Row, Option<Details>)) -> Result<AuditEvent, DbError> 
     })
 }
 
+/// Bytes of a page, and of an event without its details.
+const PAGE_SIZE: i64 = 1024 * 1024;
+const ENVELOPE: i64 = 512;
+
 /// Adds the filters to a query.
 macro_rules! filtered {
     ($query:expr, $asked:expr) => {{
@@ -219,6 +224,38 @@ pub fn list(
         .limit(limit)
         .load(connection)?;
     rows.into_iter().map(shown).collect()
+}
+
+/// How many of the next events make a page of about a megabyte: one at least. Sizes are known without reading what is
+/// so large.
+///
+/// # Errors
+/// When the database is away.
+pub fn fitting(
+    connection: &mut PgConnection,
+    asked: &ListQuery,
+    after: Option<&Position>,
+    limit: usize,
+) -> Result<usize, DbError> {
+    let size = "coalesce(octet_length(audit_details.before), 0) + coalesce(octet_length(audit_details.after), 0)";
+    let query = audit_events::table
+        .left_join(audit_details::table.on(audit_details::event_id.eq(audit_events::id)))
+        .select(sql::<Integer>(size))
+        .into_boxed::<Pg>();
+    let mut query = filtered!(query, asked);
+    if let Some(position) = after {
+        query = query.filter(audit_events::id.lt(position.id));
+    }
+    let sizes: Vec<i32> = query
+        .order(audit_events::id.desc())
+        .limit(i64::try_from(limit).unwrap_or(i64::MAX))
+        .load(connection)?;
+    let mut left = PAGE_SIZE;
+    let fitting = sizes.into_iter().take_while(|size| {
+        left -= i64::from(*size) + ENVELOPE;
+        left >= 0
+    });
+    Ok(fitting.count().max(1))
 }
 
 /// How many match.

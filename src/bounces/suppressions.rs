@@ -5,7 +5,7 @@ use diesel::{
     dsl::sql,
     pg::Pg,
     prelude::*,
-    sql_types::{Array, Bool, Text},
+    sql_types::{Array, Bool, Text, Uuid as SqlUuid},
 };
 use uuid::Uuid;
 
@@ -158,8 +158,17 @@ pub fn lift_many(
     trail: &Trail,
     asked: &Filter,
 ) -> Result<usize, DbError> {
-    let query = diesel::delete(suppressions::table).into_boxed::<Pg>();
-    let lifted = filtered!(query, asked).execute(connection)?;
+    let query = suppressions::table
+        .select(suppressions::id)
+        .into_boxed::<Pg>();
+    let found: Vec<Uuid> = filtered!(query, asked).load(connection)?;
+    // Held in one order, so that two who lift the same do not wait for each other for ever.
+    let lifted = diesel::sql_query(
+        "WITH held AS (SELECT id FROM suppressions WHERE id = ANY ($1) ORDER BY id FOR UPDATE)
+         DELETE FROM suppressions s USING held WHERE s.id = held.id",
+    )
+    .bind::<Array<SqlUuid>, _>(found)
+    .execute(connection)?;
     if lifted > 0 {
         // About no one user: it holds nothing that would have to go with one.
         let event = Event::new(Action::SuppressionLifted, SubjectKind::Suppression, None)

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Rows of a CSV file that are read at a time.
-const CSV_PAGE: i64 = 500;
+const CSV_PAGE: usize = 500;
 
 /// Rows in an order, of which pages are read.
 pub trait List: Send + Sync + 'static {
@@ -32,8 +32,7 @@ pub trait List: Send + Sync + 'static {
     /// is, or cursors that an older version gave are refused.
     fn scope(&self) -> String;
 
-    /// The first `limit` rows behind a position. [`page`] asks for one more than it shows, to see whether there is another
-    /// page.
+    /// The first `limit` rows behind a position.
     ///
     /// # Errors
     /// When the database is not available.
@@ -43,6 +42,19 @@ pub trait List: Send + Sync + 'static {
         after: Option<&Position>,
         limit: i64,
     ) -> Result<Vec<Self::Row>, DbError>;
+
+    /// How many of the next `limit` rows are shown at once: one at least. A list whose rows may be large says fewer.
+    ///
+    /// # Errors
+    /// When the database is not available.
+    fn fitting(
+        &self,
+        _connection: &mut PgConnection,
+        _after: Option<&Position>,
+        limit: usize,
+    ) -> Result<usize, DbError> {
+        Ok(limit)
+    }
 
     /// How many rows there are in all.
     ///
@@ -79,6 +91,21 @@ pub trait Table: List {
     fn cells(row: Self::Row) -> Vec<String>;
 }
 
+/// The next rows of a list, and whether there are more behind them, which one row more tells.
+fn some<L: List>(
+    list: &L,
+    connection: &mut PgConnection,
+    after: Option<&Position>,
+    limit: usize,
+) -> Result<(Vec<L::Row>, bool), DbError> {
+    let limit = list.fitting(connection, after, limit)?;
+    let probe = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
+    let mut rows = list.rows(connection, after, probe)?;
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    Ok((rows, more))
+}
+
 fn opened(state: &State, scope: &str, cursor: Option<&str>) -> Result<Option<Position>, ApiError> {
     cursor
         .map(|cursor| paging::open(&state.keys, scope, cursor))
@@ -109,9 +136,9 @@ pub async fn page(
         if let Some(what) = list.missing(connection)? {
             return Ok(Err(what));
         }
-        let rows = list.rows(connection, after.as_ref(), paging.limit.probe())?;
+        let (rows, more) = some(&list, connection, after.as_ref(), paging.limit.rows())?;
         let total = paging.count.then(|| list.count(connection)).transpose()?;
-        let page = Page::of(rows, paging.limit, total, |last| {
+        let page = Page::of(rows, more, total, |last| {
             paging::seal(&keys, &scope, &list.position(last))
         });
         page.write()
@@ -180,8 +207,8 @@ async fn chunk<L: Table>(
     after: Option<Position>,
 ) -> Result<Option<(Vec<u8>, Position)>, DbError> {
     let shared = std::sync::Arc::clone(list);
-    let rows = db
-        .read(move |connection| shared.rows(connection, after.as_ref(), CSV_PAGE))
+    let (rows, _) = db
+        .read(move |connection| some(&*shared, connection, after.as_ref(), CSV_PAGE))
         .await?;
     let Some(last) = rows.last().map(|row| list.position(row)) else {
         return Ok(None);

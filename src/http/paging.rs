@@ -25,12 +25,8 @@ impl Default for Limit {
 }
 
 impl Limit {
-    /// One more than a page, to see whether there is another one.
-    pub fn probe(self) -> i64 {
-        i64::from(self.0) + 1
-    }
-
-    fn rows(self) -> usize {
+    /// As a number.
+    pub fn rows(self) -> usize {
         self.0 as usize
     }
 }
@@ -177,15 +173,13 @@ pub struct WrittenPage {
 }
 
 impl<T> Page<T> {
-    /// Makes a page of up to `limit + 1` rows: the extra one only tells that there is another page.
+    /// Makes a page of its rows.
     pub fn of(
-        mut rows: Vec<T>,
-        limit: Limit,
+        rows: Vec<T>,
+        more: bool,
         total: Option<i64>,
         cursor: impl FnOnce(&T) -> String,
     ) -> Self {
-        let more = rows.len() > limit.rows();
-        rows.truncate(limit.rows());
         let next_cursor = rows.last().filter(|_| more).map(cursor);
         Self {
             data: rows,
