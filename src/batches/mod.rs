@@ -3,5 +3,6 @@
 pub mod cancel;
 pub mod domain;
 pub mod http;
+pub mod places;
 pub mod progress;
 pub mod queries;

@@ -9,14 +9,12 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
-    time::Instant,
-};
+use tokio::{sync::watch, time::Instant};
 use uuid::Uuid;
 
 use super::{
     domain::{Batch, BatchState},
+    places::{Full, Place, Places},
     queries,
 };
 use crate::{
@@ -24,8 +22,6 @@ use crate::{
     db::{Db, DbError},
 };
 
-/// How many may watch at once, on one instance.
-const READERS: usize = 256;
 /// How often a batch is looked at while something happens, and while nothing does.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(1);
@@ -39,7 +35,7 @@ pub struct Progress {
     db: Db,
     clock: Clock,
     watched: Arc<Watched>,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
     stop: watch::Receiver<bool>,
 }
 
@@ -89,8 +85,8 @@ impl Watched {
 pub enum WatchError {
     #[error("there is no such batch")]
     NotFound,
-    #[error("as many watch as may")]
-    TooMany,
+    #[error("there is no place: {0:?}")]
+    Full(Full),
     #[error(transparent)]
     Db(#[from] DbError),
 }
@@ -102,19 +98,22 @@ impl Progress {
             db,
             clock,
             watched: Arc::default(),
-            places: Arc::new(Semaphore::new(READERS)),
+            places: Arc::default(),
             stop,
         }
     }
 
-    /// Watches a batch, as somebody who has seen the event `last` already.
+    /// Watches a batch, as a caller who has seen the event `last` already.
     ///
     /// # Errors
     /// When there is no such batch, no place, or no database.
-    pub async fn watch(&self, id: Uuid, last: Option<String>) -> Result<Reader, WatchError> {
-        let place = Arc::clone(&self.places)
-            .try_acquire_owned()
-            .map_err(|_| WatchError::TooMany)?;
+    pub async fn watch(
+        &self,
+        caller: Uuid,
+        id: Uuid,
+        last: Option<String>,
+    ) -> Result<Reader, WatchError> {
+        let place = self.places.take(caller).map_err(WatchError::Full)?;
         Ok(Reader {
             batch: self.subscribe(id).await?,
             last,
@@ -222,7 +221,7 @@ pub struct Reader {
     beat_every: Duration,
     beat_at: Instant,
     stop: watch::Receiver<bool>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Reader {
@@ -313,7 +312,7 @@ mod tests {
     struct Setup {
         sender: watch::Sender<Arc<Batch>>,
         stop: watch::Sender<bool>,
-        places: Arc<Semaphore>,
+        places: Arc<Places>,
     }
 
     impl Setup {
@@ -321,7 +320,7 @@ mod tests {
             Self {
                 sender: watch::Sender::new(Arc::new(first)),
                 stop: watch::Sender::new(false),
-                places: Arc::new(Semaphore::new(9)),
+                places: Arc::default(),
             }
         }
 
@@ -333,7 +332,7 @@ mod tests {
                 beat_every: Duration::from_millis(30),
                 beat_at: Instant::now() + Duration::from_millis(30),
                 stop: self.stop.subscribe(),
-                _place: Arc::clone(&self.places).try_acquire_owned().unwrap(),
+                _place: self.places.take(Uuid::nil()).ok().unwrap(),
             }
         }
     }

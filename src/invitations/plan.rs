@@ -1,5 +1,7 @@
 //! Who gets an invitation, and who does not and why: preview and send both ask here. Pure.
 
+use std::num::NonZeroU32;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -29,6 +31,18 @@ string_enum! {
         NoPassword = "no_password",
         /// The user holds as many devices as the setting allows.
         DeviceLimitReached = "device_limit_reached",
+        /// The user was mailed as many invitations in the last 24 hours as anybody may get.
+        MailedTooOften = "mailed_too_often",
+    }
+}
+
+/// How many invitation mails a user may get within 24 hours, over all sends and resends (PRODUCT §7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MailsADay(pub NonZeroU32);
+
+impl Default for MailsADay {
+    fn default() -> Self {
+        Self(NonZeroU32::MIN.saturating_add(19))
     }
 }
 
@@ -39,6 +53,8 @@ pub struct Recipient {
     pub has_email: bool,
     /// Nothing is sent to the address.
     pub is_suppressed: bool,
+    /// Was mailed as many invitations lately as may be; counted only where it is to be mailed.
+    pub is_mailed_too_often: bool,
     pub enabled: bool,
     pub has_password: bool,
     /// The language of the mail.
@@ -67,6 +83,8 @@ pub struct Plan {
     /// By confirmation setting, likewise.
     confirmations: Vec<bool>,
     pub delivery: Delivery,
+    /// How often anybody is mailed.
+    pub mails_a_day: MailsADay,
     /// `None`: each recipient's own.
     pub lang: Option<Lang>,
     /// Whether a language was asked for that there is none of.
@@ -75,7 +93,7 @@ pub struct Plan {
 
 impl Plan {
     /// What `overrides` leave of the settings.
-    pub fn of(rules: &Rules, overrides: &Overrides) -> Self {
+    pub fn of(rules: &Rules, overrides: &Overrides, mails_a_day: MailsADay) -> Self {
         let terms = rules
             .registrations
             .iter()
@@ -91,6 +109,7 @@ impl Plan {
             terms: terms.collect(),
             confirmations: rules.confirmations.clone(),
             delivery: overrides.delivery,
+            mails_a_day,
             lang: overrides
                 .locale
                 .as_ref()
@@ -138,6 +157,8 @@ impl Plan {
             Decision::Skip(SkipReason::NoPassword)
         } else if limit.is_some_and(|limit| recipient.devices >= limit) {
             Decision::Skip(SkipReason::DeviceLimitReached)
+        } else if self.delivery == Delivery::Email && recipient.is_mailed_too_often {
+            Decision::Skip(SkipReason::MailedTooOften)
         } else {
             Decision::Invite
         }

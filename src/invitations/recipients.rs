@@ -4,9 +4,13 @@ use chrono::{DateTime, Utc};
 use diesel::{pg::PgRowByRowLoadingMode, prelude::*};
 use uuid::Uuid;
 
-use super::plan::{Plan, Recipient};
+use super::{
+    mailed,
+    plan::{Plan, Recipient},
+};
 use crate::{
     db::{DbError, fitting},
+    model::invitation::Delivery,
     schema::{suppressions, user_activity, users},
     selection::{
         domain::{MOST_RECIPIENTS, Selection},
@@ -63,6 +67,7 @@ pub fn recipients(
             user_id,
             has_email,
             is_suppressed,
+            is_mailed_too_often: false,
             enabled,
             has_password,
             lang: plan.lang_for(locale.as_deref()),
@@ -86,21 +91,18 @@ pub fn recipients(
             .try_for_each(&mut row_read)?;
     }
     named.all_found()?;
-    apply(connection, rules, plan, &mut recipients)?;
+    apply(connection, rules, plan, &mut recipients, now)?;
     Ok(recipients)
 }
 
-/// Adds which settings apply, and where a setting limits them the devices. Without custom settings there is
-/// nothing to ask.
+/// Adds which settings apply, where a setting limits them the devices, and where mails go out who had enough of them.
 fn apply(
     connection: &mut PgConnection,
     rules: &Rules,
     plan: &Plan,
     recipients: &mut [Recipient],
+    now: DateTime<Utc>,
 ) -> Result<(), DbError> {
-    if rules.custom.is_empty() && !plan.limits_devices() {
-        return Ok(());
-    }
     let ids: Vec<Uuid> = recipients.iter().map(|one| one.user_id).collect();
     let place = |user: Uuid| ids.binary_search(&user).ok();
     settings::queries::which(connection, rules, &ids, |user, which| {
@@ -118,6 +120,13 @@ fn apply(
             let (user, devices) = count?;
             if let Some(at) = place(user) {
                 recipients[at].devices = fitting(devices)?;
+            }
+        }
+    }
+    if plan.delivery == Delivery::Email {
+        for user in mailed::too_often(connection, &ids, plan.mails_a_day, now)?.into_keys() {
+            if let Some(at) = place(user) {
+                recipients[at].is_mailed_too_often = true;
             }
         }
     }

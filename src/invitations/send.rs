@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use super::{
     domain::Overrides,
-    ending,
-    plan::{Decision, Notice, Plan, SkipReason},
+    ending, mailed,
+    plan::{Decision, MailsADay, Notice, Plan, SkipReason},
     recipients,
 };
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
         domain::{Action, Event, SubjectKind},
     },
     clock::Clock,
-    db::{CUSTOM_PLAN, WAKE_WORKERS},
+    db::WAKE_WORKERS,
     mail::catalogue::Lang,
     model::invitation::{Delivery, State},
     schema::{batch_skips, batches, invitations, messages},
@@ -29,9 +29,6 @@ use crate::{
     settings::{self, rules::Which},
     string_enum,
 };
-
-/// The lock under which sends take turns: "send" in ASCII.
-const SEND_LOCK: i64 = 0x7365_6e64;
 
 /// How many results an answer lists; `GET /batches/{id}/results` has them all.
 const LISTED: usize = 1_000;
@@ -106,15 +103,12 @@ pub fn send(
     key: &Key,
     selection: &Selection,
     overrides: &Overrides,
+    mails_a_day: MailsADay,
 ) -> Result<Sent, SelectionError> {
-    // Sends take turns, over all instances: a filter such as "not invited yet" is only true of what is
-    // committed, so a second send must look after the first one is done.
-    connection.batch_execute(&format!(
-        "{CUSTOM_PLAN}; SELECT pg_advisory_xact_lock({SEND_LOCK})"
-    ))?;
+    mailed::take_turn(connection)?;
     let (clock, now) = (&trail.clock, trail.clock.now());
     let rules = settings::queries::rules(connection)?;
-    let plan = Plan::of(&rules, overrides);
+    let plan = Plan::of(&rules, overrides, mails_a_day);
     let batch_id = clock.new_id();
 
     let recipients = recipients::recipients(connection, selection, &rules, &plan, true, now)?;

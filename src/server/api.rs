@@ -27,7 +27,7 @@ use crate::{
     enrollments::{self, landing::render::Pages},
     groups,
     http::{limits::Limits, route::Register},
-    invitations,
+    invitations::{self, plan::MailsADay},
     mail::letter::Writer,
     outbox::registrations::Registrations,
     settings,
@@ -80,6 +80,7 @@ pub struct Shared {
     pub registrations: web::Data<Registrations>,
     pub tester: web::Data<Tester>,
     pub limits: web::Data<Limits>,
+    pub mails_a_day: web::Data<MailsADay>,
     pub progress: web::Data<Progress>,
     pub uploads: web::Data<Uploads>,
     pub document: web::Data<Document>,
@@ -99,6 +100,7 @@ impl Shared {
             .app_data(self.registrations.clone())
             .app_data(self.tester.clone())
             .app_data(self.limits.clone())
+            .app_data(self.mails_a_day.clone())
             .app_data(self.progress.clone())
             .app_data(self.uploads.clone())
             .app_data(self.document.clone());

@@ -13,3 +13,4 @@ pub mod outgoing;
 pub mod router;
 pub mod schema;
 pub mod startup;
+pub mod vanished;

@@ -20,6 +20,7 @@ use super::{
     openapi, outgoing,
     router::Routes,
     schema::bring_up,
+    vanished,
 };
 use crate::{
     access::Access,
@@ -172,6 +173,7 @@ impl App {
             registrations: web::Data::new(registrations),
             tester: web::Data::new(tester),
             limits: web::Data::new(limits),
+            mails_a_day: web::Data::new(config.delivery.mails_a_day),
             progress: web::Data::new(Progress::new(db.clone(), clock.clone(), stop.subscribe())),
             uploads: web::Data::new(Uploads::default()),
             document: web::Data::new(Document::new(|| openapi::json().unwrap_or_default())),
@@ -191,6 +193,7 @@ impl App {
             .workers(cores)
             .shutdown_timeout(SHUTDOWN_TIMEOUT)
             .client_request_timeout(HEAD_TIME)
+            .on_connect(|connection, _| vanished::end_in_time(connection))
             .disable_signals()
             .listen(listener)?
             .run();

@@ -17,6 +17,7 @@ use crate::{
     http::error::ApiError,
     invitations::{
         domain::Overrides,
+        plan::MailsADay,
         send::{self, BatchResult},
     },
     model::wire::Fault,
@@ -73,7 +74,15 @@ pub fn create(
                 ..Selection::default()
             };
             let overrides = Overrides::default();
-            let mut sent = send::send(connection, trail, keys.signing(), &selection, &overrides)?;
+            let mut sent = send::send(
+                connection,
+                trail,
+                keys.signing(),
+                &selection,
+                &overrides,
+                // Who is new was mailed nothing yet.
+                MailsADay::default(),
+            )?;
             sent.results.pop()
         }
         None => None,

@@ -12,6 +12,7 @@ use enlist::{
         limits::Rates,
         proxies::{Proxies, ProxyHeader},
     },
+    invitations::plan::MailsADay,
     mail::branding::Branding,
     model::caller::Role,
     outbox::worker::Worker,
@@ -75,6 +76,8 @@ pub struct Setup {
     pub mail_rate: Option<std::num::NonZeroU32>,
     /// Whether the service owns its tables. Else it is the lesser role, and only what the tests do is done by the owner.
     pub as_owner: bool,
+    /// Invitation mails that a user gets within 24 hours.
+    pub mails_a_day: MailsADay,
 }
 
 impl Default for Setup {
@@ -101,6 +104,7 @@ impl Default for Setup {
             bounces: None,
             mail_rate: None,
             as_owner: std::env::var_os("ENLIST_TESTS_AS_OWNER").is_some(),
+            mails_a_day: MailsADay::default(),
         }
     }
 }
@@ -146,6 +150,7 @@ pub fn config(db: &TestDb, sink: &SmtpSink, setup: &Setup) -> Config {
             connections: 4,
             probe_every: std::time::Duration::from_secs(2),
             rate: setup.mail_rate,
+            mails_a_day: setup.mails_a_day,
         },
         audit_heads: None,
     }

@@ -14,6 +14,7 @@ use crate::{
     access::Access,
     batches::{
         domain::Batch,
+        places::Full,
         progress::{News, Progress, Reader, WatchError},
     },
     clock::Clock,
@@ -24,7 +25,10 @@ use crate::{
         resource::Id,
         route::Register,
     },
-    model::{caller::Permission, named::Named},
+    model::{
+        caller::{Caller, Permission},
+        named::Named,
+    },
     state::State,
 };
 
@@ -37,7 +41,15 @@ impl From<WatchError> for ApiError {
     fn from(error: WatchError) -> Self {
         match error {
             WatchError::NotFound => Self::not_found(Batch::NAME),
-            WatchError::TooMany => Self {
+            WatchError::Full(Full::OfOne) => Self {
+                retry_after: Some(5),
+                ..Self::new(
+                    429,
+                    "too_many_streams",
+                    "This key or operator watches as many batches as one may at once; end one, or look with GET /batches/{id}.",
+                )
+            },
+            WatchError::Full(Full::All) => Self {
                 retry_after: Some(5),
                 ..Self::new(
                     503,
@@ -65,7 +77,8 @@ impl From<WatchError> for ApiError {
     responses(
         (status = 200, description = "Events, as they happen", body = String, content_type = "text/event-stream",
             headers(("Cache-Control" = String, description = "`no-store`"))),
-        (status = 503, description = "The database is away, or `too_many_streams`", body = Problem),
+        (status = 429, description = "`too_many_streams`: the caller has 16 of them here; or `rate_limited`", body = Problem),
+        (status = 503, description = "The database is away, or `too_many_streams`: all together have as many as there may be", body = Problem),
     )
 )]
 #[get("/batches/{id}/events")]
@@ -73,6 +86,7 @@ async fn watch_batch(
     state: web::Data<State>,
     progress: web::Data<Progress>,
     access: web::Data<Access>,
+    caller: Caller,
     request: HttpRequest,
     Id(id, ..): Id<Batch>,
 ) -> Result<HttpResponse, ApiError> {
@@ -81,7 +95,7 @@ async fn watch_batch(
         .get("last-event-id")
         .and_then(|id| id.to_str().ok())
         .map(str::to_owned);
-    let reader = progress.watch(id, last).await?;
+    let reader = progress.watch(caller.id(), id, last).await?;
     let mut response = HttpResponse::Ok();
     response
         .insert_header((header::CONTENT_TYPE, "text/event-stream"))

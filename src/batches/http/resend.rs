@@ -13,7 +13,10 @@ use crate::{
         resource::Id,
         route::Register,
     },
-    invitations::lifecycle::{self, Results},
+    invitations::{
+        lifecycle::{self, Results},
+        plan::MailsADay,
+    },
     model::{
         caller::{Caller, Permission},
         named::Named,
@@ -44,12 +47,13 @@ async fn resend_batch(
     state: web::Data<State>,
     trail: Trail,
     caller: Caller,
+    mails_a_day: web::Data<MailsADay>,
     Id(id, ..): Id<Batch>,
     once: Once<OptionalBody<ResendBatchRequest>>,
 ) -> Result<HttpResponse, ApiError> {
-    let states = once.value.states();
+    let (states, mails_a_day) = (once.value.states(), **mails_a_day);
     let work = move |connection: &mut PgConnection| {
-        lifecycle::resend_batch(connection, &trail, id, &states)?
+        lifecycle::resend_batch(connection, &trail, id, &states, mails_a_day)?
             .map(Done::accepted)
             .ok_or_else(|| ApiError::not_found(Batch::NAME))
     };

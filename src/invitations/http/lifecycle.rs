@@ -16,6 +16,7 @@ use crate::{
     invitations::{
         domain::{Invitation, NoOptions, ResendManyRequest, ResendRequest},
         lifecycle::{self, Resent, Results, Revoked},
+        plan::MailsADay,
     },
     model::{
         caller::{Caller, Permission},
@@ -52,6 +53,15 @@ fn resent(outcome: Resent) -> Result<Invitation, ApiError> {
             "email_suppressed",
             "A mail to the user's address came back for good. Change the address, or lift its suppression at /suppressions.",
         ),
+        Resent::MailedTooOften(wait) => ApiError {
+            retry_after: Some(wait),
+            ..ApiError::new(
+                429,
+                "mailed_too_often",
+                "The user was mailed as many invitations in the last 24 hours as anybody may get (ENLIST_MAIL_PER_USER_DAY); \
+                 try again after `Retry-After` seconds, or hand over the PIN yourself.",
+            )
+        },
         Resent::TooSoon(wait) => ApiError {
             retry_after: Some(wait),
             ..ApiError::new(
@@ -88,7 +98,7 @@ fn revoked(outcome: Revoked) -> Result<Invitation, ApiError> {
     responses(
         (status = 202, description = "Its message is queued", body = Invitation),
         (status = 409, description = "`not_pending`; `no_email`: the user has no address; or `email_suppressed`: a mail to it came back for good", body = Problem),
-        (status = 429, description = "`resent_recently`: less than 60 s ago", body = Problem),
+        (status = 429, description = "`resent_recently`: less than 60 s ago; or `mailed_too_often`: the user had enough invitation mails within 24 hours", body = Problem),
     )
 )]
 #[post("/invitations/{id}/resend")]
@@ -96,12 +106,14 @@ async fn resend_invitation(
     state: web::Data<State>,
     trail: Trail,
     caller: Caller,
+    mails_a_day: web::Data<MailsADay>,
     Id(id, ..): Id<Invitation>,
     once: Once<OptionalBody<ResendRequest>>,
 ) -> Result<HttpResponse, ApiError> {
-    let new_pin = once.value.new_pin;
+    let (new_pin, mails_a_day) = (once.value.new_pin, **mails_a_day);
     let work = move |connection: &mut PgConnection| {
-        resent(lifecycle::resend(connection, &trail, id, new_pin)?).map(Done::accepted)
+        let outcome = lifecycle::resend(connection, &trail, id, new_pin, mails_a_day)?;
+        resent(outcome).map(Done::accepted)
     };
     let (answer, done) = once.key.run(&state, work).await?;
     if done.is_some() {
@@ -157,12 +169,14 @@ async fn resend_invitations(
     state: web::Data<State>,
     trail: Trail,
     caller: Caller,
+    mails_a_day: web::Data<MailsADay>,
     once: Once<Body<ResendManyRequest, SELECTION>>,
 ) -> Result<HttpResponse, ApiError> {
     let (selection, new_pin) = once.value.into_parts();
+    let mails_a_day = **mails_a_day;
     check(&selection)?;
     let work = move |connection: &mut PgConnection| {
-        let done = lifecycle::resend_many(connection, &trail, &selection, new_pin)?;
+        let done = lifecycle::resend_many(connection, &trail, &selection, new_pin, mails_a_day)?;
         Ok(Done::accepted(done))
     };
     let (answer, done) = once.key.run(&state, work).await?;

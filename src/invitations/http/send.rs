@@ -17,6 +17,7 @@ use crate::{
     },
     invitations::{
         domain::{PreviewRequest, SendRequest},
+        plan::MailsADay,
         preview::{self, Asked, Preview, PreviewError, Sample},
         send::{self, Sent},
     },
@@ -85,6 +86,7 @@ fn shape(request: &HttpRequest) -> Shape {
 async fn preview_invitations(
     state: web::Data<State>,
     writer: web::Data<Writer>,
+    mails_a_day: web::Data<MailsADay>,
     request: HttpRequest,
     body: Body<PreviewRequest, SELECTION>,
 ) -> Result<HttpResponse, ApiError> {
@@ -99,6 +101,7 @@ async fn preview_invitations(
         overrides,
         sample_user_id,
         limit,
+        mails_a_day: **mails_a_day,
     };
     let (shared, now) = (writer.clone(), state.clock.now());
     let (preview, sample) = state
@@ -157,13 +160,22 @@ fn no_message() -> ApiError {
 async fn send_invitations(
     state: web::Data<State>,
     trail: Trail,
+    mails_a_day: web::Data<MailsADay>,
     once: Once<Body<SendRequest, SELECTION>>,
 ) -> Result<HttpResponse, ApiError> {
+    let mails_a_day = **mails_a_day;
     let (selection, overrides) = once.value.into_parts();
     check(&selection)?;
     let keys = state.keys.clone();
     let work = move |connection: &mut PgConnection| {
-        let sent = send::send(connection, &trail, keys.signing(), &selection, &overrides)?;
+        let sent = send::send(
+            connection,
+            &trail,
+            keys.signing(),
+            &selection,
+            &overrides,
+            mails_a_day,
+        )?;
         let location = format!("/batches/{}", sent.batch_id);
         Ok(Done::accepted(sent).at(location))
     };

@@ -1,5 +1,7 @@
 //! Invitations that are out, locked, and which of them may be resent.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Duration, Utc};
 use diesel::{
     prelude::*,
@@ -41,6 +43,7 @@ pub(super) enum Refusal {
     TooSoon(Duration),
     NoEmail,
     EmailSuppressed,
+    MailedTooOften(Duration),
 }
 
 impl Candidate {
@@ -54,7 +57,12 @@ impl Candidate {
         })
     }
 
-    pub(super) fn may_be_resent(&self, now: DateTime<Utc>) -> Result<Option<Refusal>, DbError> {
+    /// `full_till`: who was mailed as often as may be, and till when.
+    pub(super) fn may_be_resent(
+        &self,
+        full_till: &HashMap<Uuid, DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Refusal>, DbError> {
         let again_at = self.resent_at.map(|resent_at| resent_at + COOLDOWN);
         Ok(if self.state(now)? != State::Pending {
             Some(Refusal::NotPending)
@@ -65,7 +73,8 @@ impl Candidate {
         } else if self.is_suppressed {
             Some(Refusal::EmailSuppressed)
         } else {
-            None
+            let till = self.user_id.and_then(|user| full_till.get(&user));
+            till.map(|till| Refusal::MailedTooOften(*till - now))
         })
     }
 }
@@ -161,7 +170,7 @@ mod tests {
             (Some(0), Some(60)),
         ] {
             let (candidate, now) = candidate(before);
-            let refused = candidate.may_be_resent(now).unwrap();
+            let refused = candidate.may_be_resent(&HashMap::new(), now).unwrap();
             let told = refused.map(|refusal| match refusal {
                 Refusal::TooSoon(wait) => seconds(wait),
                 other => panic!("{other:?}"),
@@ -173,18 +182,24 @@ mod tests {
     #[test]
     fn what_is_over_is_not_pending_whatever_is_stored() {
         let (mut candidate, now) = candidate(None);
+        let full_till = HashMap::from([(Uuid::nil(), now + Duration::hours(2))]);
         candidate.expires_at = now;
         candidate.has_email = false;
         assert_eq!(
-            candidate.may_be_resent(now).unwrap(),
+            candidate.may_be_resent(&full_till, now).unwrap(),
             Some(Refusal::NotPending)
         );
         candidate.expires_at = now + Duration::seconds(1);
         assert_eq!(
-            candidate.may_be_resent(now).unwrap(),
+            candidate.may_be_resent(&full_till, now).unwrap(),
             Some(Refusal::NoEmail)
         );
+        candidate.has_email = true;
+        assert_eq!(
+            candidate.may_be_resent(&full_till, now).unwrap(),
+            Some(Refusal::MailedTooOften(Duration::hours(2)))
+        );
         candidate.state = "lost".into();
-        assert!(candidate.may_be_resent(now).is_err());
+        assert!(candidate.may_be_resent(&full_till, now).is_err());
     }
 }

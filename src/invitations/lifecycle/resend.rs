@@ -20,9 +20,9 @@ use crate::{
         domain::{Action, Event, SubjectKind},
     },
     clock::Clock,
-    db::{CUSTOM_PLAN, DbError, WAKE_WORKERS},
+    db::{DbError, WAKE_WORKERS},
     guessing::policy,
-    invitations::{domain::Invitation, queries},
+    invitations::{domain::Invitation, mailed, plan::MailsADay, queries},
     model::invitation::MessageState,
     schema::batches,
     selection::{
@@ -42,6 +42,8 @@ pub enum Resent {
     TooSoon(u32),
     NoEmail,
     EmailSuppressed,
+    /// The user had enough mails; not again for so many seconds.
+    MailedTooOften(u32),
 }
 
 /// Resends one invitation. Runs inside a transaction.
@@ -53,16 +55,21 @@ pub fn resend(
     trail: &Trail,
     id: Uuid,
     new_pin: bool,
+    mails_a_day: MailsADay,
 ) -> Result<Resent, DbError> {
+    mailed::take_turn(connection)?;
     let now = trail.clock.now();
     let Some(found) = lock(connection, id)? else {
         return Ok(Resent::NotFound);
     };
-    match found.may_be_resent(now)? {
+    let user: Vec<Uuid> = found.user_id.into_iter().collect();
+    let full_till = mailed::too_often(connection, &user, mails_a_day, now)?;
+    match found.may_be_resent(&full_till, now)? {
         Some(Refusal::NotPending) => return Ok(Resent::NotPending),
         Some(Refusal::TooSoon(wait)) => return Ok(Resent::TooSoon(seconds(wait))),
         Some(Refusal::NoEmail) => return Ok(Resent::NoEmail),
         Some(Refusal::EmailSuppressed) => return Ok(Resent::EmailSuppressed),
+        Some(Refusal::MailedTooOften(wait)) => return Ok(Resent::MailedTooOften(seconds(wait))),
         None => {}
     }
     queue_again(connection, &trail.clock, &[id], new_pin, now)?;
@@ -84,12 +91,19 @@ pub fn resend_many(
     trail: &Trail,
     selection: &Selection,
     new_pin: bool,
+    mails_a_day: MailsADay,
 ) -> Result<Results, SelectionError> {
-    connection.batch_execute(CUSTOM_PLAN)?;
-    let now = trail.clock.now();
-    let users = user_ids(connection, selection, now)?;
+    mailed::take_turn(connection)?;
+    let users = user_ids(connection, selection, trail.clock.now())?;
     let pending = lock_pending(connection, &users)?;
-    let done = resend_found(connection, &trail.clock, &users, &pending, new_pin, now)?;
+    let done = resend_found(
+        connection,
+        &trail.clock,
+        &users,
+        &pending,
+        new_pin,
+        mails_a_day,
+    )?;
     let event = Event::new(Action::InvitationsResent, SubjectKind::Invitation, None).after(
         &json!({"new_pin": new_pin, "accepted_count": done.accepted_count, "skipped_count": done.skipped_count}),
     );
@@ -107,8 +121,9 @@ pub fn resend_batch(
     trail: &Trail,
     batch: Uuid,
     states: &[MessageState],
+    mails_a_day: MailsADay,
 ) -> Result<Option<Results>, DbError> {
-    connection.batch_execute(CUSTOM_PLAN)?;
+    mailed::take_turn(connection)?;
     let is_there: bool =
         diesel::select(exists(batches::table.find(batch))).get_result(connection)?;
     if !is_there {
@@ -117,8 +132,7 @@ pub fn resend_batch(
     let names: Vec<&str> = states.iter().map(|state| state.as_str()).collect();
     let found = lock_of_batch(connection, batch, &names)?;
     let users: Vec<Uuid> = found.iter().filter_map(|found| found.user_id).collect();
-    let now = trail.clock.now();
-    let done = resend_found(connection, &trail.clock, &users, &found, false, now)?;
+    let done = resend_found(connection, &trail.clock, &users, &found, false, mails_a_day)?;
     let event = Event::new(Action::InvitationsResent, SubjectKind::Batch, batch).after(
         &json!({"delivery": names, "accepted_count": done.accepted_count, "skipped_count": done.skipped_count}),
     );
@@ -133,12 +147,14 @@ fn resend_found(
     users: &[Uuid],
     found: &[Candidate],
     new_pin: bool,
-    now: DateTime<Utc>,
+    mails_a_day: MailsADay,
 ) -> Result<Results, DbError> {
+    let now = clock.now();
+    let full_till = mailed::too_often(connection, users, mails_a_day, now)?;
     let mut again = Vec::new();
     let mut refused = Vec::with_capacity(found.len());
     for candidate in found {
-        let refusal = candidate.may_be_resent(now)?;
+        let refusal = candidate.may_be_resent(&full_till, now)?;
         if refusal.is_none() {
             again.push(candidate.id);
         }
@@ -160,6 +176,9 @@ fn resend_found(
             }
             Ok((candidate, Some(Refusal::EmailSuppressed))) => {
                 skipped(LifecycleSkip::EmailSuppressed, Some(candidate.id))
+            }
+            Ok((candidate, Some(Refusal::MailedTooOften(_)))) => {
+                skipped(LifecycleSkip::MailedTooOften, Some(candidate.id))
             }
         }
     }))

@@ -32,6 +32,8 @@ string_enum! {
         NoEmail = "no_email",
         /// A mail to the user's address came back for good.
         EmailSuppressed = "email_suppressed",
+        /// The user was mailed as many invitations in the last 24 hours as anybody may get.
+        MailedTooOften = "mailed_too_often",
     }
 }
 

@@ -12,6 +12,7 @@ fn recipient() -> Recipient {
         user_id: Uuid::nil(),
         has_email: true,
         is_suppressed: false,
+        is_mailed_too_often: false,
         enabled: true,
         has_password: true,
         lang: Lang::DEFAULT,
@@ -26,7 +27,7 @@ fn plan(method: Method, delivery: Delivery) -> Plan {
         delivery,
         ..Overrides::default()
     };
-    Plan::of(&Rules::default(), &overrides)
+    Plan::of(&Rules::default(), &overrides, MailsADay::default())
 }
 
 /// A custom registration setting with a QR code and a device, and confirmations by a custom one.
@@ -77,6 +78,10 @@ fn who_is_skipped_and_why() {
         is_suppressed: true,
         ..recipient()
     };
+    let mailed = Recipient {
+        is_mailed_too_often: true,
+        ..recipient()
+    };
     let disabled = Recipient {
         enabled: false,
         has_email: false,
@@ -97,6 +102,13 @@ fn who_is_skipped_and_why() {
             Skip(SkipReason::EmailSuppressed),
         ),
         (&suppressed, Method::Pin, by_hand, Invite),
+        (
+            &mailed,
+            Method::Qr,
+            by_mail,
+            Skip(SkipReason::MailedTooOften),
+        ),
+        (&mailed, Method::Qr, by_hand, Invite),
         (
             &disabled,
             Method::Pin,
@@ -131,7 +143,7 @@ fn who_is_skipped_and_why() {
 
 #[test]
 fn each_recipient_is_invited_as_the_own_setting_says() {
-    let plan = Plan::of(&two_of_each(), &Overrides::default());
+    let plan = Plan::of(&two_of_each(), &Overrides::default(), MailsADay::default());
     assert_eq!(plan.terms(FIRST).method, Method::Qr);
     assert_eq!(plan.terms(FIRST).registration_id, Some(Uuid::max()));
     assert_eq!(plan.terms(SECOND).method, Method::Pin);
@@ -141,7 +153,7 @@ fn each_recipient_is_invited_as_the_own_setting_says() {
         device_ownership: Some(Ownership::Undefined),
         ..Overrides::default()
     };
-    let plan = Plan::of(&two_of_each(), &overrides);
+    let plan = Plan::of(&two_of_each(), &overrides, MailsADay::default());
     for (which, pin_length) in [(FIRST, 4), (SECOND, 8)] {
         let terms = plan.terms(which);
         assert_eq!(
@@ -157,7 +169,7 @@ fn each_recipient_is_invited_as_the_own_setting_says() {
 
 #[test]
 fn who_holds_as_many_devices_as_the_setting_allows_is_skipped() {
-    let plan = Plan::of(&two_of_each(), &Overrides::default());
+    let plan = Plan::of(&two_of_each(), &Overrides::default(), MailsADay::default());
     assert!(plan.limits_devices());
     for (which, devices, is_invited) in [
         (FIRST, 1, true),
@@ -191,7 +203,7 @@ fn choosing_an_owner_for_qr_warns_and_nothing_else_does() {
                 device_ownership: Some(owner),
                 ..Overrides::default()
             };
-            let plan = Plan::of(&Rules::default(), &overrides);
+            let plan = Plan::of(&Rules::default(), &overrides, MailsADay::default());
             let warned = !plan.warnings(plan.terms(FIRST)).is_empty();
             assert_eq!(
                 warned,
@@ -203,7 +215,7 @@ fn choosing_an_owner_for_qr_warns_and_nothing_else_does() {
 
 #[test]
 fn notices_are_about_those_who_are_invited() {
-    let plan = Plan::of(&two_of_each(), &Overrides::default());
+    let plan = Plan::of(&two_of_each(), &Overrides::default(), MailsADay::default());
     let codes = |invited: &[Recipient]| -> Vec<&'static str> {
         let mut tally = plan.tally();
         invited

@@ -1,18 +1,21 @@
 //! The preview: the message that `send` would produce, for whom, and what will not go as asked.
 //! It issues no secret, sends nothing and stores nothing.
 
+mod listed;
+
 use std::collections::BTreeMap;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
-use diesel::{connection::SimpleConnection, dsl::exists, prelude::*};
+use diesel::{connection::SimpleConnection, prelude::*};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+pub use self::listed::{PreviewOutcome, PreviewRecipient};
 use super::{
     domain::Overrides,
-    plan::{Decision, Notice, Plan, Recipient, SkipReason},
+    plan::{Decision, MailsADay, Notice, Plan, Recipient},
     recipients,
 };
 use crate::{
@@ -24,44 +27,13 @@ use crate::{
         mime::{self, MimeError},
     },
     model::{
-        invitation::{Delivery, Method, valid_until},
-        ownership,
+        invitation::{Delivery, valid_until},
         wire::Fault,
     },
-    schema::{invitations, users},
+    schema::users,
     selection::{domain::Selection, queries::SelectionError},
-    settings, string_enum,
+    settings,
 };
-
-string_enum! {
-    /// What `send` would do with a recipient.
-    PreviewOutcome {
-        Send = "send",
-        Skip = "skip",
-    }
-}
-
-/// One recipient of a preview.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct PreviewRecipient {
-    pub user_id: Uuid,
-    pub display_name: String,
-    #[schema(required)]
-    pub email: Option<String>,
-    /// The language of the message.
-    pub locale: &'static str,
-    pub method: Method,
-    pub outcome: PreviewOutcome,
-    /// Why nothing would be sent.
-    #[schema(required)]
-    pub reason: Option<SkipReason>,
-    pub device_ownership: ownership::Shown,
-    /// Whether an invitation that is pending would be replaced.
-    pub supersedes_pending: bool,
-    /// Whether the user would get a confirmation after enrolling.
-    pub confirmation_email: bool,
-    pub warnings: Vec<Notice>,
-}
 
 /// The counts of a preview.
 #[derive(Debug, Default, Serialize, ToSchema)]
@@ -156,6 +128,7 @@ pub struct Asked {
     pub overrides: Overrides,
     pub sample_user_id: Option<Uuid>,
     pub limit: usize,
+    pub mails_a_day: MailsADay,
 }
 
 /// Plans as `send` would and renders one message. Runs inside a transaction, which it makes read-only
@@ -173,7 +146,7 @@ pub fn preview(
         "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; {CUSTOM_PLAN}"
     ))?;
     let rules = settings::queries::rules(connection)?;
-    let plan = Plan::of(&rules, &asked.overrides);
+    let plan = Plan::of(&rules, &asked.overrides, asked.mails_a_day);
     let recipients =
         recipients::recipients(connection, &asked.selection, &rules, &plan, false, now)?;
     let mut tally = plan.tally();
@@ -210,7 +183,7 @@ pub fn preview(
         recipient_count: recipients.len(),
         sendable_count: tally.invited,
         summary,
-        recipients: describe(
+        recipients: listed::describe(
             connection,
             &plan,
             &recipients[..recipients.len().min(asked.limit)],
@@ -303,56 +276,6 @@ fn addressee(connection: &mut PgConnection, id: Uuid, lang: Lang) -> Result<Addr
         time_zone,
         lang,
     })
-}
-
-fn describe(
-    connection: &mut PgConnection,
-    plan: &Plan,
-    listed: &[Recipient],
-    now: DateTime<Utc>,
-) -> Result<Vec<PreviewRecipient>, DbError> {
-    if listed.is_empty() {
-        return Ok(Vec::new());
-    }
-    let ids: Vec<Uuid> = listed.iter().map(|recipient| recipient.user_id).collect();
-    let pending = exists(
-        invitations::table
-            .filter(invitations::user_id.eq(users::id.nullable()))
-            .filter(invitations::state.eq("pending"))
-            .filter(invitations::expires_at.gt(now)),
-    );
-    let mut names: BTreeMap<Uuid, (String, Option<String>, bool)> = users::table
-        .filter(users::id.eq_any(ids))
-        .select((users::id, users::display_name, users::email, pending))
-        .load::<(Uuid, String, Option<String>, bool)>(connection)?
-        .into_iter()
-        .map(|(id, name, email, pending)| (id, (name, email, pending)))
-        .collect();
-    Ok(listed
-        .iter()
-        .filter_map(|recipient| {
-            let (display_name, email, has_pending) = names.remove(&recipient.user_id)?;
-            let terms = plan.terms(recipient.which);
-            let (outcome, reason) = match plan.decide(recipient) {
-                Decision::Invite => (PreviewOutcome::Send, None),
-                Decision::Skip(reason) => (PreviewOutcome::Skip, Some(reason)),
-            };
-            let is_invited = outcome == PreviewOutcome::Send;
-            Some(PreviewRecipient {
-                user_id: recipient.user_id,
-                display_name,
-                email,
-                locale: recipient.lang.as_str(),
-                method: terms.method,
-                outcome,
-                reason,
-                device_ownership: ownership::shown(terms.method, terms.device_ownership),
-                supersedes_pending: is_invited && has_pending,
-                confirmation_email: is_invited && plan.is_confirmed(recipient),
-                warnings: plan.warnings(terms),
-            })
-        })
-        .collect())
 }
 
 fn shown(writer: &Writer, sample: &Sample) -> PreviewMessage {

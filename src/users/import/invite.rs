@@ -10,7 +10,7 @@ use crate::{
     db::DbError,
     invitations::{
         domain::Overrides,
-        plan::{Decision, Plan, Recipient, SkipReason},
+        plan::{Decision, MailsADay, Plan, Recipient, SkipReason},
         send,
     },
     schema::{batch_skips, suppressions},
@@ -37,6 +37,8 @@ pub(super) fn invite(
         keys.signing(),
         &selection,
         &Overrides::default(),
+        // Who is new was mailed nothing yet.
+        MailsADay::default(),
     )?;
     Ok(Report {
         batch_ids: vec![sent.batch_id],
@@ -87,7 +89,7 @@ pub(super) fn uninvited(
     newcomers: &[Newcomer],
 ) -> Result<BTreeMap<SkipReason, usize>, DbError> {
     let rules = settings::queries::rules(connection)?;
-    let plan = Plan::of(&rules, &Overrides::default());
+    let plan = Plan::of(&rules, &Overrides::default(), MailsADay::default());
     let mut groups: Vec<String> = newcomers
         .iter()
         .flat_map(|new| new.groups.clone())
@@ -115,6 +117,7 @@ pub(super) fn uninvited(
                 .email
                 .as_ref()
                 .is_some_and(|email| suppressed.contains(&email.to_lowercase())),
+            is_mailed_too_often: false,
             enabled: new.enabled,
             has_password: new.has_password,
             lang: plan.lang_for(None),

@@ -1,0 +1,62 @@
+//! How often users were mailed invitations lately (PRODUCT §7). Whoever queues some looks here first, and those who do
+//! take turns, over all instances: what is counted is what is committed.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Duration, Utc};
+use diesel::{
+    connection::SimpleConnection,
+    prelude::*,
+    sql_types::{Array, BigInt, Nullable, Timestamptz, Uuid as SqlUuid},
+};
+use uuid::Uuid;
+
+use super::plan::MailsADay;
+use crate::{
+    clock::first_id_at,
+    db::{CUSTOM_PLAN, DbError},
+};
+
+/// The lock under which sends and resends take turns: "send" in ASCII.
+const SEND_LOCK: i64 = 0x7365_6e64;
+
+/// Waits for those who send, and lets others wait until the end of the transaction: a filter such as "not invited yet" is
+/// only true of what is committed, too.
+pub(super) fn take_turn(connection: &mut PgConnection) -> Result<(), DbError> {
+    Ok(connection.batch_execute(&format!(
+        "{CUSTOM_PLAN}; SELECT pg_advisory_xact_lock({SEND_LOCK})"
+    ))?)
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = SqlUuid)]
+    user_id: Uuid,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    oldest: Option<DateTime<Utc>>,
+}
+
+/// Who of these was mailed as many invitations within a day as may be, and when the first of those mails is a day old:
+/// in one statement for 100,000 as for one. However the mails ended, each was one.
+pub(super) fn too_often(
+    connection: &mut PgConnection,
+    users: &[Uuid],
+    most: MailsADay,
+    now: DateTime<Utc>,
+) -> Result<HashMap<Uuid, DateTime<Utc>>, DbError> {
+    let day = Duration::hours(24);
+    // Ids sort by time, so their index finds the last day's: what is a day old to the millisecond is none of them.
+    let rows: Vec<Row> = diesel::sql_query(
+        "SELECT i.user_id, min(m.created_at) AS oldest FROM messages m JOIN invitations i ON i.id = m.invitation_id
+         WHERE m.id >= $2 AND m.kind = 'invitation' AND i.user_id = ANY ($1)
+         GROUP BY i.user_id HAVING count(*) >= $3",
+    )
+    .bind::<Array<SqlUuid>, _>(users)
+    .bind::<SqlUuid, _>(first_id_at(now - day + Duration::milliseconds(1)))
+    .bind::<BigInt, _>(i64::from(most.0.get()))
+    .load(connection)?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.user_id, row.oldest.unwrap_or(now) + day))
+        .collect())
+}
