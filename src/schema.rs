@@ -188,6 +188,7 @@ diesel::table! {
         location -> Nullable<Text>,
         body -> Text,
         created_at -> Timestamptz,
+        about -> Nullable<Uuid>,
     }
 }
 

@@ -2,10 +2,11 @@
 
 use actix_web::{FromRequest, HttpRequest, HttpResponse, dev::Payload, get, web};
 use diesel::PgConnection;
+use serde_json::json;
 
 use super::{
     Trail,
-    domain::{AuditEvent, ListQuery},
+    domain::{Action, AuditEvent, Event, ListQuery, SubjectKind},
     queries,
 };
 use crate::{
@@ -129,8 +130,20 @@ impl Table for ListQuery {
 #[get("/audit-events")]
 async fn list_audit_events(
     state: web::Data<State>,
+    trail: Trail,
     request: HttpRequest,
     Params(mut asked): Params<ListQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    list::page_or_csv(&state, &request, asked.paging(), asked).await
+    let filter = json!({
+        "action": asked.action, "actor_id": asked.actor_id, "subject_id": asked.subject_id,
+        "from": asked.from.map(|time| time.0), "to": asked.to.map(|time| time.0),
+    });
+    let begun = move |connection: &mut PgConnection, rows| {
+        let event = Event::new(Action::AuditEventsExported, SubjectKind::AuditLog, None);
+        trail.record(
+            connection,
+            &event.after(&json!({"filter": filter, "rows": rows})),
+        )
+    };
+    list::page_or_csv(&state, &request, asked.paging(), asked, begun).await
 }

@@ -12,6 +12,7 @@ pub mod forgetting;
 pub mod heads;
 pub mod http;
 pub mod linking;
+pub mod person;
 pub mod queries;
 mod rows;
 mod signature;

@@ -14,7 +14,7 @@ use crate::{
         mail_domain::Domain,
         named::Named,
         time::Time,
-        wire::{Faults, QueryTypes, line},
+        wire::{Faults, QueryTypes, line, without_addresses},
     },
     string_enum,
 };
@@ -115,20 +115,10 @@ impl Filter {
     /// What was lifted by it, for the audit log, which keeps that whoever is deleted: a word that may be an address is
     /// left out.
     pub fn told(&self, lifted: usize) -> Value {
-        let word = |word| {
-            if str::contains(word, '@') {
-                "…"
-            } else {
-                word
-            }
-        };
-        let reason = self.reason.as_ref().map(|reason| {
-            let words: Vec<&str> = reason.as_str().split_whitespace().map(word).collect();
-            words.join(" ")
-        });
+        let reason = self.reason.as_ref().map(ReasonPart::as_str);
         json!({
             "domain": self.domain.as_ref().map(Domain::as_str),
-            "reason": reason,
+            "reason": reason.map(without_addresses),
             "before": self.before.map(|before| before.0),
             "lifted": lifted,
         })

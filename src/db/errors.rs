@@ -8,6 +8,9 @@ pub enum DbError {
     /// It is away, or all connections stayed busy. Nothing was done.
     #[error("the database is not available: {0}")]
     Unavailable(String),
+    /// As many requests of one kind are answered as may at once. Nothing was done.
+    #[error("others of this kind took too long")]
+    Crowded,
     /// A statement failed.
     #[error(transparent)]
     Query(#[from] DieselError),

@@ -15,6 +15,8 @@ use crate::metrics::Usage;
 
 /// How long a request waits for a connection before it is told to come back.
 const WAIT_FOR_CONNECTION: Duration = Duration::from_secs(3);
+/// How long what is large, or takes turns, waits for others of its kind.
+const WAIT_FOR_OTHERS: Duration = Duration::from_secs(10);
 
 /// The pool. Clones share it.
 #[derive(Clone)]
@@ -24,6 +26,12 @@ pub struct Db {
     searches: r2d2::Pool<Manager>,
     /// As many as may be in use at once, of either pool: whoever waits, waits here, in order and without a thread.
     permits: Arc<Semaphore>,
+    /// Half of them, for what looks at very many rows.
+    large: Arc<Semaphore>,
+    /// One, for what others would wait for with a connection each.
+    turn: Arc<Semaphore>,
+    /// Where this one waits before it waits for a connection.
+    line: Option<Arc<Semaphore>>,
 }
 
 impl Db {
@@ -48,6 +56,25 @@ impl Db {
             pool: pool(PLANNED_ONCE),
             searches: pool(PLANNED_EACH_TIME),
             permits: Arc::new(Semaphore::new(size as usize)),
+            large: Arc::new(Semaphore::new((size as usize / 2).max(1))),
+            turn: Arc::new(Semaphore::new(1)),
+            line: None,
+        }
+    }
+
+    /// The same connections, for what looks at very many rows: half of them at most, so that others find one.
+    pub fn aside(&self) -> Self {
+        Self {
+            line: Some(Arc::clone(&self.large)),
+            ..self.clone()
+        }
+    }
+
+    /// The same connections, for what takes turns in the database: whoever waits does so here, without one.
+    pub fn in_turn(&self) -> Self {
+        Self {
+            line: Some(Arc::clone(&self.turn)),
+            ..self.clone()
         }
     }
 
@@ -141,6 +168,15 @@ impl Db {
         T: Send + 'static,
         E: From<DbError> + Send + 'static,
     {
+        let place = match &self.line {
+            Some(line) => Some(
+                tokio::time::timeout(WAIT_FOR_OTHERS, Arc::clone(line).acquire_owned())
+                    .await
+                    .map_err(|_| DbError::Crowded)?
+                    .map_err(|_| DbError::Unavailable("the pool is closed".into()))?,
+            ),
+            None => None,
+        };
         let permit = tokio::time::timeout(
             WAIT_FOR_CONNECTION,
             Arc::clone(&self.permits).acquire_owned(),
@@ -152,7 +188,7 @@ impl Db {
         let span = tracing::Span::current();
         let done = tokio::task::spawn_blocking(move || {
             let _entered = span.entered();
-            let _permit = permit;
+            let _held = (place, permit);
             let mut tries_left = pool.max_size();
             loop {
                 let mut pooled = pool

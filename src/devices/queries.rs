@@ -194,6 +194,72 @@ pub fn retire(connection: &mut PgConnection, id: Uuid, now: DateTime<Utc>) -> Re
     Ok(())
 }
 
+/// Retires all devices of a user who is held; gives those that it retired.
+///
+/// # Errors
+/// When the database is away.
+pub fn retire_all(
+    connection: &mut PgConnection,
+    user: Uuid,
+    now: DateTime<Utc>,
+) -> Result<Vec<Uuid>, DbError> {
+    #[derive(QueryableByName)]
+    struct Retired {
+        #[diesel(sql_type = SqlUuid)]
+        id: Uuid,
+    }
+    let retired: Vec<Retired> = diesel::sql_query(
+        "WITH held AS (
+            SELECT id FROM devices WHERE user_id = $1 AND retired_at IS NULL ORDER BY id FOR NO KEY UPDATE
+         ), retired AS (
+            UPDATE devices d SET retired_at = $2 FROM held WHERE d.id = held.id AND d.retired_at IS NULL RETURNING d.id
+         ), counted AS (
+            UPDATE user_activity SET device_count = device_count - (SELECT count(*) FROM retired) WHERE user_id = $1
+         )
+         SELECT id FROM retired ORDER BY id",
+    )
+    .bind::<SqlUuid, _>(user)
+    .bind::<Timestamptz, _>(now)
+    .load(connection)?;
+    Ok(retired.into_iter().map(|retired| retired.id).collect())
+}
+
+/// Takes what devices are known by out of those of a user who is about to be deleted: they stay as rows, which enrollments
+/// name. One of the two must be there, so the row's own id takes its place.
+///
+/// # Errors
+/// When the database is away.
+pub fn forget_names(connection: &mut PgConnection, user: Uuid) -> Result<(), DbError> {
+    diesel::sql_query(
+        "WITH held AS (SELECT id FROM devices WHERE user_id = $1 ORDER BY id FOR NO KEY UPDATE)
+         UPDATE devices d SET serial_number = NULL, device_id = d.id::text, model = NULL, os_version = NULL
+         FROM held WHERE d.id = held.id",
+    )
+    .bind::<SqlUuid, _>(user)
+    .execute(connection)?;
+    Ok(())
+}
+
+/// Devices of a user, held or retired, in the order of their ids.
+///
+/// # Errors
+/// When the database is away.
+pub fn of_user(
+    connection: &mut PgConnection,
+    user: Uuid,
+    after: Uuid,
+    limit: i64,
+) -> Result<Vec<Device>, DbError> {
+    let rows: Vec<Row> = devices::table
+        .filter(devices::user_id.eq(user))
+        .filter(devices::id.gt(after))
+        .order(devices::id)
+        .limit(limit)
+        .select(Row::as_select())
+        .load(connection)?;
+    rows.into_iter().map(Row::shown).collect()
+}
+
 /// Whether an index refused a device because somebody was quicker.
 pub fn was_quicker(error: &DbError) -> bool {
     matches!(

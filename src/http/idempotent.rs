@@ -16,7 +16,11 @@ use diesel::{
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::{error::ApiError, idempotency_key};
+use super::{
+    error::ApiError,
+    idempotency_key,
+    repeats::{forgotten, in_flight, reused},
+};
 use crate::{
     db::DbError,
     model::caller::Caller,
@@ -26,6 +30,8 @@ use crate::{
 
 /// How long an answer is replayed.
 const KEPT: Duration = Duration::hours(24);
+/// What is kept of an answer that told of a person who is deleted.
+const FORGOTTEN: &str = "";
 /// How long a key is held for work that gives no sign of life.
 const LEASE: Duration = Duration::seconds(30);
 /// How often such a sign is given, besides those of the work itself.
@@ -49,6 +55,8 @@ pub struct Answer {
     pub location: Option<String>,
     /// The JSON body.
     pub body: String,
+    /// The user whom it tells of.
+    pub about: Option<Uuid>,
     /// Whether it was stored before.
     pub replayed: bool,
 }
@@ -158,25 +166,6 @@ where
     Ok(answer)
 }
 
-fn in_flight() -> ApiError {
-    ApiError {
-        retry_after: Some(1),
-        ..ApiError::new(
-            409,
-            "idempotency_key_in_flight",
-            "A request with this key is still running; repeat it in a moment for its answer.",
-        )
-    }
-}
-
-fn reused() -> ApiError {
-    ApiError::new(
-        422,
-        "idempotency_key_reused",
-        "This key came with another body before; use a new key for a new request.",
-    )
-}
-
 /// The answer that is stored under the key.
 fn known<E>(
     connection: &mut PgConnection,
@@ -190,7 +179,15 @@ where
 {
     // Until 0.1 a key was stored as it came: with the quotes, if it had some.
     let names = [scope.key.clone(), idempotency_key::quoted(&scope.key)];
-    type Row = (String, String, i16, Option<String>, String, DateTime<Utc>);
+    type Row = (
+        String,
+        String,
+        i16,
+        Option<String>,
+        String,
+        DateTime<Utc>,
+        Option<Uuid>,
+    );
     let stored: Option<Row> = keys::table
         .filter(keys::caller.eq(&scope.caller))
         .filter(keys::route.eq(&scope.route))
@@ -203,18 +200,23 @@ where
             keys::location,
             keys::body,
             keys::created_at,
+            keys::about,
         ))
         .first(connection)
         .optional()?;
     match stored {
-        Some((_, known, status, location, answer, at)) if at > now - KEPT => {
+        Some((_, known, status, location, answer, at, about)) if at > now - KEPT => {
             if !scope.is_same_body(&known, ring, body) {
                 return Err(reused().into());
+            }
+            if answer == FORGOTTEN {
+                return Err(forgotten(about).into());
             }
             Ok(Some(Answer {
                 status: u16::try_from(status).unwrap_or(200),
                 location,
                 body: answer,
+                about,
                 replayed: true,
             }))
         }
@@ -243,6 +245,7 @@ fn store(
             keys::location.eq(&answer.location),
             keys::body.eq(&answer.body),
             keys::created_at.eq(now),
+            keys::about.eq(answer.about),
         ))
         .execute(connection)?;
     Ok(())
@@ -352,6 +355,16 @@ impl Lease {
     pub fn release(&self, connection: &mut PgConnection) -> QueryResult<usize> {
         diesel::delete(leases::table.filter(leases::holder.eq(self.holder))).execute(connection)
     }
+}
+
+/// Forgets what answers told of a user who is deleted. Their keys stay taken.
+///
+/// # Errors
+/// When the database is away.
+pub fn forget_about(connection: &mut PgConnection, user: Uuid) -> QueryResult<usize> {
+    diesel::update(keys::table.filter(keys::about.eq(user)))
+        .set(keys::body.eq(FORGOTTEN))
+        .execute(connection)
 }
 
 /// Forgets answers that are no longer replayed, and leases that nobody renewed.

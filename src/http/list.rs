@@ -145,24 +145,32 @@ pub async fn page(
             .map(Ok)
             .map_err(|error| DbError::Stored(error.to_string()))
     };
-    let page = if is_selective {
-        state.db.search(work).await?
+    let db = if paging.count {
+        state.db.aside()
     } else {
-        state.db.read(work).await?
+        state.db.clone()
+    };
+    let page = if is_selective {
+        db.search(work).await?
+    } else {
+        db.read(work).await?
     };
     let page = page.map_err(ApiError::not_found)?;
     Ok(respond::page(request, page))
 }
 
-/// Answers with one page of a list, or with all of it as a CSV file where the client asks for one.
+/// Answers with one page of a list, or with all of it as a CSV file where the client asks for one. That an export is begun
+/// is written down by `begun`, which is told how many rows match, before the first row is on its way: whoever cuts the
+/// connection has begun one all the same.
 ///
 /// # Errors
-/// As [`page`].
+/// As [`page`]; that it cannot be written down.
 pub async fn page_or_csv<L: Table>(
     state: &State,
     request: &HttpRequest,
     paging: Paging,
     list: L,
+    begun: impl FnOnce(&mut PgConnection, i64) -> Result<(), DbError> + Send + 'static,
 ) -> Result<HttpResponse, ApiError> {
     let wants_csv =
         Accept::parse(request).is_ok_and(|accept| accept.preference().essence_str() == "text/csv");
@@ -171,6 +179,15 @@ pub async fn page_or_csv<L: Table>(
     }
     let after = opened(state, &list.scope(), paging.cursor.as_deref())?;
     let list = std::sync::Arc::new(list);
+    let counted = std::sync::Arc::clone(&list);
+    state
+        .db
+        .aside()
+        .transaction(move |connection| {
+            let rows = counted.count(connection)?;
+            begun(connection, rows)
+        })
+        .await?;
     // The first rows before the answer begins: a database that is away is a 503 still.
     let mut first = csv::rows(Separator::Comma, |write| {
         write(L::COLUMNS.iter().map(|&name| name.to_owned()).collect())

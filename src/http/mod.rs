@@ -16,6 +16,7 @@ pub mod once;
 pub mod paging;
 pub mod problem;
 pub mod proxies;
+pub mod repeats;
 pub mod request_id;
 pub mod resource;
 pub mod respond;

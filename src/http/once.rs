@@ -60,6 +60,7 @@ pub struct Key {
     scope: Option<Scope>,
     body: Bytes,
     keys: Arc<KeyRing>,
+    in_turn: bool,
 }
 
 /// What was done, and how it is answered.
@@ -67,6 +68,8 @@ pub struct Done<T> {
     status: u16,
     location: Option<String>,
     value: T,
+    /// The user whom the answer tells of.
+    about: Option<Uuid>,
     /// Whether something was done, as opposed to found done.
     is_new: bool,
 }
@@ -78,6 +81,7 @@ impl<T> Done<T> {
             status: 201,
             location: Some(location),
             value,
+            about: None,
             is_new: true,
         }
     }
@@ -88,6 +92,7 @@ impl<T> Done<T> {
             status: 202,
             location: None,
             value,
+            about: None,
             is_new: true,
         }
     }
@@ -98,6 +103,7 @@ impl<T> Done<T> {
             status: 200,
             location: None,
             value,
+            about: None,
             is_new: true,
         }
     }
@@ -107,6 +113,14 @@ impl<T> Done<T> {
         Self {
             is_new: false,
             ..Self::ok(value)
+        }
+    }
+
+    /// Says whom the answer tells of: what is kept of it goes with the user.
+    pub fn about(self, user: impl Into<Option<Uuid>>) -> Self {
+        Self {
+            about: user.into(),
+            ..self
         }
     }
 
@@ -154,13 +168,26 @@ impl<B: Sent> FromRequest for Once<B> {
             let scope = Scope::of(&request, &caller, &route_of(&request), &body, &keys)?;
             Ok(Self {
                 value,
-                key: Key { scope, body, keys },
+                key: Key {
+                    scope,
+                    body,
+                    keys,
+                    in_turn: false,
+                },
             })
         })
     }
 }
 
 impl Key {
+    /// The same for work that takes turns in the database.
+    pub fn in_turn(self) -> Self {
+        Self {
+            in_turn: true,
+            ..self
+        }
+    }
+
     /// Does `work` in a transaction, once for the key. Gives the answer and, where it was done just now and not before,
     /// what was done: for what is only true once it is committed.
     ///
@@ -201,6 +228,7 @@ impl Key {
                     status: done.status,
                     location: done.location,
                     body: serde_json::to_string(&done.value).map_err(ApiError::internal)?,
+                    about: done.about,
                     replayed: false,
                 })
             };
@@ -232,25 +260,34 @@ impl Key {
         work: impl FnOnce(&mut PgConnection) -> Result<Done<T>, ApiError> + Send + 'static,
     ) -> Result<(Answer, Option<T>), ApiError> {
         let now = state.clock.now();
-        state
-            .db
-            .transaction(move |connection| {
-                let mut made = None;
-                let Self { scope, body, keys } = self;
-                let work = |connection: &mut PgConnection| {
-                    let done = work(connection)?;
-                    let answer = Answer {
-                        status: done.status,
-                        location: done.location,
-                        body: store(&done.value)?,
-                        replayed: false,
-                    };
-                    made = Some(done.value).filter(|_| done.is_new);
-                    Ok::<_, ApiError>(answer)
+        let Self {
+            scope,
+            body,
+            keys,
+            in_turn,
+        } = self;
+        let db = if in_turn {
+            state.db.in_turn()
+        } else {
+            state.db.clone()
+        };
+        db.transaction(move |connection| {
+            let mut made = None;
+            let work = |connection: &mut PgConnection| {
+                let done = work(connection)?;
+                let answer = Answer {
+                    status: done.status,
+                    location: done.location,
+                    body: store(&done.value)?,
+                    about: done.about,
+                    replayed: false,
                 };
-                let answer = idempotent::once(connection, scope.as_ref(), &body, &keys, now, work)?;
-                Ok((answer, made))
-            })
-            .await
+                made = Some(done.value).filter(|_| done.is_new);
+                Ok::<_, ApiError>(answer)
+            };
+            let answer = idempotent::once(connection, scope.as_ref(), &body, &keys, now, work)?;
+            Ok((answer, made))
+        })
+        .await
     }
 }

@@ -83,6 +83,12 @@ impl From<DbError> for ApiError {
     fn from(error: DbError) -> Self {
         match error {
             DbError::Unavailable(reason) => Self::unavailable(2, reason),
+            DbError::Crowded => Self {
+                detail: "As many large requests (previews, sends, exports, counts) are being answered as may at once. \
+                         Nothing was done; try again shortly."
+                    .into(),
+                ..Self::unavailable(5, DbError::Crowded)
+            },
             error if error.is_gone() => Self::uncertain(error),
             error if error.is_busy() => Self {
                 detail: "Others are changing the same rows and it took too long. Nothing was changed; try again shortly.".into(),

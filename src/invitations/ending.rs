@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::{
     db::{DbError, stored},
     model::invitation::State,
-    schema::invitations,
+    schema::{batches, invitations},
 };
 
 /// How many invitations one statement of the sweeper marks: it holds their rows for some milliseconds.
@@ -108,7 +108,8 @@ pub fn end_pending(
 }
 
 /// Revokes a user's pending invitation, and holds all the others: the user is about to be deleted, which takes the
-/// person out of each. Whoever writes results holds several of them, too, in the order of their ids.
+/// person out of each. Whoever writes results holds several of them, too, in the order of their ids. What was written to
+/// nobody else who is there goes, too.
 ///
 /// # Errors
 /// When the database is away.
@@ -117,6 +118,28 @@ pub fn let_go(
     user: Uuid,
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
+    // Batches before their invitations, as where one is canceled. In a statement of its own: of two who are written to
+    // and deleted at once, the second one sees that the first is gone.
+    let noted: Vec<Uuid> = batches::table
+        .filter(batches::note.is_not_null())
+        .filter(
+            batches::id.eq_any(
+                invitations::table
+                    .filter(invitations::user_id.eq(user))
+                    .select(invitations::batch_id),
+            ),
+        )
+        .order(batches::id)
+        .select(batches::id)
+        .for_no_key_update()
+        .load(connection)?;
+    diesel::sql_query(
+        "UPDATE batches b SET note = NULL WHERE b.id = ANY ($1) AND NOT EXISTS (
+            SELECT FROM invitations i WHERE i.batch_id = b.id AND i.user_id IS NOT NULL AND i.user_id <> $2)",
+    )
+    .bind::<Array<SqlUuid>, _>(noted)
+    .bind::<SqlUuid, _>(user)
+    .execute(connection)?;
     let _held: Vec<Uuid> = invitations::table
         .filter(invitations::user_id.eq(user))
         .order(invitations::id)

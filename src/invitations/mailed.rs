@@ -28,6 +28,11 @@ pub(super) fn take_turn(connection: &mut PgConnection) -> Result<(), DbError> {
     ))?)
 }
 
+/// Up to so many users are looked up one by one.
+const FEW: usize = 1_000;
+/// How long an invitation may live, and a day.
+const LONGEST_LIFE: Duration = Duration::days(31);
+
 #[derive(QueryableByName)]
 struct Row {
     #[diesel(sql_type = SqlUuid)]
@@ -36,8 +41,8 @@ struct Row {
     oldest: Option<DateTime<Utc>>,
 }
 
-/// Who of these was mailed as many invitations within a day as may be, and when the first of those mails is a day old:
-/// in one statement for 100,000 as for one. However the mails ended, each was one.
+/// Who was mailed as many invitations within a day as may be, these among them, and when the first of those mails is a
+/// day old: in one statement for 100,000 as for one. However the mails ended, each was one.
 pub(super) fn too_often(
     connection: &mut PgConnection,
     users: &[Uuid],
@@ -45,15 +50,19 @@ pub(super) fn too_often(
     now: DateTime<Utc>,
 ) -> Result<HashMap<Uuid, DateTime<Utc>>, DbError> {
     let day = Duration::hours(24);
-    // Ids sort by time, so their index finds the last day's: what is a day old to the millisecond is none of them.
+    // Few are looked up; of many it is quicker to count for all. Ids sort by time, so their indexes find the last day's
+    // mails (what is a day old to the millisecond is none of them) and all invitations that still live.
+    let few = Some(users).filter(|users| users.len() <= FEW);
     let rows: Vec<Row> = diesel::sql_query(
         "SELECT i.user_id, min(m.created_at) AS oldest FROM messages m JOIN invitations i ON i.id = m.invitation_id
-         WHERE m.id >= $2 AND m.kind = 'invitation' AND i.user_id = ANY ($1)
+         WHERE m.id >= $1 AND m.kind = 'invitation' AND i.id >= $2 AND i.user_id IS NOT NULL
+            AND ($4 IS NULL OR i.user_id = ANY ($4))
          GROUP BY i.user_id HAVING count(*) >= $3",
     )
-    .bind::<Array<SqlUuid>, _>(users)
     .bind::<SqlUuid, _>(first_id_at(now - day + Duration::milliseconds(1)))
+    .bind::<SqlUuid, _>(first_id_at(now - LONGEST_LIFE))
     .bind::<BigInt, _>(i64::from(most.0.get()))
+    .bind::<Nullable<Array<SqlUuid>>, _>(few)
     .load(connection)?;
     Ok(rows
         .into_iter()

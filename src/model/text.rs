@@ -79,9 +79,26 @@ pub fn is_direction_override(c: char) -> bool {
     matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
+/// The words of a text, without those that may be an address: for what stays when a user is erased.
+pub fn without_addresses(text: &str) -> String {
+    let word = |word: &'_ str| if word.contains('@') { "…" } else { word }.to_owned();
+    text.split_whitespace()
+        .map(word)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_may_be_an_address_is_left_out() {
+        assert_eq!(
+            without_addresses("550 <ada@example.com>:  User unknown"),
+            "550 … User unknown"
+        );
+    }
 
     #[test]
     fn a_line_is_one_line() {

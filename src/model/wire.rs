@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 pub use super::{
     fault::{Fault, Faults, MOST_FAULTS},
-    text::{Flaw, breaks_a_line, check_length, is_direction_override, line},
+    text::{Flaw, breaks_a_line, check_length, is_direction_override, line, without_addresses},
 };
 
 /// Parses a whole body.

@@ -1,6 +1,12 @@
 //! `POST /mail/test`.
 
 use actix_web::{HttpResponse, post, web};
+use diesel::{
+    prelude::*,
+    sql_types::{Text, Uuid as SqlUuid},
+};
+use serde_json::json;
+use uuid::Uuid;
 
 use super::{
     Tester, TrialError,
@@ -11,6 +17,7 @@ use crate::{
         Trail,
         domain::{Action, Event, SubjectKind},
     },
+    db::DbError,
     http::{
         error::ApiError,
         extract::Body,
@@ -52,14 +59,17 @@ async fn test_mail(
     let (to, shared) = (once.value.to, state.clone());
     let work = async move {
         limits.count_test(caller.id()).await?;
-        let told = serde_json::json!({"to": to.as_str()});
+        let address = to.as_str().to_owned();
         let record = trail.clone();
         // Written down first: it goes to any address.
         shared
             .db
             .transaction(move |connection| {
                 let event = Event::new(Action::MailTested, SubjectKind::Mail, None);
-                record.record(connection, &event.after(&told))
+                let mut event = event.after(&json!({"to": address}));
+                // Whose it is takes it along.
+                event.person = owner(connection, &address)?;
+                record.record(connection, &event)
             })
             .await?;
         let tested = tested(&tester, &to, &trail).await?;
@@ -86,4 +96,21 @@ async fn tested(tester: &Tester, to: &Email, trail: &Trail) -> Result<TestedMail
         Err(error @ TrialError::Unmade(_)) => return Err(ApiError::internal(error)),
     }
     Ok(tested)
+}
+
+#[derive(QueryableByName)]
+struct Owner {
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
+}
+
+/// The user who has this address, if one has, not to be deleted until the end of the transaction.
+fn owner(connection: &mut PgConnection, address: &str) -> Result<Option<Uuid>, DbError> {
+    let owner: Option<Owner> = diesel::sql_query(
+        "SELECT u.id FROM user_names n JOIN users u ON u.id = n.user_id WHERE n.key = enlist_name_key($1) FOR KEY SHARE OF u",
+    )
+    .bind::<Text, _>(address)
+    .get_result(connection)
+    .optional()?;
+    Ok(owner.map(|owner| owner.id))
 }

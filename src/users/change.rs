@@ -1,7 +1,8 @@
-//! Changing and deleting a user, and setting a password. Each runs inside a transaction.
+//! Changing, deleting and erasing a user, and setting a password. Each runs inside a transaction.
 
 use diesel::PgConnection;
 use secrecy::SecretString;
+use serde_json::json;
 use uuid::Uuid;
 
 use super::{
@@ -13,7 +14,8 @@ use crate::{
         Trail,
         domain::{Action, Event, SubjectKind},
     },
-    http::{error::ApiError, resource::Expected},
+    devices,
+    http::{error::ApiError, idempotent, resource::Expected},
     invitations::ending,
     model::invitation::State as InvitationState,
 };
@@ -88,8 +90,36 @@ pub fn delete(
             "The user holds devices; retire them first, with DELETE /devices/{id}.",
         ));
     }
+    remove(connection, trail, id)
+}
+
+/// Retires the devices of a user and deletes the user.
+///
+/// # Errors
+/// 404, 412.
+pub fn erase(
+    connection: &mut PgConnection,
+    trail: &Trail,
+    id: Uuid,
+    expected: &Expected,
+) -> Result<(), ApiError> {
+    held(connection, trail, id, expected)?;
+    let retired = devices::queries::retire_all(connection, id, trail.clock.now())?;
+    // Not about the person, with whom its details would go: it has ids alone.
+    let event = Event::new(Action::UserErased, SubjectKind::User, id);
+    trail.record(
+        connection,
+        &event.after(&json!({"retired_device_ids": retired})),
+    )?;
+    remove(connection, trail, id)
+}
+
+/// Deletes a user who is held, and what else tells of the person (docs/operating.md, "What is left of a person").
+fn remove(connection: &mut PgConnection, trail: &Trail, id: Uuid) -> Result<(), ApiError> {
     // Also one whose time is over: no pending invitation is left without a user.
     ending::let_go(connection, id, trail.clock.now())?;
+    devices::queries::forget_names(connection, id)?;
+    idempotent::forget_about(connection, id)?;
     queries::delete(connection, id)?;
     let event = Event::new(Action::UserDeleted, SubjectKind::User, id);
     Ok(trail.record(connection, &event)?)

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
 
 use super::{
     csv::{columns, records::MOST_FIELDS, written},
@@ -11,11 +12,16 @@ use super::{
     queries,
 };
 use crate::{
+    audit::{
+        Trail,
+        domain::{Action, Event, SubjectKind},
+    },
     db::{Db, DbError},
     http::{
         csv::{Separator, rows},
         paging::Position,
     },
+    model::wire::without_addresses,
     selection::domain::UserFilter,
 };
 
@@ -26,6 +32,20 @@ const ORDER: Sort = Sort::CreatedAt;
 
 /// Attributes that a file has room for: an import takes back what is exported.
 pub const MOST_ATTRIBUTES: usize = MOST_FIELDS - columns::PROFILE.len() - columns::STATUS.len();
+
+/// The filters that are set, for the audit log.
+fn told(filter: &UserFilter) -> Value {
+    let mut told = serde_json::to_value(filter).unwrap_or_default();
+    if let Some(members) = told.as_object_mut() {
+        members.retain(|_, value| !value.is_null());
+        for value in members.values_mut() {
+            if let Value::String(text) = value {
+                *text = without_addresses(text);
+            }
+        }
+    }
+    told
+}
 
 /// Why there is no export.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +68,7 @@ pub struct Export {
 }
 
 impl Export {
-    /// Begins: gives the header row.
+    /// Begins, and writes that down, before anything is given away: then gives the header row.
     ///
     /// # Errors
     /// When the users have more attributes than an import takes columns, or the database is away.
@@ -56,16 +76,25 @@ impl Export {
         db: Db,
         filter: UserFilter,
         separator: Separator,
-        now: DateTime<Utc>,
+        trail: Trail,
     ) -> Result<(Self, Vec<u8>), ExportError> {
+        let now = trail.clock.now();
         let filter = Arc::new(filter);
         let wanted = Arc::clone(&filter);
-        let attributes = db
-            .search(move |connection| queries::attribute_names(connection, &wanted, now))
+        let (attributes, rows_found) = db
+            .aside()
+            .search(move |connection| {
+                let names = queries::attribute_names(connection, &wanted, now)?;
+                Ok((names, queries::count(connection, &wanted, now)?))
+            })
             .await?;
         if attributes.len() > MOST_ATTRIBUTES {
             return Err(ExportError::TooWide(attributes.len()));
         }
+        let event = Event::new(Action::UsersExported, SubjectKind::User, None)
+            .after(&json!({"filter": told(&filter), "rows": rows_found}));
+        db.transaction(move |connection| trail.record(connection, &event))
+            .await?;
         let header = rows(separator, |write| write(written::header(&attributes)));
         let export = Self {
             db,

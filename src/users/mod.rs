@@ -6,6 +6,7 @@ pub mod create;
 pub mod csv;
 pub mod domain;
 pub mod export;
+pub mod held;
 pub mod http;
 pub mod import;
 pub mod name_keys;

@@ -76,3 +76,105 @@ async fn a_page_of_the_audit_log_is_about_a_megabyte() {
     let csv = Answer::of(csv.send().await.unwrap()).await;
     assert_eq!(csv.text.lines().count(), 9, "a file has all of them");
 }
+
+/// What is exported is written down before the first row is on its way: whoever hangs up has begun an export all the same.
+#[tokio::test]
+async fn an_export_leaves_an_event_however_it_ends() {
+    let app = TestApp::start().await;
+    app.users(3).await;
+    let events = async |action: &str| {
+        let events = app
+            .get(&format!("/audit-events?action={action}"))
+            .await
+            .json;
+        events["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|event| event["after"].clone())
+            .collect::<Vec<_>>()
+    };
+    let reader = api_key(&app.db, Role::Reader);
+    let path = "/users/export?q=user2@example.com&enabled=true";
+    // Cut before anything of the answer is read.
+    let request = app.anonymous(Method::GET, path).bearer_auth(&reader);
+    drop(request.send().await.unwrap());
+    assert_eq!(
+        events("users.exported").await,
+        [json!({"filter": {"q": "…", "enabled": true}, "rows": 1})]
+    );
+    app.get("/users/export").await;
+    assert_eq!(
+        events("users.exported").await[0],
+        json!({"filter": {}, "rows": 3})
+    );
+    app.get("/users").await;
+    assert_eq!(
+        events("users.exported").await.len(),
+        2,
+        "a page is no export"
+    );
+    let csv = app
+        .request(Method::GET, "/audit-events?action=user.created")
+        .header("accept", "text/csv");
+    drop(csv.send().await.unwrap());
+    let exported = events("audit_events.exported").await;
+    assert_eq!(
+        (&exported[0]["filter"]["action"], &exported[0]["rows"]),
+        (&json!("user.created"), &json!(3))
+    );
+    assert_eq!(exported.len(), 1);
+    // What cannot be written down is not given away.
+    app.db.refuse_commits();
+    for path in ["/users/export", "/audit-events"] {
+        let refused = app.request(Method::GET, path).header("accept", "text/csv");
+        assert!(
+            refused.send().await.unwrap().status().is_server_error(),
+            "{path}"
+        );
+    }
+    app.db.commit_again();
+}
+
+/// Whoever previews everybody, or waits for a turn to send, leaves connections to the others.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_large_requests_leave_connections_to_others() {
+    let mut app = TestApp::start().await;
+    app.leaves_unsent = true;
+    let ids = app.users(2).await;
+    // No preview, no send and no count ends before it is let go.
+    for (hold, free, path) in [
+        (
+            "BEGIN; LOCK TABLE settings",
+            "COMMIT",
+            "/invitations/preview",
+        ),
+        (
+            "BEGIN; SELECT pg_advisory_lock(1936027236)",
+            "SELECT pg_advisory_unlock(1936027236); COMMIT",
+            "/invitations/send",
+        ),
+        (
+            "BEGIN; SELECT pg_advisory_lock(1936027236)",
+            "SELECT pg_advisory_unlock(1936027236); COMMIT",
+            "/invitations/resend",
+        ),
+    ] {
+        let mut holder = app.db.connect();
+        diesel::connection::SimpleConnection::batch_execute(&mut holder, hold).unwrap();
+        let body = json!({"user_ids": [ids[0]]});
+        let asked = futures_util::future::join_all((0..40).map(|_| app.post(path, body.clone())));
+        let others = async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            for id in &ids {
+                let answer = app.get(&format!("/users/{id}")).await;
+                assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+            }
+            diesel::connection::SimpleConnection::batch_execute(&mut holder, free).unwrap();
+        };
+        let (answers, ()) = tokio::join!(asked, others);
+        for answer in answers {
+            assert!(answer.status.is_success(), "{path}: {}", answer.text);
+        }
+    }
+}

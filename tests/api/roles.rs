@@ -18,7 +18,7 @@ fn is_public(method: &str, path: &str) -> bool {
 
 /// Whether an API key with this role reaches a route that is not public.
 fn reaches(role: Role, method: &str, path: &str) -> bool {
-    let is_secret = ["/pin", "/pins", "/qr.png", "/qr.svg"]
+    let is_secret = ["/pin", "/pins", "/qr.png", "/qr.svg", "{id}/export"]
         .iter()
         .any(|end| path.ends_with(end));
     let room = path.split('/').nth(1).unwrap();
@@ -30,6 +30,7 @@ fn reaches(role: Role, method: &str, path: &str) -> bool {
         return false;
     }
     let is_for_admins = matches!(room, "api-keys" | "operators" | "audit-events")
+        || path == "/users/{id}/erase"
         || room == "settings" && method != "GET";
     match role {
         Role::Admin => true,

@@ -57,7 +57,7 @@ async fn resend_batch(
             .map(Done::accepted)
             .ok_or_else(|| ApiError::not_found(Batch::NAME))
     };
-    let (answer, done) = once.key.run(&state, work).await?;
+    let (answer, done) = once.key.in_turn().run(&state, work).await?;
     if let Some(done) = done {
         state.bell.notify_one();
         tracing::info!(

@@ -113,9 +113,11 @@ async fn resend_invitation(
     let (new_pin, mails_a_day) = (once.value.new_pin, **mails_a_day);
     let work = move |connection: &mut PgConnection| {
         let outcome = lifecycle::resend(connection, &trail, id, new_pin, mails_a_day)?;
-        resent(outcome).map(Done::accepted)
+        let invitation = resent(outcome)?;
+        let user = invitation.user_id;
+        Ok(Done::accepted(invitation).about(user))
     };
-    let (answer, done) = once.key.run(&state, work).await?;
+    let (answer, done) = once.key.in_turn().run(&state, work).await?;
     if done.is_some() {
         state.bell.notify_one();
         tracing::info!(caller = caller.label(), invitation_id = %id, new_pin, "an invitation is resent");
@@ -146,7 +148,9 @@ async fn revoke_invitation(
     once: Once<OptionalBody<NoOptions>>,
 ) -> Result<HttpResponse, ApiError> {
     let work = move |connection: &mut PgConnection| {
-        revoked(lifecycle::revoke(connection, &trail, id)?).map(Done::ok)
+        let invitation = revoked(lifecycle::revoke(connection, &trail, id)?)?;
+        let user = invitation.user_id;
+        Ok(Done::ok(invitation).about(user))
     };
     let (answer, done) = once.key.run(&state, work).await?;
     if let Some(invitation) = done {
@@ -179,7 +183,7 @@ async fn resend_invitations(
         let done = lifecycle::resend_many(connection, &trail, &selection, new_pin, mails_a_day)?;
         Ok(Done::accepted(done))
     };
-    let (answer, done) = once.key.run(&state, work).await?;
+    let (answer, done) = once.key.in_turn().run(&state, work).await?;
     if let Some(done) = done {
         state.bell.notify_one();
         tracing::info!(

@@ -106,6 +106,7 @@ async fn preview_invitations(
     let (shared, now) = (writer.clone(), state.clock.now());
     let (preview, sample) = state
         .db
+        .aside()
         .transaction(move |connection| {
             preview::preview(connection, &shared, &asked, now).map_err(ApiError::from)
         })
@@ -179,7 +180,7 @@ async fn send_invitations(
         let location = format!("/batches/{}", sent.batch_id);
         Ok(Done::accepted(sent).at(location))
     };
-    let (answer, sent) = once.key.run(&state, work).await?;
+    let (answer, sent) = once.key.in_turn().run(&state, work).await?;
     if let Some(sent) = sent {
         state.bell.notify_one();
         tracing::info!(

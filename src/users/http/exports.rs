@@ -10,6 +10,7 @@ use futures_util::{StreamExt, stream};
 use utoipa::IntoParams;
 
 use crate::{
+    audit::Trail,
     http::{csv::Separator, error::ApiError, extract::Params, route::Register},
     model::{
         caller::Permission,
@@ -158,11 +159,12 @@ async fn get_import_template(Params(asked): Params<FileQuery>) -> HttpResponse {
 #[get("/users/export")]
 async fn export_users(
     state: web::Data<State>,
+    trail: Trail,
     Params(asked): Params<ExportQuery>,
 ) -> Result<HttpResponse, ApiError> {
     let ExportQuery { file, filter } = asked;
-    let (db, now) = (state.db.clone(), state.clock.now());
-    let (mut export, header) = Export::begin(db, filter, file.separator, now).await?;
+    let db = state.db.clone();
+    let (mut export, header) = Export::begin(db, filter, file.separator, trail).await?;
     // The first rows before the answer begins: a database that is away is a 503 still.
     let first = export.advance().await?.unwrap_or_default();
     let rest = stream::try_unfold(export, |mut export| async move {

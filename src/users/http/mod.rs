@@ -4,6 +4,7 @@ mod exports;
 mod faults;
 mod form;
 mod media;
+mod person;
 mod transfer;
 mod upload;
 
@@ -41,6 +42,7 @@ pub fn routes(api: &mut impl Register) {
     // Before `/users/{id}`: the first match decides.
     exports::routes(api);
     transfer::routes(api);
+    person::routes(api);
     api.permit(Permission::Read, list_users)
         .permit(Permission::Manage, create_user)
         .permit(Permission::Read, get_user)
@@ -139,12 +141,16 @@ async fn create_user(
     };
     let work = move |connection: &mut PgConnection| {
         let created = create::create(connection, &trail, new)?;
-        Ok(Done::created(
-            format!("/users/{}", created.user.id),
-            created,
-        ))
+        let id = created.user.id;
+        Ok(Done::created(format!("/users/{id}"), created).about(id))
     };
-    let (answer, created) = once.key.run(&state, work).await?;
+    // Inviting takes turns.
+    let key = if asked.invite {
+        once.key.in_turn()
+    } else {
+        once.key
+    };
+    let (answer, created) = key.run(&state, work).await?;
     if created.is_some_and(|created| created.invitation.is_some()) {
         state.bell.notify_one();
     }

@@ -141,6 +141,7 @@ impl Report {
             status: 200,
             location: None,
             body: serde_json::to_string(self).map_err(ApiError::internal)?,
+            about: None,
             replayed: false,
         })
     }

@@ -1,0 +1,75 @@
+//! What the log holds about one person, for that person: not who else had to do with it, and from where.
+
+use chrono::{DateTime, Utc};
+use diesel::{
+    prelude::*,
+    sql_types::{BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+};
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::db::DbError;
+
+/// An event about a person.
+#[derive(Debug, QueryableByName, Serialize, ToSchema)]
+pub struct EventAboutPerson {
+    #[diesel(sql_type = SqlUuid)]
+    pub id: Uuid,
+    #[diesel(sql_type = Timestamptz)]
+    pub at: DateTime<Utc>,
+    #[diesel(sql_type = Text)]
+    pub action: String,
+    /// What kind of caller did it.
+    #[diesel(sql_type = Text)]
+    pub actor_kind: String,
+    /// How it was, as far as that is about the person.
+    #[diesel(sql_type = Nullable<Text>)]
+    #[serde(serialize_with = "as_it_was_written")]
+    #[schema(required, value_type = Option<Object>)]
+    pub before: Option<String>,
+    /// How it was made.
+    #[diesel(sql_type = Nullable<Text>)]
+    #[serde(serialize_with = "as_it_was_written")]
+    #[schema(required, value_type = Option<Object>)]
+    pub after: Option<String>,
+}
+
+fn as_it_was_written<S: Serializer>(
+    details: &Option<String>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let details = details.as_deref();
+    details
+        .and_then(|text| serde_json::from_str::<Value>(text).ok())
+        .serialize(serializer)
+}
+
+/// The next events that were done to a user, or whose details are about one; the oldest first.
+///
+/// # Errors
+/// When the database is away.
+pub fn about(
+    connection: &mut PgConnection,
+    person: Uuid,
+    after: Uuid,
+    limit: i64,
+) -> Result<Vec<EventAboutPerson>, DbError> {
+    Ok(diesel::sql_query(
+        "SELECT e.id, e.at, e.action, e.actor_kind, d.before, d.after
+         FROM (
+            (SELECT id FROM audit_events WHERE subject_id = $1 AND id > $2 ORDER BY id LIMIT $3)
+            UNION
+            (SELECT event_id FROM audit_details WHERE person_id = $1 AND event_id > $2 ORDER BY event_id LIMIT $3)
+            ORDER BY id LIMIT $3
+         ) found
+         JOIN audit_events e ON e.id = found.id
+         LEFT JOIN audit_details d ON d.event_id = e.id AND d.person_id = $1
+         ORDER BY e.id",
+    )
+    .bind::<SqlUuid, _>(person)
+    .bind::<SqlUuid, _>(after)
+    .bind::<BigInt, _>(limit)
+    .load(connection)?)
+}
