@@ -11,7 +11,7 @@ use diesel::{
 use uuid::Uuid;
 
 use crate::{
-    access::sessions,
+    access::{known, sessions},
     clock::{Clock, first_id_at},
     db::{Db, DbError},
     enrollments,
@@ -79,6 +79,7 @@ pub async fn forget(db: &Db, clock: &Clock, keep: Keep) -> Result<(), DbError> {
         counter::forget_old(connection, now)?;
         enrollments::pin_requests::forget_old(connection, now)?;
         sessions::forget_old(connection, now)?;
+        known::forget_old(connection, now)?;
         idempotent::forget_old(connection, now)
     })
     .await?;

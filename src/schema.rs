@@ -10,6 +10,7 @@ diesel::table! {
         expires_at -> Nullable<Timestamptz>,
         revoked_at -> Nullable<Timestamptz>,
         last_used_at -> Nullable<Timestamptz>,
+        used_after_end_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -175,6 +176,8 @@ diesel::table! {
         locked_until -> Nullable<Timestamptz>,
         looked_at -> Bool,
         updated_at -> Timestamptz,
+        counted_before -> Nullable<Timestamptz>,
+        name -> Nullable<Uuid>,
     }
 }
 
@@ -227,6 +230,14 @@ diesel::table! {
         pin_tries -> Int4,
         resent_at -> Nullable<Timestamptz>,
         remind_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    known_networks (operator_id, network) {
+        operator_id -> Uuid,
+        network -> Uuid,
+        seen_at -> Timestamptz,
     }
 }
 
@@ -406,6 +417,7 @@ diesel::joinable!(group_members -> groups (group_id));
 diesel::joinable!(group_members -> users (user_id));
 diesel::joinable!(invitations -> batches (batch_id));
 diesel::joinable!(invitations -> users (user_id));
+diesel::joinable!(known_networks -> operators (operator_id));
 diesel::joinable!(messages -> enrollments (enrollment_id));
 diesel::joinable!(messages -> invitations (invitation_id));
 diesel::joinable!(pin_requests -> users (user_id));
@@ -439,6 +451,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     idempotency_keys,
     idempotency_leases,
     invitations,
+    known_networks,
     mail_allowance,
     masking,
     messages,

@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use secrecy::SecretString;
+use serde_json::json;
 use uuid::Uuid;
 
 use super::{
@@ -10,6 +11,10 @@ use super::{
     tokens::{self, Kind, TokenHash},
 };
 use crate::{
+    audit::{
+        Trail,
+        domain::{Action, Event, SubjectKind},
+    },
     db::{DbError, stored},
     http::paging::Position,
     model::caller::Role,
@@ -18,6 +23,8 @@ use crate::{
 
 /// That a key was used is written down this often at most.
 pub const SEEN_EVERY: TimeDelta = TimeDelta::minutes(1);
+/// That one was tried after its end, this often.
+const TOLD_EVERY: TimeDelta = TimeDelta::hours(1);
 
 /// A key as a request finds it.
 #[derive(Debug, Clone)]
@@ -29,9 +36,30 @@ pub struct KeyRecord {
     /// From when on it is refused.
     pub expires_at: Option<DateTime<Utc>>,
     pub last_used_at: Option<DateTime<Utc>>,
+    pub revoked_at: Option<DateTime<Utc>>,
+    /// When it was last written down that it was tried after its end.
+    pub used_after_end_at: Option<DateTime<Utc>>,
 }
 
-/// A key that works: known and not revoked.
+impl KeyRecord {
+    /// How it ended, if it did.
+    pub fn ended(&self, now: DateTime<Utc>) -> Option<&'static str> {
+        if self.revoked_at.is_some() {
+            Some("revoked")
+        } else {
+            let is_over = self.expires_at.is_some_and(|end| end <= now);
+            is_over.then_some("expired")
+        }
+    }
+
+    /// Whether it was not written down lately that it is tried after its end.
+    pub fn is_end_to_be_told(&self, now: DateTime<Utc>) -> bool {
+        self.used_after_end_at
+            .is_none_or(|told| now - told >= TOLD_EVERY)
+    }
+}
+
+/// The key with this hash, whether or not it still works.
 ///
 /// # Errors
 /// When the database cannot be asked.
@@ -43,10 +71,11 @@ pub fn find(connection: &mut PgConnection, hash: &TokenHash) -> Result<Option<Ke
         Vec<u8>,
         Option<DateTime<Utc>>,
         Option<DateTime<Utc>>,
+        Option<DateTime<Utc>>,
+        Option<DateTime<Utc>>,
     );
     let row: Option<Row> = api_keys::table
         .filter(api_keys::key_hash.eq(hash.as_slice()))
-        .filter(api_keys::revoked_at.is_null())
         .select((
             api_keys::id,
             api_keys::name,
@@ -54,22 +83,52 @@ pub fn find(connection: &mut PgConnection, hash: &TokenHash) -> Result<Option<Ke
             api_keys::key_hash,
             api_keys::expires_at,
             api_keys::last_used_at,
+            api_keys::revoked_at,
+            api_keys::used_after_end_at,
         ))
         .first(connection)
         .optional()?;
-    row.map(|(id, name, role, hash, expires_at, last_used_at)| {
-        Ok(KeyRecord {
-            id,
-            name,
-            role: stored(&role, Role::from_name)?,
-            hash: hash
-                .try_into()
-                .map_err(|_| DbError::Stored("api_keys.key_hash".into()))?,
-            expires_at,
-            last_used_at,
-        })
-    })
+    row.map(
+        |(id, name, role, hash, expires_at, last_used_at, revoked_at, used_after_end_at)| {
+            Ok(KeyRecord {
+                id,
+                name,
+                role: stored(&role, Role::from_name)?,
+                hash: hash
+                    .try_into()
+                    .map_err(|_| DbError::Stored("api_keys.key_hash".into()))?,
+                expires_at,
+                last_used_at,
+                revoked_at,
+                used_after_end_at,
+            })
+        },
+    )
     .transpose()
+}
+
+/// Writes down that a key was tried after its end: once an hour, whichever instance it was tried at.
+///
+/// # Errors
+/// When the database is away.
+pub fn tell_of_end(
+    connection: &mut PgConnection,
+    trail: &Trail,
+    key: &KeyRecord,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    let is_due = api_keys::used_after_end_at
+        .is_null()
+        .or(api_keys::used_after_end_at.le(now - TOLD_EVERY));
+    let told = diesel::update(api_keys::table.find(key.id).filter(is_due))
+        .set(api_keys::used_after_end_at.eq(now))
+        .execute(connection)?;
+    if told == 0 {
+        return Ok(());
+    }
+    let event = Event::new(Action::ApiKeyUsedAfterEnd, SubjectKind::ApiKey, key.id);
+    let about = json!({"name": key.name, "ended": key.ended(now)});
+    trail.record(connection, &event.after(&about))
 }
 
 /// Notes that a key was used, to the minute.

@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use super::{
     domain::{Operator, PatchOperator},
-    operators, sessions,
-    sign_in::subject,
+    known, operators, sessions,
+    sign_in::{Checked, everywhere},
 };
 use crate::{
     audit::{
@@ -123,6 +123,7 @@ pub fn change(
     trail.record(connection, &event.before(&operator).after(&changed))?;
     if !changed.enabled {
         sessions::end_all(connection, id, None)?;
+        known::forget(connection, id)?;
     }
     Ok(changed)
 }
@@ -183,7 +184,7 @@ pub fn set_password(
     store_password(connection, trail, keys, &operator, hash, None)
 }
 
-/// Changes an operator's own password, of which the current one was compared with `compared`; other sessions end.
+/// Changes an operator's own password, of which the current one was looked at; other sessions end.
 ///
 /// # Errors
 /// 409 when it is another one meanwhile.
@@ -192,17 +193,18 @@ pub fn change_own_password(
     trail: &Trail,
     keys: &KeyRing,
     (id, session): (Uuid, Option<Uuid>),
-    compared: &SecretString,
+    checked: &Checked,
     hash: &SecretString,
 ) -> Result<(), ApiError> {
     let (operator, current) = operators::lock(connection, id)?.ok_or_else(wrong_password)?;
-    if current.expose_secret() != compared.expose_secret() {
+    if current.expose_secret() != checked.hash.expose_secret() {
         return Err(wrong_password());
     }
+    checked.counts.were_right(connection)?;
     store_password(connection, trail, keys, &operator, hash, session)
 }
 
-/// Stores a password, ends all sessions but one, and forgets wrong tries.
+/// Stores a password, ends all sessions but one, and forgets wrong tries and from where the operator is known.
 fn store_password(
     connection: &mut PgConnection,
     trail: &Trail,
@@ -213,7 +215,8 @@ fn store_password(
 ) -> Result<(), ApiError> {
     operators::set_hash(connection, operator.id, hash)?;
     sessions::end_all(connection, operator.id, stays)?;
-    counter::forget(connection, subject(keys, &operator.email))?;
+    known::forget(connection, operator.id)?;
+    counter::forget(connection, &[everywhere(keys, &operator.email)])?;
     let event = Event::new(
         Action::OperatorPasswordSet,
         SubjectKind::Operator,

@@ -3,6 +3,7 @@
 pub mod domain;
 pub mod http;
 pub mod keys;
+pub mod known;
 pub mod manage_keys;
 pub mod manage_operators;
 pub mod operators;
@@ -17,6 +18,7 @@ use moka::future::Cache;
 use subtle::ConstantTimeEq;
 
 use crate::{
+    audit::Trail,
     db::{Db, DbError},
     http::error::ApiError,
     model::caller::{Caller, Who},
@@ -144,6 +146,17 @@ impl Access {
                 let Some(key) = found.filter(|key| is_same(&key.hash)) else {
                     return Ok(None);
                 };
+                if key.ended(now).is_some()
+                    && key.is_end_to_be_told(now)
+                    && let Some(trail) = Trail::current()
+                {
+                    let told = key.clone();
+                    self.note(move |connection| keys::tell_of_end(connection, &trail, &told, now))
+                        .await;
+                }
+                if key.revoked_at.is_some() {
+                    return Ok(None);
+                }
                 let known = Known {
                     caller: Caller {
                         who: Who::Key(key.id),

@@ -1,11 +1,14 @@
 //! Signing in and out. A try is counted before the password is looked at, and looked at without a transaction.
 
+use chrono::{DateTime, Utc};
 use diesel::PgConnection;
 use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::{
     domain::{Operator, SignedIn},
+    known::{self, Network},
     operators, sessions,
 };
 use crate::{
@@ -14,16 +17,19 @@ use crate::{
         domain::{Action, Actor, ActorKind, Event, SubjectKind},
     },
     db::DbError,
-    guessing::counter::{self, Secret, Try},
+    guessing::counter::{self, Begins, Secret, Subject, Try},
     http::error::ApiError,
-    model::secret_input::Password,
-    secrets::{keys::KeyRing, password::Hasher},
+    model::{caller::Caller, secret_input::Password},
+    secrets::{
+        keys::KeyRing,
+        password::{Hasher, Turn},
+    },
     state::State,
 };
 
-/// Where tries at an operator's address are counted.
-pub fn subject(keys: &KeyRing, email: &str) -> Uuid {
-    counter::subject(keys, Secret::OperatorPassword, email)
+/// Where strangers' tries at an operator's address are counted, all together.
+pub fn everywhere(keys: &KeyRing, email: &str) -> Subject {
+    Subject::of_name(keys, Secret::OperatorPassword, email)
 }
 
 /// What a wrong address, a wrong password and an operator who may not sign in have in common.
@@ -35,6 +41,61 @@ pub fn refused() -> ApiError {
     )
 }
 
+/// Where a try is counted.
+pub struct Counts {
+    subjects: Vec<Subject>,
+    /// Nobody else's tries are counted there.
+    is_own: bool,
+}
+
+impl Counts {
+    /// Of a sign-in. Strangers' tries count for their network, and for the address wherever they come from; those of
+    /// somebody who is known for this network alone, so that no stranger pauses them.
+    fn of_sign_in(keys: &KeyRing, email: &str, network: &Network, is_known: bool) -> Self {
+        let part = |secret| Subject::of_part(keys, secret, &network.0, email);
+        let subjects = if is_known {
+            vec![part(Secret::FromKnown)]
+        } else {
+            vec![part(Secret::FromNetwork), everywhere(keys, email)]
+        };
+        Self {
+            subjects,
+            is_own: is_known,
+        }
+    }
+
+    /// Of an operator in a session, which pauses nobody's sign-in.
+    fn of_session(keys: &KeyRing, operator: Uuid) -> Self {
+        let name = operator.to_string();
+        Self {
+            subjects: vec![Subject::of_name(keys, Secret::OwnPassword, &name)],
+            is_own: true,
+        }
+    }
+
+    /// The try was right.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub fn were_right(&self, connection: &mut PgConnection) -> Result<(), DbError> {
+        if self.is_own {
+            counter::forget(connection, &self.subjects)
+        } else {
+            counter::take_back(connection, &self.subjects)
+        }
+    }
+}
+
+/// A try that is counted, and may be looked at.
+struct Asked {
+    counts: Counts,
+    begins: Begins,
+    turn: Turn,
+    operator: Option<(Uuid, SecretString)>,
+    /// The operator's address, as it was given.
+    email: Option<String>,
+}
+
 /// A password that was compared and is right.
 pub struct Checked {
     pub operator: Uuid,
@@ -42,40 +103,112 @@ pub struct Checked {
     pub hash: SecretString,
     /// A better one, where that was made with weaker parameters than are used today.
     pub renewed: Option<SecretString>,
+    pub counts: Counts,
 }
 
 /// Counts a try, and then compares the password: for nobody with the same work. `None`: it is not right.
 ///
 /// # Errors
-/// 429 while the address is locked: five wrong tries lock it for 30 s, doubling to an hour, whether or not there is
-/// such an operator.
+/// 429 in a pause, whether or not there is such an operator; 503 when too many strangers wait.
 pub async fn check(
     state: &State,
+    trail: &Trail,
     email: &str,
     given: &SecretString,
 ) -> Result<Option<Checked>, ApiError> {
-    let (now, subject) = (state.clock.now(), subject(&state.keys, email));
-    let email = email.to_owned();
-    let (counted, found) = state
+    let (now, network) = (state.clock.now(), Network::of(trail.address));
+    let (keys, hasher, email) = (state.keys.clone(), state.hasher.clone(), email.to_owned());
+    let asked = state
         .db
         .transaction(move |connection| {
-            let counted = counter::count_try(connection, subject, now)?;
-            Ok::<_, DbError>((counted, operators::by_email(connection, &email)?))
+            let operator = operators::by_email(connection, &email)?;
+            let id = operator.as_ref().map_or(Uuid::nil(), |(id, _)| *id);
+            let is_known = known::is_known(connection, &keys, id, &network, now)?;
+            // Before it is counted: what will not be looked at is no try.
+            let turn = hasher.turn(is_known)?;
+            let counts = Counts::of_sign_in(&keys, &email, &network, is_known);
+            let begins = counted(connection, &counts, now)?;
+            Ok::<_, ApiError>(Asked {
+                counts,
+                begins,
+                turn,
+                email: operator.is_some().then_some(email),
+                operator,
+            })
         })
         .await?;
-    if let Try::Paused(wait) = counted {
-        return Err(ApiError {
+    compare(state, trail, asked, given).await
+}
+
+/// The same for an operator in a session, who is known by it.
+///
+/// # Errors
+/// 429 in a pause after wrong tries in sessions of this operator.
+pub async fn check_own(
+    state: &State,
+    trail: &Trail,
+    caller: &Caller,
+    given: &SecretString,
+) -> Result<Option<Checked>, ApiError> {
+    let (now, id) = (state.clock.now(), caller.id());
+    let (turn, counts) = (
+        state.hasher.turn(true)?,
+        Counts::of_session(&state.keys, id),
+    );
+    let asked = state
+        .db
+        .transaction(move |connection| {
+            // Held first, as where the password is changed.
+            let found = operators::lock(connection, id)?;
+            let begins = counted(connection, &counts, now)?;
+            let found = found.map(|(operator, hash)| (operator.email, hash));
+            let (email, hash) = found.unzip();
+            Ok::<_, ApiError>(Asked {
+                counts,
+                begins,
+                turn,
+                email,
+                operator: hash.map(|hash| (id, hash)),
+            })
+        })
+        .await?;
+    compare(state, trail, asked, given).await
+}
+
+fn counted(
+    connection: &mut PgConnection,
+    counts: &Counts,
+    now: DateTime<Utc>,
+) -> Result<Begins, ApiError> {
+    match counter::count(connection, &counts.subjects, now)? {
+        Try::Counted(begins) => Ok(begins),
+        Try::Paused(wait) => Err(ApiError {
             retry_after: Some(wait),
             ..ApiError::new(
                 429,
                 "too_many_attempts",
                 "Too many wrong tries. Try again after `Retry-After` seconds.",
             )
-        });
+        }),
     }
-    let stored = found.as_ref().map(|(_, hash)| hash.clone());
-    let is_right = state.hasher.verify(given.clone(), stored).await?;
-    let Some((operator, hash)) = found.filter(|_| is_right) else {
+}
+
+async fn compare(
+    state: &State,
+    trail: &Trail,
+    asked: Asked,
+    given: &SecretString,
+) -> Result<Option<Checked>, ApiError> {
+    let stored = asked.operator.as_ref().map(|(_, hash)| hash.clone());
+    let is_right = state
+        .hasher
+        .verify(asked.turn, given.clone(), stored)
+        .await?;
+    let operator = asked.operator.as_ref().map(|(id, _)| *id);
+    let Some((operator, hash)) = asked.operator.filter(|_| is_right) else {
+        if let Some(until) = asked.begins {
+            note_pause(state, trail.clone(), operator, asked.email, until).await?;
+        }
         return Ok(None);
     };
     let renewed = match Password::parse(given.expose_secret()) {
@@ -88,7 +221,32 @@ pub async fn check(
         operator,
         hash,
         renewed,
+        counts: asked.counts,
     }))
+}
+
+/// A pause that wrong tries have begun.
+#[derive(Serialize)]
+struct Pause {
+    /// Only an operator's: what people type there by mistake may be a secret.
+    email: Option<String>,
+    until: DateTime<Utc>,
+}
+
+/// Writes down that a pause begins: once, however often somebody asks while it lasts.
+async fn note_pause(
+    state: &State,
+    trail: Trail,
+    operator: Option<Uuid>,
+    email: Option<String>,
+    until: DateTime<Utc>,
+) -> Result<(), ApiError> {
+    let event = Event::new(Action::SignInPaused, SubjectKind::Operator, operator);
+    let event = event.after(&Pause { email, until });
+    state
+        .db
+        .transaction(move |connection| Ok::<_, ApiError>(trail.record(connection, &event)?))
+        .await
 }
 
 /// Begins a session. Runs inside a transaction.
@@ -109,7 +267,9 @@ pub fn sign_in(
     if let Some(renewed) = &checked.renewed {
         operators::set_hash(connection, operator.id, renewed)?;
     }
-    counter::forget(connection, subject(keys, &operator.email))?;
+    checked.counts.were_right(connection)?;
+    let network = Network::of(trail.address);
+    known::note(connection, keys, operator.id, &network, now)?;
     operators::note_sign_in(connection, operator.id, now)?;
     let (token, expires_at) = sessions::create(connection, trail.clock.new_id(), operator.id, now)?;
     let trail = Trail {

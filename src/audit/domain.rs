@@ -48,6 +48,7 @@ string_enum! {
         ApiKeyCreated = "api_key.created",
         ApiKeyRenamed = "api_key.renamed",
         ApiKeyRevoked = "api_key.revoked",
+        ApiKeyUsedAfterEnd = "api_key.used_after_end",
         OperatorCreated = "operator.created",
         OperatorChanged = "operator.changed",
         OperatorDeleted = "operator.deleted",
@@ -55,6 +56,7 @@ string_enum! {
         OperatorErased = "operator.erased",
         SignedIn = "operator.signed_in",
         SignedOut = "operator.signed_out",
+        SignInPaused = "operator.sign_in_paused",
         /// A newer version took the log over: from there on events are signed.
         AuditUpgraded = "audit_log.upgraded",
     }

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     clock::Clock,
     db::{Db, DbError},
-    guessing::counter::{self, Secret, Try},
+    guessing::counter::{self, Secret, Subject, Try},
     http::error::ApiError,
     model::{invitation::Method, secret_input::Given},
     outbox::registrations::Registrations,
@@ -46,6 +46,8 @@ pub struct Desk<'a> {
     pub clock: &'a Clock,
     pub keys: &'a Arc<KeyRing>,
     pub hasher: &'a Hasher,
+    /// Whether whoever asks is known: has a key.
+    pub is_known: bool,
     pub registrations: &'a Registrations,
 }
 
@@ -123,29 +125,31 @@ async fn look_at_password(
     name: &str,
     given: &Given,
 ) -> Result<Try<(bool, Option<SecretString>)>, ApiError> {
-    let (now, subject) = (
-        desk.clock.now(),
-        counter::subject(desk.keys, Secret::UserPassword, name),
-    );
-    let name = name.to_owned();
-    let counted: Try<Option<SecretString>> = desk
+    // Before it is counted: what will not be looked at is no try.
+    let turn = desk.hasher.turn(desk.is_known)?;
+    let subjects = [Subject::of_name(desk.keys, Secret::UserPassword, name)];
+    let (now, name) = (desk.clock.now(), name.to_owned());
+    let counted: Result<Try<Option<SecretString>>, DbError> = desk
         .db
-        .transaction(move |connection| tries::count_password_try(connection, &name, subject, now))
-        .await
-        .map_err(|error: DbError| ApiError::from(error))?;
-    match counted {
+        .transaction(move |connection| {
+            Ok(match counter::count(connection, &subjects, now)? {
+                Try::Paused(wait) => Try::Paused(wait),
+                Try::Counted(_) => Try::Counted(tries::password_hash(connection, &name)?),
+            })
+        })
+        .await;
+    match counted? {
         Try::Paused(wait) => Ok(Try::Paused(wait)),
         Try::Counted(stored) => {
-            let right = desk
-                .hasher
-                .verify(given.expose().clone(), stored.clone())
-                .await?;
+            let given = given.expose().clone();
+            let right = desk.hasher.verify(turn, given, stored.clone()).await?;
             Ok(Try::Counted((right, stored)))
         }
     }
 }
 
-/// Whether a PIN is an invitation's. In constant time as far as the digits go.
+/// Whether a PIN is an invitation's. In constant time as far as the digits go; and no longer once it was guessed at too
+/// often: that answers as a wrong PIN does.
 fn is_pin(keys: &KeyRing, guarded: &Guarded, given: &Given) -> bool {
     let Some(key) = keys.get(&guarded.key_id) else {
         tracing::error!(invitation_id = %guarded.invited.id, key_id = guarded.key_id, "an invitation's secret key is not configured");
@@ -153,7 +157,7 @@ fn is_pin(keys: &KeyRing, guarded: &Guarded, given: &Given) -> bool {
     };
     let pin = Pin::derive(key, guarded.invited.id, guarded.counter, guarded.pin_length);
     let given = given.expose().expose_secret().as_bytes();
-    bool::from(pin.expose().as_bytes().ct_eq(given))
+    bool::from(pin.expose().as_bytes().ct_eq(given)) && !guarded.is_used_up()
 }
 
 /// Counts, looks and decides. Runs inside a transaction, which is to be committed whatever the outcome.
@@ -168,10 +172,10 @@ fn decide(
         Proof::Typed { pin, .. } => pin.as_ref(),
         Proof::Token(_) => None,
     };
-    let found = find(connection, keys, attempt, seen, now)?;
-    if let Try::Paused(wait) = found.counted {
-        return Ok(Err(Refused::TooManyTries(wait)));
-    }
+    let found = match find(connection, keys, attempt, seen, now)? {
+        Try::Paused(wait) => return Ok(Err(Refused::TooManyTries(wait))),
+        Try::Counted(found) => found,
+    };
     let right_for = |person: Option<&Person>, guarded: Option<&Guarded>| Right {
         pin: pin.map(|given| guarded.is_some_and(|guarded| is_pin(keys, guarded, given))),
         password: match seen {
@@ -188,7 +192,7 @@ fn decide(
         },
         token: matches!(seen, Seen::Token(_)).then_some(guarded.is_some()),
     };
-    let Found { person, newest, .. } = found;
+    let Found { person, newest } = found;
     let right = right_for(person.as_ref(), newest.as_ref());
     let applied = match &person {
         Some(person) if right.password == Some(true) && pin.is_none() => {
@@ -201,12 +205,15 @@ fn decide(
         .as_ref()
         .is_some_and(|applied| applied.registration.method == Method::Password);
     let invited = newest.as_ref().map(|guarded| &guarded.invited);
+    // Tries count for the newest invitation: with its own, no older PIN can be guessed any more either.
+    let is_over = newest.as_ref().is_some_and(Guarded::is_used_up);
     let mut verdict = verdict_of(invited, right, enabled, alone, now);
     let mut used = None;
     if verdict == Verdict::Wrong && pin.is_some() {
         let user = person.as_ref().map(|person| person.user.id);
         let newest = invited.map(|invited| invited.id);
         let before = tries::used_before(connection, user, newest, &attempt.device, now)?;
+        let before = before.filter(|_| !is_over);
         let right = right_for(person.as_ref(), before.as_ref());
         let invited = before.as_ref().map(|guarded| &guarded.invited);
         verdict = verdict_of(invited, right, enabled, false, now);
@@ -215,9 +222,6 @@ fn decide(
     let Some(person) = person.filter(|_| verdict != Verdict::Wrong) else {
         return Ok(Err(Refused::Wrong));
     };
-    if right.password == Some(true) {
-        counter::forget(connection, person.user.id)?;
-    }
     let outcome = match verdict {
         Verdict::Wrong => Err(Refused::Wrong),
         Verdict::Disabled => Err(Refused::Disabled),
@@ -248,12 +252,29 @@ fn decide(
             )?
         }
     };
-    // A right secret is no wrong try; an enrollment has said so already.
+    // A right secret is no wrong try; of the invitation's an enrollment has said so already.
+    counter::take_back(connection, &tried(keys, attempt, right))?;
     if let (Some(guarded), Some(_), false) = (&newest, pin, matches!(outcome, Ok(Enrolled::New(_))))
     {
         tries::take_back_pin_try(connection, guarded)?;
     }
     Ok(outcome)
+}
+
+/// Where the secrets that were right are counted.
+fn tried(keys: &KeyRing, attempt: &Attempt, right: Right) -> Vec<Subject> {
+    let Proof::Typed { username, pin, .. } = &attempt.proof else {
+        return Vec::new();
+    };
+    let password = right.password == Some(true);
+    [
+        pin.is_some().then_some(Secret::Pin),
+        password.then_some(Secret::UserPassword),
+    ]
+    .into_iter()
+    .flatten()
+    .map(|secret| Subject::of_name(keys, secret, username.as_str()))
+    .collect()
 }
 
 /// Finds whom and what the attempt is about, and counts it if it has a PIN.
@@ -263,28 +284,24 @@ fn find(
     attempt: &Attempt,
     seen: &Seen,
     now: DateTime<Utc>,
-) -> Result<Found, DbError> {
-    match (&attempt.proof, seen) {
+) -> Result<Try<Found>, DbError> {
+    let found = match (&attempt.proof, seen) {
         (Proof::Typed { username, pin, .. }, _) => {
             let name = username.as_str();
             if pin.is_some() {
-                tries::count_pin_try(
-                    connection,
-                    name,
-                    counter::subject(keys, Secret::Pin, name),
-                    now,
-                )
+                let subjects = [Subject::of_name(keys, Secret::Pin, name)];
+                match counter::count(connection, &subjects, now)? {
+                    Try::Paused(wait) => return Ok(Try::Paused(wait)),
+                    Try::Counted(begins) => tries::by_name_with_pin(connection, name, begins)?,
+                }
             } else {
-                tries::by_name(connection, name, now)
+                tries::by_name(connection, name)?
             }
         }
         (Proof::Token(_), Seen::Token(claims)) => {
-            tries::by_token(connection, claims.invitation, claims.counter, now)
+            tries::by_token(connection, claims.invitation, claims.counter)?
         }
-        (Proof::Token(_), Seen::Typed { .. }) => Ok(Found {
-            person: None,
-            newest: None,
-            counted: Try::Counted(()),
-        }),
-    }
+        (Proof::Token(_), Seen::Typed { .. }) => Found::default(),
+    };
+    Ok(Try::Counted(found))
 }

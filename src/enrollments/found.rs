@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{domain::EnrolledUser, verdict::Invited};
 use crate::{
     db::{DbError, stored},
-    guessing::{counter::Try, policy},
+    guessing::policy,
     model::{
         invitation::{Method, State, pin_expires_at},
         ownership::Ownership,
@@ -35,18 +35,24 @@ pub struct Guarded {
     pub pin_length: u8,
     /// The registration setting that it was sent with.
     pub registration_id: Option<Uuid>,
-    /// How often the PIN was guessed before this try, and until when it was locked.
+    /// How often the PIN was guessed before this try, under all names of the user,
     pub tries: i32,
+    /// and until when one of the names was paused for it: to be shown, not to decide by.
     pub locked_until: Option<DateTime<Utc>>,
 }
 
-/// What there is to a name or a token, after the try was counted.
-#[derive(Debug)]
+impl Guarded {
+    /// Whether the PIN was guessed at so often that it is right no more.
+    pub fn is_used_up(&self) -> bool {
+        self.tries >= policy::most_pins(self.pin_length)
+    }
+}
+
+/// What there is to a name or a token.
+#[derive(Debug, Default)]
 pub struct Found {
     pub person: Option<Person>,
     pub newest: Option<Guarded>,
-    /// Whether what was given may be looked at.
-    pub counted: Try<()>,
 }
 
 #[derive(QueryableByName)]
@@ -65,10 +71,6 @@ pub(super) struct FoundRow {
     password_hash: Option<String>,
     #[diesel(embed)]
     newest: NewestRow,
-    #[diesel(sql_type = Bool)]
-    looked_at: bool,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    locked_until: Option<DateTime<Utc>>,
 }
 
 #[derive(QueryableByName)]
@@ -137,7 +139,7 @@ impl NewestRow {
 }
 
 impl FoundRow {
-    pub(super) fn found(self, now: DateTime<Utc>) -> Result<Found, DbError> {
+    pub(super) fn found(self) -> Result<Found, DbError> {
         let missing = || DbError::Stored("users".into());
         let person = match self.user_id {
             Some(id) => Some(Person {
@@ -155,11 +157,6 @@ impl FoundRow {
         Ok(Found {
             person,
             newest: self.newest.guarded()?,
-            counted: if self.looked_at {
-                Try::Counted(())
-            } else {
-                Try::Paused(policy::retry_after(self.locked_until, now))
-            },
         })
     }
 }
@@ -175,6 +172,21 @@ macro_rules! found_by_name {
     };
 }
 
+/// The same with the user's newest invitation, which is held until the end of the transaction.
+macro_rules! found_with_newest {
+    () => {
+        concat!(
+            found_by_name!(),
+            ", newest AS (
+                SELECT i.* FROM found f
+                JOIN user_activity a ON a.user_id = f.id
+                JOIN invitations i ON i.id = a.latest_invitation_id
+                FOR NO KEY UPDATE OF i
+            )"
+        )
+    };
+}
+
 /// Columns of a user and an invitation, as [`FoundRow`] reads them.
 macro_rules! found_columns {
     () => {
@@ -184,4 +196,4 @@ macro_rules! found_columns {
     };
 }
 
-pub(super) use {found_by_name, found_columns};
+pub(super) use {found_by_name, found_columns, found_with_newest};

@@ -1,7 +1,5 @@
 //! `POST /enrollments` and `POST /enrollments/pin-requests`.
 
-use std::time::Duration;
-
 use actix_web::{HttpResponse, post, web};
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -15,6 +13,7 @@ use super::{
 };
 use crate::{
     db::DbError,
+    guessing::steps,
     http::{
         error::ApiError,
         extract::Body,
@@ -32,16 +31,6 @@ pub fn routes(api: &mut impl Register) {
         .add(Needs::SecretOr(Permission::Enroll), request_pin);
 }
 
-/// What is wrong is answered at the next of these steps. All kinds of wrong take the same statements; what is
-/// left of a difference, some tenths of a millisecond of rows that are there or not, goes under in the wait.
-const STEP: Duration = Duration::from_millis(25);
-
-/// The end of the step in which `now` is, counted from when the request was begun.
-fn next_step(begun: Instant, now: Instant) -> Instant {
-    let steps = now.duration_since(begun).as_micros() / STEP.as_micros() + 1;
-    begun + STEP * u32::try_from(steps).unwrap_or(1)
-}
-
 impl From<Refused> for ApiError {
     fn from(refused: Refused) -> Self {
         let (status, code, detail) = match refused {
@@ -56,8 +45,8 @@ impl From<Refused> for ApiError {
                     ..Self::new(
                         429,
                         "too_many_attempts",
-                        "There were too many wrong tries; nothing is looked at for a while. Try again after `Retry-After` seconds, \
-                         or ask your administrator to send the invitation again.",
+                        "There were too many wrong tries with this name; nothing is looked at for a while. Try again after \
+                         `Retry-After` seconds, or ask your administrator to send the invitation again.",
                     )
                 };
             }
@@ -131,17 +120,19 @@ async fn enroll_device(
     body: Body<EnrollRequest>,
 ) -> Result<HttpResponse, ApiError> {
     let begun = Instant::now();
-    let attempt = body.value.attempt(caller.is_some())?;
+    let is_known = caller.is_some();
+    let attempt = body.value.attempt(is_known)?;
     let desk = Desk {
         db: &state.db,
         clock: &state.clock,
         keys: &state.keys,
         hasher: &state.hasher,
+        is_known,
         registrations: &registrations,
     };
     let outcome = enroll::enroll(&desk, attempt).await?;
-    if matches!(outcome, Err(Refused::Wrong)) {
-        tokio::time::sleep_until(next_step(begun, Instant::now())).await;
+    if matches!(outcome, Err(Refused::Wrong | Refused::TooManyTries(_))) {
+        steps::wait(begun).await;
     }
     let outcome = outcome.map_err(ApiError::from);
     state.metrics.enrolled(match &outcome {
@@ -200,25 +191,4 @@ async fn request_pin(
     Ok(HttpResponse::Accepted().json(PinRequested {
         detail: "If there is a PIN to send, it is on its way to the registered e-mail address.",
     }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn wrong_answers_come_in_steps() {
-        let begun = Instant::now();
-        for (took, step) in [
-            (0, 25),
-            (1, 25),
-            (24, 25),
-            (25, 50),
-            (26, 50),
-            (1_000, 1_025),
-        ] {
-            let now = begun + Duration::from_millis(took);
-            assert_eq!(next_step(begun, now) - begun, Duration::from_millis(step));
-        }
-    }
 }

@@ -1,76 +1,51 @@
-//! Tries in the database: each looks up whom and what it is about, and is counted.
+//! Tries in the database: whom and what each is about, and how often the invitation's PIN was guessed. How often the name
+//! was, is counted before ([`counter`](crate::guessing::counter)).
 
 use chrono::{DateTime, Utc};
 use diesel::{
     prelude::*,
-    sql_types::{Array, Bool, Int4, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, Int4, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use secrecy::SecretString;
 use uuid::Uuid;
 
 use super::{
     domain::DeviceReport,
-    found::{Found, FoundRow, Guarded, NewestRow, found_by_name, found_columns},
+    found::{Found, FoundRow, Guarded, NewestRow, found_by_name, found_columns, found_with_newest},
     verdict::REPEATED_WITHIN,
 };
 use crate::{
     db::{DbError, prepared::Prepared},
-    guessing::{
-        counter::{Try, counted_aside},
-        policy::{self, MOST_PINS, NO_END, PAUSES, ROUND},
-    },
+    guessing::{counter::Begins, policy},
     model::device::{DeviceId, SerialNumber},
 };
 
-/// Looks a name up for a try with a PIN, and counts the try: against the user's newest invitation, in whatever
-/// state it is, or aside where there is none, so that every name answers and locks alike. One statement:
-/// who waits for the same row sees this try counted. The invitation is locked until the end of the
+/// Looks a name up for a try with a PIN that was counted, and counts it against the user's newest invitation, too, in
+/// whatever state that is: so the tries under all names of a user add up. The invitation is locked until the end of the
 /// transaction, which commits the count whether or not the PIN was right.
 ///
 /// # Errors
 /// When the database is away.
-pub fn count_pin_try(
+pub fn by_name_with_pin(
     connection: &mut PgConnection,
     name: &str,
-    nobody: Uuid,
-    now: DateTime<Utc>,
+    begins: Begins,
 ) -> Result<Found, DbError> {
     let row: FoundRow = Prepared::new(
         concat!(
             "WITH ",
-            found_by_name!(),
-            ", newest AS (
-                SELECT i.* FROM found f
-                JOIN user_activity a ON a.user_id = f.id
-                JOIN invitations i ON i.id = a.latest_invitation_id
-                FOR NO KEY UPDATE OF i
-            ), counted AS (
-                UPDATE invitations i SET
-                    pin_tries = n.pin_tries + 1,
-                    pin_locked_until = CASE WHEN (n.pin_tries + 1) % $4 = 0
-                        THEN $3 + make_interval(secs => ($5)[least((n.pin_tries + 1) / $4, cardinality($5))])
-                        ELSE n.pin_locked_until END
-                FROM newest n
-                WHERE i.id = n.id AND (n.pin_locked_until IS NULL OR n.pin_locked_until <= $3)
-                    AND n.pin_tries < ($7)[n.pin_length]
-                RETURNING i.id
-            ), aside AS (",
-            counted_aside!("$2", "NOT EXISTS (SELECT FROM newest)"),
-            ")
+            found_with_newest!(),
+            ", counted AS (
+                UPDATE invitations i SET pin_tries = n.pin_tries + 1, pin_locked_until = coalesce($2, n.pin_locked_until)
+                FROM newest n WHERE i.id = n.id AND n.pin_tries < ($3)[n.pin_length]
+            )
             SELECT ",
             found_columns!(),
-            ", c.id IS NOT NULL OR coalesce(x.looked_at, false) AS looked_at,
-                coalesce(n.pin_locked_until, x.locked_until) AS locked_until
-            FROM (VALUES (1)) one
-            LEFT JOIN found f ON true LEFT JOIN newest n ON true LEFT JOIN counted c ON true LEFT JOIN aside x ON true"
+            " FROM (VALUES (1)) one LEFT JOIN found f ON true LEFT JOIN newest n ON true"
         ),
         (
             name.into_sql::<Text>(),
-            nobody.into_sql::<SqlUuid>(),
-            now.into_sql::<Timestamptz>(),
-            ROUND.into_sql::<Int4>(),
-            PAUSES.as_slice().into_sql::<Array<Int4>>(),
-            MOST_PINS.into_sql::<Int4>(),
+            begins.into_sql::<Nullable<Timestamptz>>(),
             (1..=12)
                 .map(policy::most_pins)
                 .collect::<Vec<i32>>()
@@ -78,38 +53,26 @@ pub fn count_pin_try(
         ),
     )
     .get_result(connection)?;
-    row.found(now)
+    row.found()
 }
 
-/// Looks a name up without counting: the password was counted and found right before. Locks as
-/// [`count_pin_try`] does.
+/// Looks a name up without counting. Locks as [`by_name_with_pin`] does.
 ///
 /// # Errors
 /// When the database is away.
-pub fn by_name(
-    connection: &mut PgConnection,
-    name: &str,
-    now: DateTime<Utc>,
-) -> Result<Found, DbError> {
+pub fn by_name(connection: &mut PgConnection, name: &str) -> Result<Found, DbError> {
     let row: FoundRow = Prepared::new(
         concat!(
             "WITH ",
-            found_by_name!(),
-            ", newest AS (
-                SELECT i.* FROM found f
-                JOIN user_activity a ON a.user_id = f.id
-                JOIN invitations i ON i.id = a.latest_invitation_id
-                FOR NO KEY UPDATE OF i
-            )
-            SELECT ",
+            found_with_newest!(),
+            " SELECT ",
             found_columns!(),
-            ", true AS looked_at, NULL::timestamptz AS locked_until
-            FROM (VALUES (1)) one LEFT JOIN found f ON true LEFT JOIN newest n ON true"
+            " FROM (VALUES (1)) one LEFT JOIN found f ON true LEFT JOIN newest n ON true"
         ),
         (name.into_sql::<Text>(),),
     )
     .get_result(connection)?;
-    row.found(now)
+    row.found()
 }
 
 /// Looks up whose invitation a genuine token is for, and locks it. `None`: it has a newer counter, or its
@@ -121,7 +84,6 @@ pub fn by_token(
     connection: &mut PgConnection,
     invitation: Uuid,
     counter: u32,
-    now: DateTime<Utc>,
 ) -> Result<Found, DbError> {
     let row: Option<FoundRow> = Prepared::new(
         concat!(
@@ -133,7 +95,7 @@ pub fn by_token(
             )
             SELECT ",
             found_columns!(),
-            ", true AS looked_at, NULL::timestamptz AS locked_until FROM found f CROSS JOIN newest n"
+            " FROM found f CROSS JOIN newest n"
         ),
         (
             invitation.into_sql::<SqlUuid>(),
@@ -142,61 +104,32 @@ pub fn by_token(
     )
     .get_result(connection)
     .optional()?;
-    row.map_or(
-        Ok(Found {
-            person: None,
-            newest: None,
-            counted: Try::Counted(()),
-        }),
-        |row| row.found(now),
-    )
+    row.map_or_else(|| Ok(Found::default()), FoundRow::found)
 }
 
-#[derive(QueryableByName)]
-struct PasswordRow {
-    #[diesel(sql_type = Nullable<Text>)]
-    password_hash: Option<String>,
-    #[diesel(sql_type = Bool)]
-    looked_at: bool,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    locked_until: Option<DateTime<Utc>>,
-}
-
-/// Counts a try with a password, against the user or, where there is none, against the name. Gives the hash
-/// to compare with, if the user has a password.
+/// The hash of the password of whoever has a name.
 ///
 /// # Errors
 /// When the database is away.
-pub fn count_password_try(
+pub fn password_hash(
     connection: &mut PgConnection,
     name: &str,
-    nobody: Uuid,
-    now: DateTime<Utc>,
-) -> Result<Try<Option<SecretString>>, DbError> {
-    let row: PasswordRow = Prepared::new(
-        concat!(
-            "WITH ",
-            found_by_name!(),
-            ", aside AS (",
-            counted_aside!("coalesce((SELECT id FROM found), $2)", "true"),
-            ")
-            SELECT f.password_hash, x.looked_at, x.locked_until FROM aside x LEFT JOIN found f ON true"
-        ),
-        (
-            name.into_sql::<Text>(),
-            nobody.into_sql::<SqlUuid>(),
-            now.into_sql::<Timestamptz>(),
-            ROUND.into_sql::<Int4>(),
-            PAUSES.as_slice().into_sql::<Array<Int4>>(),
-            NO_END.into_sql::<Int4>(),
-        ),
+) -> Result<Option<SecretString>, DbError> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Nullable<Text>)]
+        password_hash: Option<String>,
+    }
+    // Not held: the hash is compared with the stored one again, once it was looked at.
+    let row: Option<Row> = Prepared::new(
+        "SELECT password_hash FROM users WHERE id = (SELECT user_id FROM user_names WHERE key = enlist_name_key($1))",
+        (name.into_sql::<Text>(),),
     )
-    .get_result(connection)?;
-    Ok(if row.looked_at {
-        Try::Counted(row.password_hash.map(SecretString::from))
-    } else {
-        Try::Paused(policy::retry_after(row.locked_until, now))
-    })
+    .get_result(connection)
+    .optional()?;
+    Ok(row
+        .and_then(|row| row.password_hash)
+        .map(SecretString::from))
 }
 
 /// The PIN was right and enrolls nothing all the same: the try was no wrong one.

@@ -1,28 +1,35 @@
-//! How often something was guessed at: one row of `guesses` for each name at which nothing else counts the tries.
+//! How often something was guessed at: one row of `guesses` for each name, whether somebody has it or not. So what is
+//! answered, and when, tells nothing of who is there.
 
 use chrono::{DateTime, Duration, Utc};
 use diesel::{
     prelude::*,
-    sql_types::{Array, Bool, Int4, Nullable, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, Bool, Int4, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use uuid::Uuid;
 
-use super::policy::{self, NO_END, PAUSES, ROUND};
+use super::policy::{self, EVERYWHERE, PAUSES, ROUND};
 use crate::{
     db::{DbError, prepared::Prepared},
     schema::guesses,
     secrets::keys::{KeyRing, Purpose},
 };
 
-/// What is guessed at: names of different kinds are counted apart.
+/// What is guessed at: each is counted apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Secret {
-    /// The PIN of an invitation.
+    /// The PIN of whoever has a name.
     Pin,
-    /// A user's password.
+    /// The password of whoever has a name.
     UserPassword,
-    /// An operator's password.
+    /// The password of the operator who has a name, from everywhere together,
     OperatorPassword,
+    /// from one network,
+    FromNetwork,
+    /// and from one where that operator is known.
+    FromKnown,
+    /// An operator's password, in a session of that operator.
+    OwnPassword,
 }
 
 impl Secret {
@@ -32,6 +39,57 @@ impl Secret {
             Self::Pin => b'p',
             Self::UserPassword => b'w',
             Self::OperatorPassword => b'o',
+            Self::FromNetwork => b'n',
+            Self::FromKnown => b'k',
+            Self::OwnPassword => b'c',
+        }
+    }
+
+    /// After how many tries there is a pause.
+    const fn round(self) -> i32 {
+        match self {
+            Self::OperatorPassword => EVERYWHERE,
+            _ => ROUND,
+        }
+    }
+}
+
+/// Where tries are counted: a MAC, since what people type as a name by mistake may be a secret.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    id: Uuid,
+    /// The same under the older keys: a rotation forgets no count.
+    before: Vec<Uuid>,
+    /// The name's own row, where this one is of a part of the tries at it.
+    name: Option<Uuid>,
+    round: i32,
+}
+
+impl Subject {
+    /// All tries at a name. Upper and lower case are one; the rest was made one when the name was read.
+    pub fn of_name(keys: &KeyRing, secret: Secret, name: &str) -> Self {
+        Self::new(keys, secret, &[name.to_lowercase().as_bytes()])
+    }
+
+    /// The tries at a name that come from one network.
+    pub fn of_part(keys: &KeyRing, secret: Secret, network: &[u8; 16], name: &str) -> Self {
+        Self {
+            name: Some(Self::of_name(keys, Secret::OperatorPassword, name).id),
+            ..Self::new(keys, secret, &[network, name.to_lowercase().as_bytes()])
+        }
+    }
+
+    fn new(keys: &KeyRing, secret: Secret, parts: &[&[u8]]) -> Self {
+        let label = [secret.label()];
+        let parts: Vec<&[u8]> = std::iter::once(label.as_slice())
+            .chain(parts.iter().copied())
+            .collect();
+        let mut ids = keys.iter().map(|key| key.short_mac(Purpose::Guess, &parts));
+        Self {
+            id: ids.next().unwrap_or_default(),
+            before: ids.collect(),
+            name: None,
+            round: secret.round(),
         }
     }
 }
@@ -45,79 +103,149 @@ pub enum Try<T> {
     Paused(u32),
 }
 
-/// Counts a try, in one row of `guesses`: `$2` the row unless there is a user, `$3` now, `$4` after how many
-/// tries there is a pause, `$5` the pauses, `$6` after how many tries nothing is looked at any more.
-macro_rules! counted_aside {
-    ($subject:literal, $condition:literal) => {
-        concat!(
-            "INSERT INTO guesses AS g (subject, tries, locked_until, looked_at, updated_at)
-             SELECT ",
-            $subject,
-            ", 1, NULL, true, $3 WHERE ",
-            $condition,
-            " ON CONFLICT (subject) DO UPDATE SET
-                looked_at = (g.locked_until IS NULL OR g.locked_until <= $3) AND g.tries < $6,
-                tries = CASE WHEN (g.locked_until IS NULL OR g.locked_until <= $3) AND g.tries < $6
-                    THEN g.tries + 1 ELSE g.tries END,
-                locked_until = CASE
-                    WHEN (g.locked_until IS NULL OR g.locked_until <= $3) AND g.tries < $6 AND (g.tries + 1) % $4 = 0
-                    THEN $3 + make_interval(secs => ($5)[least((g.tries + 1) / $4, cardinality($5))])
-                    ELSE g.locked_until END,
-                updated_at = $3
-             RETURNING g.looked_at, g.locked_until"
-        )
-    };
-}
+/// The end of the pause that a try begins, unless it turns out to be right.
+pub type Begins = Option<DateTime<Utc>>;
 
 #[derive(QueryableByName)]
-struct AsideRow {
+struct Row {
     #[diesel(sql_type = Bool)]
     looked_at: bool,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     locked_until: Option<DateTime<Utc>>,
 }
 
-pub(crate) use counted_aside;
-
-/// Counts a try at a password that is no user's.
+/// Counts one try, at each of these: in a pause of one of them, at none. Whoever else tries at the same waits until the
+/// end of the transaction, and sees it counted.
 ///
 /// # Errors
 /// When the database is away.
-pub fn count_try(
+pub fn count(
     connection: &mut PgConnection,
-    subject: Uuid,
+    subjects: &[Subject],
     now: DateTime<Utc>,
-) -> Result<Try<()>, DbError> {
-    let row: AsideRow = Prepared::new(
-        counted_aside!("$2", "$1"),
-        (
-            true.into_sql::<Bool>(),
-            subject.into_sql::<SqlUuid>(),
-            now.into_sql::<Timestamptz>(),
-            ROUND.into_sql::<Int4>(),
-            PAUSES.as_slice().into_sql::<Array<Int4>>(),
-            NO_END.into_sql::<Int4>(),
-        ),
-    )
-    .get_result(connection)?;
-    Ok(if row.looked_at {
-        Try::Counted(())
-    } else {
-        Try::Paused(policy::retry_after(row.locked_until, now))
-    })
+) -> Result<Try<Begins>, DbError> {
+    let mut begins = None;
+    for (index, subject) in subjects.iter().enumerate() {
+        let row = count_at(connection, subject, now)?;
+        if !row.looked_at {
+            take_back(connection, &subjects[..index])?;
+            return Ok(Try::Paused(policy::retry_after(row.locked_until, now)));
+        }
+        begins = begins.max(row.locked_until.filter(|end| *end > now));
+    }
+    Ok(Try::Counted(begins))
 }
 
-/// Forgets what was counted: the secret was right.
-///
-/// # Errors
-/// When the database is away.
-pub fn forget(connection: &mut PgConnection, subject: Uuid) -> Result<(), DbError> {
+fn count_at(
+    connection: &mut PgConnection,
+    subject: &Subject,
+    now: DateTime<Utc>,
+) -> Result<Row, DbError> {
+    if !subject.before.is_empty() {
+        carry_over(connection, subject)?;
+    }
+    Ok(Prepared::new(
+        "INSERT INTO guesses AS g (subject, tries, locked_until, looked_at, updated_at, name)
+         VALUES ($1, 1, NULL, true, $2, $3)
+         ON CONFLICT (subject) DO UPDATE SET
+            looked_at = g.locked_until IS NULL OR g.locked_until <= $2,
+            tries = CASE WHEN g.locked_until IS NULL OR g.locked_until <= $2 THEN g.tries + 1 ELSE g.tries END,
+            locked_until = CASE WHEN (g.locked_until IS NULL OR g.locked_until <= $2) AND (g.tries + 1) % $4 = 0
+                THEN $2 + make_interval(secs => ($5)[least((g.tries + 1) / $4, cardinality($5))])
+                ELSE g.locked_until END,
+            counted_before = CASE WHEN g.locked_until IS NULL OR g.locked_until <= $2
+                THEN g.updated_at ELSE g.counted_before END,
+            updated_at = $2
+         RETURNING g.looked_at, g.locked_until",
+        (
+            subject.id.into_sql::<SqlUuid>(),
+            now.into_sql::<Timestamptz>(),
+            subject.name.into_sql::<Nullable<SqlUuid>>(),
+            subject.round.into_sql::<Int4>(),
+            PAUSES.as_slice().into_sql::<Array<Int4>>(),
+        ),
+    )
+    .get_result(connection)?)
+}
+
+/// Goes on from what was counted under an older key.
+fn carry_over(connection: &mut PgConnection, subject: &Subject) -> Result<(), DbError> {
     Prepared::new(
-        "DELETE FROM guesses WHERE subject = $1",
-        (subject.into_sql::<SqlUuid>(),),
+        "INSERT INTO guesses (subject, tries, locked_until, looked_at, updated_at, counted_before, name)
+         SELECT $1, tries, locked_until, looked_at, updated_at, counted_before, $3 FROM guesses
+         WHERE subject = ANY ($2) ORDER BY tries DESC LIMIT 1
+         ON CONFLICT DO NOTHING",
+        (
+            subject.id.into_sql::<SqlUuid>(),
+            subject.before.as_slice().into_sql::<Array<SqlUuid>>(),
+            subject.name.into_sql::<Nullable<SqlUuid>>(),
+        ),
     )
     .execute(connection)?;
     Ok(())
+}
+
+/// The try was right: all is as if it had not been. The count stays, or whoever guesses at the name would see it start
+/// anew, and know that somebody has the name.
+///
+/// # Errors
+/// When the database is away.
+pub fn take_back(connection: &mut PgConnection, subjects: &[Subject]) -> Result<(), DbError> {
+    // One by one, in the order in which they are counted: so that nobody waits for each other.
+    for subject in subjects {
+        Prepared::new(
+            "UPDATE guesses SET tries = greatest(tries - 1, 0), locked_until = NULL,
+                updated_at = coalesce(counted_before, updated_at)
+             WHERE subject = $1",
+            (subject.id.into_sql::<SqlUuid>(),),
+        )
+        .execute(connection)?;
+    }
+    Ok(())
+}
+
+/// Starts counts anew, and those of their parts: for one person whom somebody looks after.
+///
+/// # Errors
+/// When the database is away.
+pub fn forget(connection: &mut PgConnection, subjects: &[Subject]) -> Result<(), DbError> {
+    for subject in subjects {
+        let ids: Vec<Uuid> = std::iter::once(subject.id)
+            .chain(subject.before.iter().copied())
+            .collect();
+        // Parts first, as they are counted.
+        diesel::delete(guesses::table.filter(guesses::name.eq_any(&ids))).execute(connection)?;
+        diesel::delete(guesses::table.filter(guesses::subject.eq_any(&ids))).execute(connection)?;
+    }
+    Ok(())
+}
+
+/// The same for all names of a user.
+///
+/// # Errors
+/// When the database is away.
+pub fn forget_user(
+    connection: &mut PgConnection,
+    keys: &KeyRing,
+    secret: Secret,
+    user: Uuid,
+) -> Result<(), DbError> {
+    #[derive(QueryableByName)]
+    struct Name {
+        #[diesel(sql_type = Text)]
+        key: String,
+    }
+    let names: Vec<Name> = Prepared::new(
+        "SELECT n.key FROM users u, enlist_names_of(u.username, u.email, u.username_key, u.email_key) n
+         WHERE u.id = $1 ORDER BY n.key",
+        (user.into_sql::<SqlUuid>(),),
+    )
+    .load(connection)?;
+    let names = names.iter();
+    let subjects: Vec<Subject> = names
+        .map(|name| Subject::of_name(keys, secret, &name.key))
+        .collect();
+    forget(connection, &subjects)
 }
 
 /// How long a count is kept that nobody adds to.
@@ -133,14 +261,4 @@ pub fn forget_old(connection: &mut PgConnection, now: DateTime<Utc>) -> Result<u
         diesel::delete(guesses::table.filter(guesses::updated_at.le(before)))
             .execute(connection)?,
     )
-}
-
-/// Where tries at a name are counted behind which there is nothing to guess. A MAC, since what people
-/// type there by mistake may be a secret.
-pub fn subject(keys: &KeyRing, secret: Secret, name: &str) -> Uuid {
-    let folded = name.to_lowercase();
-    let mac = keys
-        .signing()
-        .mac(Purpose::Nobody, &[&[secret.label()], folded.as_bytes()]);
-    Uuid::from_bytes(std::array::from_fn(|index| mac[index]))
 }

@@ -1,4 +1,5 @@
-//! Tries at PINs, passwords and operators' sign-ins: how many there may be, and how many there were.
+//! Tries at PINs, passwords and operators' sign-ins: how many there may be, how many there were, and when they are answered.
 
 pub mod counter;
 pub mod policy;
+pub mod steps;

@@ -8,18 +8,19 @@ use chrono::{DateTime, Utc};
 /// After so many wrong tries there is a pause.
 pub const ROUND: i32 = 5;
 
+/// After so many wrong tries at an operator's name from all networks together there is one, too: more, so that one stranger
+/// pauses one network, and it takes many to pause the name.
+pub const EVERYWHERE: i32 = 4 * ROUND;
+
 /// How long the pauses are, in seconds: doubling, and an hour from the eighth on.
 pub const PAUSES: [i32; 8] = [30, 60, 120, 240, 480, 960, 1_920, 3_600];
 
-/// Wrong PINs in an invitation's life, across its counters: then the PIN is no longer looked at, until
-/// an administrator resends. NIST SP 800-63B §3.2.2 allows 100.
+/// Wrong PINs in an invitation's life, across its counters and the user's names: then no PIN is right any more, until
+/// an administrator resends. Passwords have no end, only the pauses. NIST SP 800-63B §3.2.2 allows 100.
 pub const MOST_PINS: i32 = 50;
 
 /// What the chance to guess a PIN within those tries may be at most: one in so many.
 const ODDS: i64 = 1_000;
-
-/// Passwords have no end: only the pauses.
-pub const NO_END: i32 = i32::MAX;
 
 /// What a client is told to wait where waiting does not help, in seconds.
 const NO_USE: u32 = 3_600;

@@ -4,6 +4,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretSlice};
 use sha2::Sha256;
+use uuid::Uuid;
 
 /// What a MAC is for. Nothing made for one purpose can pass for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,8 +19,8 @@ pub enum Purpose {
     Fingerprint,
     /// What tells this key from another one under the same id.
     Identity,
-    /// The row that counts guesses at a name behind which there is nothing.
-    Nobody,
+    /// The row that counts guesses at a name.
+    Guess,
     /// A link of the audit log's chain, as older versions made it.
     Audit,
     /// An event of the audit log, signed by its writer.
@@ -30,6 +31,8 @@ pub enum Purpose {
     AuditHead,
     /// The token in an envelope address, which a mail that comes back brings along.
     Bounce,
+    /// A network that an operator signed in from.
+    Network,
 }
 
 impl Purpose {
@@ -40,12 +43,14 @@ impl Purpose {
             Self::Cursor => b"enlist/cursor/v1\0",
             Self::Fingerprint => b"enlist/fingerprint/v1\0",
             Self::Identity => b"enlist/identity/v1\0",
-            Self::Nobody => b"enlist/nobody/v1\0",
+            // As it was called when only names that nobody had were counted so.
+            Self::Guess => b"enlist/nobody/v1\0",
             Self::Audit => b"enlist/audit/v1\0",
             Self::AuditEvent => b"enlist/audit-event/v1\0",
             Self::AuditLink => b"enlist/audit-link/v1\0",
             Self::AuditHead => b"enlist/audit-head/v1\0",
             Self::Bounce => b"enlist/bounce/v1\0",
+            Self::Network => b"enlist/network/v1\0",
         }
     }
 }
@@ -77,6 +82,12 @@ impl Key {
             mac.update(part);
         }
         mac.finalize().into_bytes().into()
+    }
+
+    /// The first half of a MAC, as what a row is found by.
+    pub fn short_mac(&self, purpose: Purpose, parts: &[&[u8]]) -> Uuid {
+        let mac = self.mac(purpose, parts);
+        Uuid::from_bytes(std::array::from_fn(|index| mac[index]))
     }
 }
 
@@ -210,12 +221,13 @@ mod tests {
             Purpose::Cursor,
             Purpose::Fingerprint,
             Purpose::Identity,
-            Purpose::Nobody,
+            Purpose::Guess,
             Purpose::Audit,
             Purpose::AuditEvent,
             Purpose::AuditLink,
             Purpose::AuditHead,
             Purpose::Bounce,
+            Purpose::Network,
         ]
         .map(|purpose| ring.signing().mac(purpose, &[b"same"]));
         for (index, mac) in macs.iter().enumerate() {

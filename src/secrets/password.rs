@@ -1,4 +1,4 @@
-//! Users' own passwords: Argon2id, off the async threads, never more than two at a time.
+//! Users' own passwords: Argon2id, off the async threads, never more than two at a time, and strangers last.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use argon2::{
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::clock;
 
@@ -16,6 +16,10 @@ const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
 
+/// Passwords that are hashed at once, where each takes 20 ms of a core and 19 MiB.
+const PLACES: usize = 2;
+/// Strangers who wait for a place, with those who have one: a second's work. More are sent away at once.
+const STRANGERS: usize = 100;
 /// How long a request waits for its turn.
 const WAIT_FOR_PLACE: Duration = Duration::from_secs(10);
 
@@ -36,27 +40,49 @@ impl HashError {
     }
 }
 
-/// Hashes passwords, a bounded number at once: each takes 20 ms of a core and 19 MiB.
+/// Hashes passwords, a bounded number at once. However many strangers ask, one of them at most waits in front of somebody
+/// who is known.
 #[derive(Clone)]
 pub struct Hasher {
     places: Arc<Semaphore>,
+    /// The stranger who is next, and waits for a place as others do.
+    next: Arc<Semaphore>,
+    strangers: Arc<Semaphore>,
 }
 
 impl Default for Hasher {
     fn default() -> Self {
+        let semaphore = |permits| Arc::new(Semaphore::new(permits));
         Self {
-            places: Arc::new(Semaphore::new(2)),
+            places: semaphore(PLACES),
+            next: semaphore(1),
+            strangers: semaphore(STRANGERS),
         }
     }
 }
 
+/// A turn to have a password looked at: a stranger's is one of a bounded number.
+pub struct Turn(Option<OwnedSemaphorePermit>);
+
 impl Hasher {
-    /// The PHC string of a password.
+    /// A turn for somebody who is known, or for a stranger.
+    ///
+    /// # Errors
+    /// When too many strangers wait already.
+    pub fn turn(&self, is_known: bool) -> Result<Turn, HashError> {
+        if is_known {
+            return Ok(Turn(None));
+        }
+        let waiting = Arc::clone(&self.strangers).try_acquire_owned();
+        Ok(Turn(Some(waiting.map_err(|_| HashError::Busy)?)))
+    }
+
+    /// The PHC string of a password, which somebody who is known gives.
     ///
     /// # Errors
     /// When there is no place in time, or the operating system has no randomness for the salt.
     pub async fn hash(&self, password: SecretString) -> Result<SecretString, HashError> {
-        self.at_a_place(move || hash(&password)).await
+        self.at_a_place(Turn(None), move || hash(&password)).await
     }
 
     /// Whether a password is the one behind a PHC string. Where there is none it is not, after as much work.
@@ -65,10 +91,11 @@ impl Hasher {
     /// When there is no place in time, or what is stored is no PHC string.
     pub async fn verify(
         &self,
+        turn: Turn,
         given: SecretString,
         stored: Option<SecretString>,
     ) -> Result<bool, HashError> {
-        self.at_a_place(move || {
+        self.at_a_place(turn, move || {
             let Some(stored) = stored else {
                 hashed(&given, &[0; 16])?;
                 return Ok(false);
@@ -90,16 +117,29 @@ impl Hasher {
 
     async fn at_a_place<T: Send + 'static>(
         &self,
+        turn: Turn,
         work: impl FnOnce() -> Result<T, String> + Send + 'static,
     ) -> Result<T, HashError> {
-        let _place = tokio::time::timeout(WAIT_FOR_PLACE, self.places.acquire())
+        let place = async {
+            // Those who are known find no queue of strangers in front of the places.
+            let _next = match turn.0 {
+                Some(_) => Some(self.next.acquire().await?),
+                None => None,
+            };
+            Arc::clone(&self.places).acquire_owned().await
+        };
+        let place = tokio::time::timeout(WAIT_FOR_PLACE, place)
             .await
             .map_err(|_| HashError::Busy)?
             .map_err(HashError::failed)?;
-        tokio::task::spawn_blocking(work)
-            .await
-            .map_err(HashError::failed)?
-            .map_err(HashError::Failed)
+        // Taken until it is done, also where nobody waits for it any more.
+        tokio::task::spawn_blocking(move || {
+            let _taken = (place, turn);
+            work()
+        })
+        .await
+        .map_err(HashError::failed)?
+        .map_err(HashError::Failed)
     }
 }
 
@@ -122,6 +162,8 @@ fn hashed(password: &SecretString, salt: &[u8]) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
 
     #[tokio::test]
@@ -139,11 +181,42 @@ mod tests {
             ("wrong horse", Some(hash.clone()), false),
             ("correct horse", None, false),
         ] {
-            assert_eq!(hasher.verify(given.into(), stored).await.unwrap(), right);
+            let turn = hasher.turn(true).unwrap();
+            let verified = hasher.verify(turn, given.into(), stored).await;
+            assert_eq!(verified.unwrap(), right);
         }
         assert!(!Hasher::is_outdated(&hash));
         assert!(Hasher::is_outdated(&text.replace("t=2", "t=1").into()));
-        let broken = hasher.verify("x".into(), Some("no hash".into())).await;
-        assert!(matches!(broken.unwrap_err(), HashError::Failed(_)));
+        let turn = hasher.turn(true).unwrap();
+        let broken = hasher.verify(turn, "x".into(), Some("no hash".into()));
+        assert!(matches!(broken.await.unwrap_err(), HashError::Failed(_)));
+    }
+
+    #[tokio::test]
+    async fn strangers_wait_behind_those_who_are_known() {
+        let hasher = Hasher::default();
+        let done = Arc::new(Mutex::new(Vec::new()));
+        let ask = |is_known: bool| {
+            let turn = hasher.turn(is_known).ok()?;
+            let (hasher, done) = (hasher.clone(), Arc::clone(&done));
+            Some(tokio::spawn(async move {
+                let given = SecretString::from("x");
+                hasher.verify(turn, given, None).await.unwrap();
+                done.lock().unwrap().push(is_known);
+            }))
+        };
+        let mut asked: Vec<_> = (0..STRANGERS).map(|_| ask(false).unwrap()).collect();
+        assert!(ask(false).is_none(), "the queue is full");
+        // All of them are in line.
+        tokio::task::yield_now().await;
+        asked.extend((0..3).map(|_| ask(true).unwrap()));
+        for one in asked {
+            one.await.unwrap();
+        }
+        // Two had a place, one was next, and each who is known let the next one come to the line.
+        let done = done.lock().unwrap();
+        let last = done.iter().rposition(|is_known| *is_known).unwrap();
+        assert!(last < 20, "{done:?}");
+        assert!(ask(false).is_some(), "there is room again");
     }
 }

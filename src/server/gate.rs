@@ -92,25 +92,24 @@ pub async fn gate<B: MessageBody + 'static>(
         from,
         standing: None,
     };
-    let admitted = visit.admit(&found).await;
+    let mut trail = Trail {
+        actor: Actor {
+            kind: ActorKind::Public,
+            id: None,
+            name: None,
+        },
+        request_id: Some(request_id::current()),
+        address: from,
+        clock: state.clock.clone(),
+        keys: Some(Arc::clone(&state.keys)),
+    };
+    // Whoever is not let in may be worth an event, too.
+    let admitted = trail.clone().scope(visit.admit(&found)).await;
     let standing = visit.standing;
     let mut response = match admitted {
         Ok(caller) => {
-            let trail = Trail {
-                actor: caller.as_ref().map_or(
-                    Actor {
-                        kind: ActorKind::Public,
-                        id: None,
-                        name: None,
-                    },
-                    Actor::from,
-                ),
-                request_id: Some(request_id::current()),
-                address: from,
-                clock: state.clock.clone(),
-                keys: Some(Arc::clone(&state.keys)),
-            };
             if let Some(caller) = caller {
+                trail.actor = Actor::from(&caller);
                 request.extensions_mut().insert(caller);
             }
             trail.scope(next.call(request)).await?.map_into_left_body()

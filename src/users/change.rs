@@ -15,9 +15,11 @@ use crate::{
         domain::{Action, Event, SubjectKind},
     },
     devices,
+    guessing::counter::{self, Secret},
     http::{error::ApiError, idempotent, resource::Expected},
     invitations::ending,
     model::invitation::State as InvitationState,
+    secrets::keys::KeyRing,
 };
 
 /// The user as it is now, held until the end of the transaction.
@@ -125,19 +127,21 @@ fn remove(connection: &mut PgConnection, trail: &Trail, id: Uuid) -> Result<(), 
     Ok(trail.record(connection, &event)?)
 }
 
-/// Sets a user's password.
+/// Sets a user's password. What was wrongly tried with one before counts no more.
 ///
 /// # Errors
 /// 404, 412.
 pub fn set_password(
     connection: &mut PgConnection,
     trail: &Trail,
+    keys: &KeyRing,
     id: Uuid,
     expected: &Expected,
     hash: &SecretString,
 ) -> Result<(), ApiError> {
     held(connection, trail, id, expected)?;
     queries::set_password(connection, id, hash, trail.clock.now())?;
+    counter::forget_user(connection, keys, Secret::UserPassword, id)?;
     let event = Event::new(Action::UserPasswordSet, SubjectKind::User, id);
     Ok(trail.record(connection, &event)?)
 }

@@ -130,11 +130,11 @@ async fn of_thirty_guesses_at_once_five_are_looked_at() {
 }
 
 #[tokio::test]
-async fn of_thirty_passwords_at_once_five_are_looked_at() {
+async fn of_thirty_passwords_at_once_five_are_looked_at_for_each_name() {
     let app = TestApp::start().await;
     guest(&app, "ada", json!({"method": "password"})).await;
     let ask = |name: &str, password: &str| json!({"username": name, "password": password, "device": device("S")});
-    // By either name: the tries count for the user.
+    // By two names: each counts for itself, as two names of nobody would.
     let ada = app.get("/users?q=ada").await.json["data"][0]["id"].clone();
     let path = format!("/users/{}", ada.as_str().unwrap());
     app.send(Method::PATCH, &path, json!({"username": "ada"}))
@@ -148,7 +148,7 @@ async fn of_thirty_passwords_at_once_five_are_looked_at() {
         enroll(&app, ask(name, "wrong horse"))
     }))
     .await;
-    assert_eq!(statuses(&answers), [(401, 5), (429, 25)].into());
+    assert_eq!(statuses(&answers), [(401, 10), (429, 20)].into());
     enroll(&app, ask("ada", PASSWORD))
         .await
         .is_problem(429, "too_many_attempts");
@@ -158,14 +158,14 @@ async fn of_thirty_passwords_at_once_five_are_looked_at() {
         StatusCode::CREATED
     );
     assert_eq!(
-        app.db.number("SELECT count(*) FROM guesses"),
-        0,
-        "a right one starts the count anew"
+        app.db.number("SELECT sum(tries) FROM guesses"),
+        10,
+        "a right one is no try, and is not seen by whoever guesses"
     );
 }
 
-/// Rounds of five, each followed by a pause twice as long, until the PIN is no longer looked at: the same for
-/// whoever is there and whoever is not.
+/// Rounds of five, each followed by a pause twice as long, until no PIN is right any more: the same for whoever is there
+/// and whoever is not.
 #[tokio::test]
 async fn pauses_double_and_the_pin_ends() {
     let app = TestApp::start().await;
@@ -194,9 +194,12 @@ async fn pauses_double_and_the_pin_ends() {
                 .is_problem(429, "too_many_attempts");
             app.clock.advance(Duration::seconds(1));
         }
-        let ended = with_pin(&app, name, &bad, "S").await;
-        ended.is_problem(429, "too_many_attempts");
-        assert_eq!(ended.header("retry-after"), "3600");
+        // It ends without a word.
+        for pin in [&bad, &ada.pin] {
+            with_pin(&app, name, pin, "S")
+                .await
+                .is_problem(401, "invalid_credentials");
+        }
     }
     assert_eq!(app.db.number("SELECT pin_tries FROM invitations"), 50);
     app.clock.advance(Duration::days(1));
@@ -211,7 +214,7 @@ async fn pauses_double_and_the_pin_ends() {
     assert_eq!(pins.json["skipped"][0]["reason"], "no_pending_pin");
     with_pin(&app, "ada", &ada.pin, "S")
         .await
-        .is_problem(429, "too_many_attempts");
+        .is_problem(401, "invalid_credentials");
     let again = invite(&app, &ada.user, json!({})).await;
     assert_eq!(
         with_pin(&app, "ada", &again.pin, "S").await.status,
@@ -241,7 +244,7 @@ async fn a_short_pin_ends_sooner() {
     assert_eq!(pin.as_str().unwrap().len(), 4);
     with_pin(&app, "ada", pin.as_str().unwrap(), "S")
         .await
-        .is_problem(429, "too_many_attempts");
+        .is_problem(401, "invalid_credentials");
 }
 
 /// Whoever asks learns nothing from when the lock comes: not even whether there is such a user.
@@ -285,6 +288,168 @@ async fn every_name_locks_alike() {
             "DELETE FROM guesses; UPDATE invitations SET pin_tries = 0, pin_locked_until = NULL",
         );
     }
+}
+
+/// All of an answer that a client can look at, but for what belongs to the request: its time and its id, and what is left of
+/// the address's allowance.
+fn seen(answer: &Answer) -> String {
+    let own = ["date", "x-request-id", "ratelimit"];
+    let headers = answer
+        .headers
+        .iter()
+        .filter(|(name, _)| !own.contains(&name.as_str()));
+    let mut body = answer.json.clone();
+    body["request_id"] = json!(null);
+    format!("{} {:?} {body}", answer.status, headers.collect::<Vec<_>>())
+}
+
+/// Aliases, strangers, a short PIN, one that is used up, a user who enrolls meanwhile, and a day later: whoever asks sees one
+/// sequence.
+#[tokio::test]
+async fn nothing_that_is_asked_tells_who_is_there() {
+    let app = TestApp::start().await;
+    let ada = guest(&app, "ada", json!({})).await;
+    let path = format!("/users/{}", ada.user);
+    app.send(Method::PATCH, &path, json!({"username": "ada"}))
+        .await;
+    let short = guest(&app, "short", json!({})).await;
+    let used_up = guest(&app, "used", json!({})).await;
+    guest(&app, "word", json!({"method": "password"})).await;
+    app.db.execute(&format!(
+        "UPDATE invitations SET pin_length = 4 WHERE user_id = '{}';
+         UPDATE invitations SET pin_tries = 50 WHERE user_id = '{}'",
+        short.user, used_up.user
+    ));
+    let names = [
+        "nobody",
+        "nobody@example.com",
+        "ada",
+        "ADA@Example.COM",
+        "short@example.com",
+        "used@example.com",
+        "word@example.com",
+    ];
+    let bad = json!({"pin": "0000"});
+    let wrong_word = json!({"password": "wrong horse"});
+    let ask = async |name: &str, proof: &serde_json::Value| {
+        let mut body = proof.clone();
+        body["username"] = name.into();
+        body["device"] = device("S");
+        enroll(&app, body).await
+    };
+    let all_alike = async |proof: &serde_json::Value, times: usize| {
+        let mut statuses = Vec::new();
+        for _ in 0..times {
+            let mut answers = Vec::new();
+            for name in names {
+                answers.push(ask(name, proof).await);
+            }
+            for (answer, name) in answers.iter().zip(names) {
+                assert_eq!(seen(answer), seen(&answers[0]), "{name}");
+            }
+            statuses.push(answers[0].status.as_u16());
+        }
+        statuses
+    };
+    for proof in [&bad, &wrong_word] {
+        assert_eq!(all_alike(proof, 3).await, [401; 3]);
+    }
+    // Ada enrolls by both names, with both secrets: what others have counted for the names stays.
+    for (name, proof) in [
+        ("ada", json!({"pin": ada.pin})),
+        (
+            "ada@example.com",
+            json!({"pin": ada.pin, "password": PASSWORD}),
+        ),
+    ] {
+        assert!(ask(name, &proof).await.status.is_success());
+    }
+    // Nobody's PIN is asked for again as well.
+    for name in names {
+        let request = app
+            .anonymous(Method::POST, "/enrollments/pin-requests")
+            .json(&json!({"username": name}));
+        let answer = Answer::of(request.send().await.unwrap()).await;
+        assert_eq!(answer.status, StatusCode::ACCEPTED);
+    }
+    for proof in [&bad, &wrong_word] {
+        assert_eq!(all_alike(proof, 3).await, [401, 401, 429]);
+    }
+    // Beyond the end of a short PIN.
+    for pause in [30, 60, 120] {
+        app.clock.advance(Duration::seconds(pause));
+        for proof in [&bad, &wrong_word] {
+            assert_eq!(all_alike(proof, 6).await, [401, 401, 401, 401, 401, 429]);
+        }
+    }
+    // A day later, and after another the count is forgotten.
+    for _ in 0..2 {
+        app.clock.advance(Duration::hours(24));
+        enlist::retention::sweep(&app.worker.db, &app.clock)
+            .await
+            .unwrap();
+        let keep = enlist::retention::Keep {
+            messages: None,
+            invitations: None,
+            audit: None,
+        };
+        enlist::retention::forget(&app.worker.db, &app.clock, keep)
+            .await
+            .unwrap();
+        for proof in [&bad, &wrong_word] {
+            assert_eq!(all_alike(proof, 6).await, [401, 401, 401, 401, 401, 429]);
+        }
+    }
+    app.worker.deliver_due().await.unwrap();
+}
+
+/// Over all names of a user the tries add up to the end of the PIN.
+#[tokio::test]
+async fn two_names_are_not_twice_as_many_tries() {
+    let app = TestApp::start().await;
+    let ada = guest(&app, "ada", json!({})).await;
+    let path = format!("/users/{}", ada.user);
+    app.send(Method::PATCH, &path, json!({"username": "ada"}))
+        .await;
+    app.db.execute("UPDATE invitations SET pin_length = 4");
+    let path = format!("/invitations/{}/pin", ada.invitation);
+    let pin = app.get(&path).await.json["pin"].clone();
+    let bad = if pin == "0000" { "0001" } else { "0000" };
+    let ask = |name: &str, pin: &str| json!({"username": name, "pin": pin, "device": device("S")});
+    for name in ["ada", "ada@example.com"] {
+        for _ in 0..5 {
+            enroll(&app, ask(name, bad))
+                .await
+                .is_problem(401, "invalid_credentials");
+        }
+    }
+    app.clock.advance(Duration::seconds(30));
+    for name in ["ada", "ada@example.com"] {
+        enroll(&app, ask(name, pin.as_str().unwrap()))
+            .await
+            .is_problem(401, "invalid_credentials");
+    }
+}
+
+/// Resending one invitation is for one person, who may try at once. Resending many tells nobody which names there are.
+#[tokio::test]
+async fn resending_many_opens_no_pause() {
+    let app = TestApp::start().await;
+    let ada = guest(&app, "ada", json!({})).await;
+    for _ in 0..5 {
+        with_pin(&app, "ada", &wrong(&ada.pin), "S").await;
+    }
+    app.clock.advance(Duration::seconds(20));
+    let sent = app
+        .post("/invitations/resend", json!({"user_ids": [ada.user]}))
+        .await;
+    assert_eq!(sent.json["accepted_count"], 1, "{}", sent.text);
+    let paused = with_pin(&app, "ada", &ada.pin, "S").await;
+    paused.is_problem(429, "too_many_attempts");
+    assert_eq!(paused.header("retry-after"), "10");
+    let user = app.get(&format!("/users/{}", ada.user)).await.json;
+    assert_eq!(user["pin_status"], "locked");
+    app.worker.deliver_due().await.unwrap();
 }
 
 #[tokio::test]

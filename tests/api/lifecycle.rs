@@ -213,7 +213,7 @@ async fn a_pin_that_is_of_no_use_is_renewed_in_any_case() {
         "S2",
     )
     .await
-    .is_problem(429, "too_many_attempts");
+    .is_problem(401, "invalid_credentials");
     seconds(&app, 60);
     let path = format!("/invitations/{used_up}/resend");
     assert_eq!(

@@ -26,6 +26,7 @@ mod guessing;
 mod imports;
 mod invitations;
 mod keys;
+mod known;
 mod landing;
 mod lesser;
 mod lifecycle;

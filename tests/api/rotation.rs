@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::{
-    enrollments::{device, enroll, guest, invite, token, with_pin},
+    enrollments::{device, enroll, guest, invite, token, with_pin, wrong},
     support::app::{KEYS, TestApp},
 };
 
@@ -49,4 +49,28 @@ async fn old_invitations_live_on_beside_a_new_key() {
         with_pin(&app, "cleo", &cleo_again.pin, "S4").await.status,
         201
     );
+}
+
+/// Counts are found under the key that they were made with.
+#[tokio::test]
+async fn a_new_key_forgets_no_wrong_try() {
+    let mut app = TestApp::start().await;
+    let ada = guest(&app, "ada", json!({})).await;
+    for (name, times) in [("ada", 3), ("nobody", 3), ("paused", 5)] {
+        for _ in 0..times {
+            with_pin(&app, name, &wrong(&ada.pin), "S1")
+                .await
+                .is_problem(401, "invalid_credentials");
+        }
+    }
+    app.restart_with_keys(&format!("{NEW},{KEYS}")).await;
+    with_pin(&app, "paused", &ada.pin, "S1")
+        .await
+        .is_problem(429, "too_many_attempts");
+    for name in ["ada", "nobody"] {
+        for status in [401, 401, 429] {
+            let answer = with_pin(&app, name, &wrong(&ada.pin), "S1").await;
+            assert_eq!(answer.status, status, "{name}");
+        }
+    }
 }

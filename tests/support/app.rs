@@ -263,12 +263,17 @@ impl TestApp {
 
     /// The same service started anew, with these keys.
     pub async fn restart_with_keys(&mut self, keys: &str) {
-        self.stop().await;
         let setup = Setup {
             keys: keys.to_owned(),
             clock: self.clock.clone(),
             ..Setup::default()
         };
+        self.restart_with(setup).await;
+    }
+
+    /// The same service started anew, set up like this.
+    pub async fn restart_with(&mut self, setup: Setup) {
+        self.stop().await;
         let app = App::build(config(&self.db, &self.sink, &setup), setup.clock)
             .await
             .unwrap();

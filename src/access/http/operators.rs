@@ -8,7 +8,7 @@ use crate::{
         domain::{ChangePassword, CreateOperator, Operator, PageQuery, PatchOperator},
         manage_operators::{self, wrong_password},
         operators,
-        sign_in::check,
+        sign_in::check_own,
     },
     audit::Trail,
     db::DbError,
@@ -24,7 +24,6 @@ use crate::{
     },
     model::{
         caller::{Caller, Permission},
-        named::Named,
         secret_input::SetPassword,
     },
     state::State,
@@ -244,7 +243,7 @@ async fn set_operator_password(
 
 /// Change one's own password
 ///
-/// All other sessions end. Wrong tries with the current one are counted as at the sign-in.
+/// All other sessions end. Wrong tries with the current one are counted for themselves, with pauses as at the sign-in.
 #[utoipa::path(
     tag = "access", request_body = ChangePassword,
     responses(
@@ -260,22 +259,15 @@ async fn change_own_password(
     caller: Caller,
     body: Body<ChangePassword>,
 ) -> Result<HttpResponse, ApiError> {
-    let (id, session) = (caller.id(), caller.session());
-    let operator = state
-        .db
-        .read(move |connection| operators::get(connection, id))
-        .await?
-        .ok_or_else(|| ApiError::not_found(Operator::NAME))?;
+    let who = (caller.id(), caller.session());
     let given = body.value.current_password;
-    let checked = check(&state, &operator.email, given.0.expose())
+    let checked = check_own(&state, &trail, &caller, given.0.expose())
         .await?
         .ok_or_else(wrong_password)?;
     let hash = state.hasher.hash(body.value.password.into_secret()).await?;
     let keys = state.keys.clone();
     resource::act(&state, move |connection| {
-        let who = (id, session);
-        let compared = &checked.hash;
-        manage_operators::change_own_password(connection, &trail, &keys, who, compared, &hash)
+        manage_operators::change_own_password(connection, &trail, &keys, who, &checked, &hash)
     })
     .await
 }

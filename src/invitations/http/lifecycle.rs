@@ -88,7 +88,7 @@ fn revoked(outcome: Revoked) -> Result<Invitation, ApiError> {
 /// Resend an invitation
 ///
 /// Mails it again, at once: the same PIN or QR code, or a new one if `new_pin` says so, or if the PIN's life is over or
-/// its tries are used up. The count of wrong PINs starts anew. Once a minute at most.
+/// its tries are used up. The count of wrong PINs starts anew, and a pause after wrong ones ends. Once a minute at most.
 #[utoipa::path(
     tag = "invitations", request_body(content = Option<ResendRequest>, content_type = "application/json"),
     params(
@@ -111,8 +111,9 @@ async fn resend_invitation(
     once: Once<OptionalBody<ResendRequest>>,
 ) -> Result<HttpResponse, ApiError> {
     let (new_pin, mails_a_day) = (once.value.new_pin, **mails_a_day);
+    let keys = state.keys.clone();
     let work = move |connection: &mut PgConnection| {
-        let outcome = lifecycle::resend(connection, &trail, id, new_pin, mails_a_day)?;
+        let outcome = lifecycle::resend(connection, &trail, &keys, id, new_pin, mails_a_day)?;
         let invitation = resent(outcome)?;
         let user = invitation.user_id;
         Ok(Done::accepted(invitation).about(user))

@@ -21,10 +21,14 @@ use crate::{
     },
     clock::Clock,
     db::{DbError, WAKE_WORKERS},
-    guessing::policy,
+    guessing::{
+        counter::{self, Secret},
+        policy,
+    },
     invitations::{domain::Invitation, mailed, plan::MailsADay, queries},
     model::invitation::MessageState,
-    schema::batches,
+    schema::{batches, invitations},
+    secrets::keys::KeyRing,
     selection::{
         domain::Selection,
         queries::{SelectionError, user_ids},
@@ -46,19 +50,30 @@ pub enum Resent {
     MailedTooOften(u32),
 }
 
-/// Resends one invitation. Runs inside a transaction.
+/// Resends one invitation, and lets its user try again at once. Resending many opens no pause: whoever guesses at many
+/// names would see by it which of them somebody has. Runs inside a transaction.
 ///
 /// # Errors
 /// When the database is away.
 pub fn resend(
     connection: &mut PgConnection,
     trail: &Trail,
+    keys: &KeyRing,
     id: Uuid,
     new_pin: bool,
     mails_a_day: MailsADay,
 ) -> Result<Resent, DbError> {
     mailed::take_turn(connection)?;
     let now = trail.clock.now();
+    // Before the invitation is locked, as a try counts: so that nobody waits for each other.
+    let user: Option<Option<Uuid>> = invitations::table
+        .find(id)
+        .select(invitations::user_id)
+        .first(connection)
+        .optional()?;
+    if let Some(user) = user.flatten() {
+        counter::forget_user(connection, keys, Secret::Pin, user)?;
+    }
     let Some(found) = lock(connection, id)? else {
         return Ok(Resent::NotFound);
     };
@@ -73,6 +88,9 @@ pub fn resend(
         None => {}
     }
     queue_again(connection, &trail.clock, &[id], new_pin, now)?;
+    diesel::update(invitations::table.find(id))
+        .set(invitations::pin_locked_until.eq(None::<DateTime<Utc>>))
+        .execute(connection)?;
     let event = Event::new(Action::InvitationsResent, SubjectKind::Invitation, id);
     trail.record(connection, &event.after(&json!({"new_pin": new_pin})))?;
     Ok(
@@ -202,7 +220,7 @@ fn queue_again(
     }
     diesel::sql_query(
         "UPDATE invitations i SET
-            resend_count = i.resend_count + 1, resent_at = $2, pin_tries = 0, pin_locked_until = NULL,
+            resend_count = i.resend_count + 1, resent_at = $2, pin_tries = 0,
             counter = CASE WHEN r.renew THEN i.counter + 1 ELSE i.counter END,
             pin_issued_at = CASE WHEN r.renew THEN NULL ELSE i.pin_issued_at END
          FROM (

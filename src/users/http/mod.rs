@@ -255,8 +255,9 @@ async fn set_user_password(
     body: Body<SetPassword>,
 ) -> Result<HttpResponse, ApiError> {
     let hash = state.hasher.hash(body.value.password.into_secret()).await?;
+    let keys = state.keys.clone();
     resource::act(&state, move |connection| {
-        change::set_password(connection, &trail, id, &expected, &hash)
+        change::set_password(connection, &trail, &keys, id, &expected, &hash)
     })
     .await
 }

@@ -12,7 +12,7 @@ use crate::{
     db::{DbError, prepared::Prepared},
     http::error::ApiError,
     model::{identity::Source, wire::Fault},
-    schema::{enrollments, group_members, groups, guesses, invitations, messages, users},
+    schema::{enrollments, group_members, groups, invitations, messages, users},
     users::profile::Profile,
 };
 
@@ -185,7 +185,7 @@ pub fn join_groups(
         .collect())
 }
 
-/// Stores a password's hash. What was wrongly tried before counts no more.
+/// Stores a password's hash.
 ///
 /// # Errors
 /// When the database is away.
@@ -201,7 +201,6 @@ pub fn set_password(
             users::updated_at.eq(now),
         ))
         .execute(connection)?;
-    diesel::delete(guesses::table.find(id)).execute(connection)?;
     Ok(())
 }
 
@@ -236,7 +235,6 @@ pub fn delete(connection: &mut PgConnection, id: Uuid) -> Result<(), DbError> {
     diesel::update(messages::table.filter(messages::id.eq_any(about)))
         .set(messages::reason.eq(None::<String>))
         .execute(connection)?;
-    diesel::delete(guesses::table.find(id)).execute(connection)?;
     diesel::delete(users::table.find(id)).execute(connection)?;
     Ok(())
 }

@@ -1,0 +1,1 @@
+ALTER TABLE guesses DROP COLUMN name, DROP COLUMN counted_before;
