@@ -126,7 +126,8 @@ pub struct EnrollRequest {
     #[schema(value_type = Option<String>, max_length = 256)]
     #[deserr(default)]
     pub token: Option<GivenToken>,
-    /// Taken where the setting is `user_owned` and the method lets an owner be chosen.
+    /// Taken where the setting is `user_owned` and the method lets an owner be chosen. `company_owned` is taken from a
+    /// caller with a key only.
     #[deserr(default)]
     pub owner_choice: Option<OwnerChoice>,
     pub device: DeviceReport,
@@ -163,13 +164,18 @@ impl EnrollRequest {
         let mut faults = Faults::default();
         self.device.forget_placeholders();
         if !trusted {
-            for (field, claimed) in [
-                ("supervised", self.device.supervised),
-                ("user_enrollment", self.device.user_enrollment),
+            let is_company_owned = self.owner_choice == Some(OwnerChoice::CompanyOwned);
+            for (pointer, claimed) in [
+                ("/device/supervised", self.device.supervised == Some(true)),
+                (
+                    "/device/user_enrollment",
+                    self.device.user_enrollment == Some(true),
+                ),
+                ("/owner_choice", is_company_owned),
             ] {
-                if claimed == Some(true) {
+                if claimed {
                     faults.push(
-                        &format!("/device/{field}"),
+                        pointer,
                         "needs_key",
                         "only a caller with an API key can say so; leave it out",
                     );

@@ -452,6 +452,29 @@ async fn resending_many_opens_no_pause() {
     app.worker.deliver_due().await.unwrap();
 }
 
+/// Whoever has a PIN must not make a device company-owned: for every name alike, and it is no try.
+#[tokio::test]
+async fn only_a_key_says_that_the_company_owns_a_device() {
+    let app = TestApp::start().await;
+    let ada = guest(&app, "ada", json!({"device_ownership": "user_owned"})).await;
+    let body = |name: &str, choice: &str| json!({"username": name, "pin": ada.pin, "owner_choice": choice, "device": device("S")});
+    for name in ["ada@example.com", "nobody@example.com"] {
+        let refused = enroll(&app, body(name, "company_owned")).await;
+        refused.is_problem(422, "validation_failed");
+        assert_eq!(refused.pointers(), ["/owner_choice"], "{}", refused.text);
+    }
+    assert_eq!(app.db.number("SELECT count(*) FROM guesses"), 0);
+    let taken = enroll(&app, body("ada@example.com", "user_owned")).await;
+    assert_eq!(taken.json["device_ownership"]["effective"], "user_owned");
+    let bob = guest(&app, "bob", json!({"device_ownership": "user_owned"})).await;
+    let key = api_key(&app.db, Role::Enroller);
+    let mut body = body("bob@example.com", "company_owned");
+    body["pin"] = bob.pin.into();
+    body["device"] = device("T");
+    let taken = enroll_as(&app, &key, body).await;
+    assert_eq!(taken.json["device_ownership"]["effective"], "company_owned");
+}
+
 #[tokio::test]
 async fn with_both_secrets_neither_can_be_guessed_alone() {
     let app = TestApp::start().await;
