@@ -1,6 +1,6 @@
 # `make dev` brings Enlist up on this machine, `make test` runs every test. Both install what is
 # missing where they can (Debian and its kin), or say in one line what to type.
-.PHONY: dev test chaos relays schemathesis fuzz deny sbom check setup
+.PHONY: dev test chaos relays enumeration schemathesis fuzz deny sbom check setup
 
 dev: setup
 	cargo run --quiet -- dev
@@ -18,6 +18,11 @@ chaos: setup
 relays: setup
 	cargo build
 	tests/postgres.sh tests/relays.sh
+
+# Asks who is there, as somebody without a key can: by what is answered, and by when. Python is needed.
+enumeration: setup
+	cargo build --release
+	tests/postgres.sh tests/enumeration.sh
 
 # Asks all that the OpenAPI document allows, and more; Python is needed.
 schemathesis: setup

@@ -5,4 +5,4 @@ ALTER TABLE guesses
     ADD COLUMN counted_before timestamptz,
     -- The name's own row, where this one counts only those tries at it that come from one place.
     ADD COLUMN name uuid;
-CREATE INDEX guesses_by_name ON guesses (name) WHERE name IS NOT NULL;
+CREATE INDEX guesses_by_name ON guesses (name);
