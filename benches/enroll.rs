@@ -87,6 +87,8 @@ fn redeem() -> String {
         "\\set i :i + 1
 \\set n {half} + :client_id * {each} + :i
 BEGIN;
+INSERT INTO guesses AS g (subject, tries, looked_at, updated_at) VALUES ({ID}, 1, true, now())
+ON CONFLICT (subject) DO UPDATE SET tries = g.tries + 1;
 UPDATE invitations SET pin_tries = pin_tries + 1 WHERE id = {ID};
 UPDATE user_activity SET device_count = device_count + 1 WHERE user_id = {ID};
 UPDATE invitations SET state = 'completed', ended_at = now(), pin_tries = 0 WHERE id = {ID};
@@ -96,6 +98,7 @@ VALUES ({ID}, {ID}, 'SN' || :n::bigint, 'ios', 'iPhone 17', '26.1', false, false
 INSERT INTO enrollments (id, user_id, invitation_id, device_id, method, ownership_requested, ownership, ownership_reason,
     confirmation_email, enrolled_at)
 VALUES ({ID}, {ID}, {ID}, {ID}, 'pin', 'user_owned', 'user_owned', 'setting', false, now());
+UPDATE guesses SET tries = tries - 1 WHERE subject = {ID};
 COMMIT;"
     )
 }

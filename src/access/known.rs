@@ -1,7 +1,10 @@
 //! From where operators signed in lately. Whoever asks from there is guessed to be the operator, and waits neither in the
 //! pauses nor in the queue of strangers; nothing else follows from it.
 
-use std::net::IpAddr;
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+};
 
 use chrono::{DateTime, Duration, Utc};
 use diesel::{dsl::exists, prelude::*, select};
@@ -9,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     db::DbError,
-    schema::known_networks,
+    schema::{known_networks, operators},
     secrets::keys::{Key, KeyRing, Purpose},
 };
 
@@ -55,6 +58,42 @@ pub fn is_known(
         .filter(known_networks::network.eq_any(macs))
         .filter(known_networks::seen_at.gt(now - KNOWN_FOR));
     Ok(select(exists(known)).get_result(connection)?)
+}
+
+/// Who is known from where: asked before anything is looked up, so that a crowd of strangers does not come so far.
+#[derive(Debug, Default)]
+pub struct Lately(HashMap<String, (Uuid, HashSet<Uuid>)>);
+
+impl Lately {
+    /// As the database has it.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub fn read(connection: &mut PgConnection, now: DateTime<Utc>) -> Result<Self, DbError> {
+        let rows: Vec<(Uuid, String, Uuid)> = known_networks::table
+            .inner_join(operators::table)
+            .filter(known_networks::seen_at.gt(now - KNOWN_FOR))
+            .select((operators::id, operators::email, known_networks::network))
+            .load(connection)?;
+        let mut lately = Self::default();
+        for (operator, email, network) in rows {
+            let known = lately.0.entry(email.to_lowercase());
+            known
+                .or_insert_with(|| (operator, HashSet::new()))
+                .1
+                .insert(network);
+        }
+        Ok(lately)
+    }
+
+    /// Whether the operator with this address was known from there then.
+    pub fn knew(&self, keys: &KeyRing, email: &str, network: &Network) -> bool {
+        let known = self.0.get(&email.to_lowercase());
+        known.is_some_and(|(operator, networks)| {
+            keys.iter()
+                .any(|key| networks.contains(&network.mac(key, *operator)))
+        })
+    }
 }
 
 /// Notes a right sign-in.

@@ -11,7 +11,7 @@ pub mod sessions;
 pub mod sign_in;
 pub mod tokens;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use moka::future::Cache;
@@ -22,8 +22,10 @@ use crate::{
     db::{Db, DbError},
     http::error::ApiError,
     model::caller::{Caller, Who},
+    secrets::keys::KeyRing,
 };
 use keys::SEEN_EVERY;
+use known::{Lately, Network};
 
 use tokens::{Kind, TokenHash};
 
@@ -55,6 +57,7 @@ pub struct Access {
     db: Db,
     seen: Cache<TokenHash, Known>,
     remembered: Cache<TokenHash, Known>,
+    lately: Cache<(), Arc<Lately>>,
 }
 
 impl Access {
@@ -70,6 +73,7 @@ impl Access {
             db,
             seen: cache(BELIEVED_FOR),
             remembered: cache(REMEMBERED_FOR),
+            lately: Cache::builder().time_to_live(BELIEVED_FOR).build(),
         }
     }
 
@@ -128,6 +132,35 @@ impl Access {
             self.seen.invalidate(&hash).await;
             self.remembered.invalidate(&hash).await;
         }
+    }
+
+    /// Whether somebody who signs in seems to be the operator, as things were half a second ago: good enough to say who
+    /// waits for whom. What a try counts for is looked up with it.
+    pub async fn may_be_known(
+        &self,
+        keys: &KeyRing,
+        email: &str,
+        network: &Network,
+        now: DateTime<Utc>,
+    ) -> bool {
+        let read = self
+            .db
+            .read(move |connection| Lately::read(connection, now));
+        let lately = self
+            .lately
+            .try_get_with((), async { read.await.map(Arc::new) });
+        match lately.await {
+            Ok(lately) => lately.knew(keys, email, network),
+            Err(error) => {
+                tracing::warn!(%error, "it cannot be looked up who is known from where");
+                false
+            }
+        }
+    }
+
+    /// Somebody became known: here at once, on other instances within half a second.
+    pub async fn look_again(&self) {
+        self.lately.invalidate(&()).await;
     }
 
     async fn look_up(

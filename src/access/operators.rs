@@ -116,23 +116,23 @@ pub fn lock(
         .transpose()
 }
 
-/// Who signs in with an address, and the hash to compare with.
+/// Who has an address, the hash to compare with, and whether the operator may sign in.
 ///
 /// # Errors
 /// When the database is away.
 pub fn by_email(
     connection: &mut PgConnection,
     email: &str,
-) -> Result<Option<(Uuid, SecretString)>, DbError> {
+) -> Result<Option<(Uuid, SecretString, bool)>, DbError> {
     let same_email = sql::<Bool>(r#"lower(email COLLATE "und-x-icu") = lower("#)
         .bind::<Text, _>(email)
         .sql(r#" COLLATE "und-x-icu")"#);
-    let row: Option<(Uuid, String)> = operators::table
+    let row: Option<(Uuid, String, bool)> = operators::table
         .filter(same_email)
-        .select((operators::id, operators::password_hash))
+        .select((operators::id, operators::password_hash, operators::enabled))
         .first(connection)
         .optional()?;
-    Ok(row.map(|(id, hash)| (id, hash.into())))
+    Ok(row.map(|(id, hash, enabled)| (id, hash.into(), enabled)))
 }
 
 /// Active admins, held in the order of their ids until the end of the transaction: of two who end each other, the

@@ -7,6 +7,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::{
+    Access,
     domain::{Operator, SignedIn},
     known::{self, Network},
     operators, sessions,
@@ -91,9 +92,16 @@ struct Asked {
     counts: Counts,
     begins: Begins,
     turn: Turn,
-    operator: Option<(Uuid, SecretString)>,
-    /// The operator's address, as it was given.
-    email: Option<String>,
+    operator: Option<Found>,
+}
+
+/// The operator whose password is tried.
+struct Found {
+    id: Uuid,
+    email: String,
+    hash: SecretString,
+    /// Whether the right password lets the operator in.
+    enabled: bool,
 }
 
 /// A password that was compared and is right.
@@ -109,31 +117,38 @@ pub struct Checked {
 /// Counts a try, and then compares the password: for nobody with the same work. `None`: it is not right.
 ///
 /// # Errors
-/// 429 in a pause, whether or not there is such an operator; 503 when too many strangers wait.
+/// 429 in a pause, whether or not there is such an operator, and when too many strangers wait.
 pub async fn check(
     state: &State,
+    access: &Access,
     trail: &Trail,
     email: &str,
     given: &SecretString,
 ) -> Result<Option<Checked>, ApiError> {
-    let (now, network) = (state.clock.now(), Network::of(trail.address));
-    let (keys, hasher, email) = (state.keys.clone(), state.hasher.clone(), email.to_owned());
+    let network = Network::of(trail.address);
+    let may_be_known = access
+        .may_be_known(&state.keys, email, &network, state.clock.now())
+        .await;
+    let turn = state.hasher.turn(may_be_known).await?;
+    let (now, keys, email) = (state.clock.now(), state.keys.clone(), email.to_owned());
     let asked = state
         .db
         .transaction(move |connection| {
             let operator = operators::by_email(connection, &email)?;
-            let id = operator.as_ref().map_or(Uuid::nil(), |(id, _)| *id);
+            let id = operator.as_ref().map_or(Uuid::nil(), |(id, ..)| *id);
             let is_known = known::is_known(connection, &keys, id, &network, now)?;
-            // Before it is counted: what will not be looked at is no try.
-            let turn = hasher.turn(is_known)?;
             let counts = Counts::of_sign_in(&keys, &email, &network, is_known);
             let begins = counted(connection, &counts, now)?;
             Ok::<_, ApiError>(Asked {
                 counts,
                 begins,
                 turn,
-                email: operator.is_some().then_some(email),
-                operator,
+                operator: operator.map(|(id, hash, enabled)| Found {
+                    id,
+                    email,
+                    hash,
+                    enabled,
+                }),
             })
         })
         .await?;
@@ -151,24 +166,24 @@ pub async fn check_own(
     given: &SecretString,
 ) -> Result<Option<Checked>, ApiError> {
     let (now, id) = (state.clock.now(), caller.id());
-    let (turn, counts) = (
-        state.hasher.turn(true)?,
-        Counts::of_session(&state.keys, id),
-    );
+    let turn = state.hasher.turn(true).await?;
+    let counts = Counts::of_session(&state.keys, id);
     let asked = state
         .db
         .transaction(move |connection| {
             // Held first, as where the password is changed.
             let found = operators::lock(connection, id)?;
             let begins = counted(connection, &counts, now)?;
-            let found = found.map(|(operator, hash)| (operator.email, hash));
-            let (email, hash) = found.unzip();
             Ok::<_, ApiError>(Asked {
                 counts,
                 begins,
                 turn,
-                email,
-                operator: hash.map(|hash| (id, hash)),
+                operator: found.map(|(operator, hash)| Found {
+                    id,
+                    email: operator.email,
+                    hash,
+                    enabled: operator.enabled,
+                }),
             })
         })
         .await?;
@@ -199,17 +214,20 @@ async fn compare(
     asked: Asked,
     given: &SecretString,
 ) -> Result<Option<Checked>, ApiError> {
-    let stored = asked.operator.as_ref().map(|(_, hash)| hash.clone());
+    let operator = asked.operator;
+    let stored = operator.as_ref().map(|found| found.hash.clone());
     let is_right = state
         .hasher
         .verify(asked.turn, given.clone(), stored)
         .await?;
-    let operator = asked.operator.as_ref().map(|(id, _)| *id);
-    let Some((operator, hash)) = asked.operator.filter(|_| is_right) else {
-        if let Some(until) = asked.begins {
-            note_pause(state, trail.clone(), operator, asked.email, until).await?;
+    let Found { id, hash, .. } = match operator {
+        Some(found) if is_right && found.enabled => found,
+        other => {
+            if let Some(until) = asked.begins {
+                note_pause(state, trail.clone(), other, until).await?;
+            }
+            return Ok(None);
         }
-        return Ok(None);
     };
     let renewed = match Password::parse(given.expose_secret()) {
         Ok(password) if Hasher::is_outdated(&hash) => {
@@ -218,7 +236,7 @@ async fn compare(
         _ => None,
     };
     Ok(Some(Checked {
-        operator,
+        operator: id,
         hash,
         renewed,
         counts: asked.counts,
@@ -237,11 +255,12 @@ struct Pause {
 async fn note_pause(
     state: &State,
     trail: Trail,
-    operator: Option<Uuid>,
-    email: Option<String>,
+    operator: Option<Found>,
     until: DateTime<Utc>,
 ) -> Result<(), ApiError> {
-    let event = Event::new(Action::SignInPaused, SubjectKind::Operator, operator);
+    let id = operator.as_ref().map(|found| found.id);
+    let email = operator.map(|found| found.email);
+    let event = Event::new(Action::SignInPaused, SubjectKind::Operator, id);
     let event = event.after(&Pause { email, until });
     state
         .db

@@ -125,8 +125,7 @@ async fn look_at_password(
     name: &str,
     given: &Given,
 ) -> Result<Try<(bool, Option<SecretString>)>, ApiError> {
-    // Before it is counted: what will not be looked at is no try.
-    let turn = desk.hasher.turn(desk.is_known)?;
+    let turn = desk.hasher.turn(desk.is_known).await?;
     let subjects = [Subject::of_name(desk.keys, Secret::UserPassword, name)];
     let (now, name) = (desk.clock.now(), name.to_owned());
     let counted: Result<Try<Option<SecretString>>, DbError> = desk

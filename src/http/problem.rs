@@ -112,6 +112,15 @@ impl From<HashError> for ApiError {
                 detail: "Too many passwords are being looked at at once. Nothing was changed; try again shortly.".into(),
                 ..Self::unavailable(5, error)
             },
+            // No fault of ours: what strangers do is no error in the log, and rings nobody.
+            HashError::Crowded => Self {
+                retry_after: Some(5),
+                ..Self::new(
+                    429,
+                    "rate_limited",
+                    "Too many passwords are given at once, here or elsewhere. It was no try; try again after `Retry-After` seconds.",
+                )
+            },
             HashError::Failed(reason) => Self::internal(reason),
         }
     }

@@ -29,6 +29,9 @@ pub enum HashError {
     /// Others were, and none was done in time.
     #[error("all places for hashing are taken")]
     Busy,
+    /// Too many strangers wait already, or for too long.
+    #[error("too many strangers wait for a place for hashing")]
+    Crowded,
     /// There was no randomness, say, or what is stored is no PHC string.
     #[error("{0}")]
     Failed(String),
@@ -40,13 +43,14 @@ impl HashError {
     }
 }
 
-/// Hashes passwords, a bounded number at once. However many strangers ask, one of them at most waits in front of somebody
-/// who is known.
+/// Hashes passwords, a bounded number at once. Of all strangers who ask, one at a time goes on: the others wait in a line
+/// of their own, so that they are in nobody's way, neither here nor at the database.
 #[derive(Clone)]
 pub struct Hasher {
     places: Arc<Semaphore>,
-    /// The stranger who is next, and waits for a place as others do.
-    next: Arc<Semaphore>,
+    /// The stranger who goes on.
+    first: Arc<Semaphore>,
+    /// Strangers who wait or have a place.
     strangers: Arc<Semaphore>,
 }
 
@@ -55,26 +59,47 @@ impl Default for Hasher {
         let semaphore = |permits| Arc::new(Semaphore::new(permits));
         Self {
             places: semaphore(PLACES),
-            next: semaphore(1),
+            first: semaphore(1),
             strangers: semaphore(STRANGERS),
         }
     }
 }
 
-/// A turn to have a password looked at: a stranger's is one of a bounded number.
-pub struct Turn(Option<OwnedSemaphorePermit>);
+/// A turn to have a password looked at.
+pub struct Turn {
+    first: Option<OwnedSemaphorePermit>,
+    stranger: Option<OwnedSemaphorePermit>,
+}
+
+impl Turn {
+    const KNOWN: Self = Self {
+        first: None,
+        stranger: None,
+    };
+}
 
 impl Hasher {
-    /// A turn for somebody who is known, or for a stranger.
+    /// A turn: at once for somebody who is known, in line for a stranger. To be waited for before a try is counted: what
+    /// will not be looked at is no try.
     ///
     /// # Errors
-    /// When too many strangers wait already.
-    pub fn turn(&self, is_known: bool) -> Result<Turn, HashError> {
+    /// [`HashError::Crowded`].
+    pub async fn turn(&self, is_known: bool) -> Result<Turn, HashError> {
         if is_known {
-            return Ok(Turn(None));
+            return Ok(Turn::KNOWN);
         }
-        let waiting = Arc::clone(&self.strangers).try_acquire_owned();
-        Ok(Turn(Some(waiting.map_err(|_| HashError::Busy)?)))
+        let stranger = Arc::clone(&self.strangers)
+            .try_acquire_owned()
+            .map_err(|_| HashError::Crowded)?;
+        let line = Arc::clone(&self.first).acquire_owned();
+        let first = tokio::time::timeout(WAIT_FOR_PLACE, line)
+            .await
+            .map_err(|_| HashError::Crowded)?
+            .map_err(HashError::failed)?;
+        Ok(Turn {
+            first: Some(first),
+            stranger: Some(stranger),
+        })
     }
 
     /// The PHC string of a password, which somebody who is known gives.
@@ -82,7 +107,7 @@ impl Hasher {
     /// # Errors
     /// When there is no place in time, or the operating system has no randomness for the salt.
     pub async fn hash(&self, password: SecretString) -> Result<SecretString, HashError> {
-        self.at_a_place(Turn(None), move || hash(&password)).await
+        self.at_a_place(Turn::KNOWN, move || hash(&password)).await
     }
 
     /// Whether a password is the one behind a PHC string. Where there is none it is not, after as much work.
@@ -120,21 +145,16 @@ impl Hasher {
         turn: Turn,
         work: impl FnOnce() -> Result<T, String> + Send + 'static,
     ) -> Result<T, HashError> {
-        let place = async {
-            // Those who are known find no queue of strangers in front of the places.
-            let _next = match turn.0 {
-                Some(_) => Some(self.next.acquire().await?),
-                None => None,
-            };
-            Arc::clone(&self.places).acquire_owned().await
-        };
+        let place = Arc::clone(&self.places).acquire_owned();
         let place = tokio::time::timeout(WAIT_FOR_PLACE, place)
             .await
             .map_err(|_| HashError::Busy)?
             .map_err(HashError::failed)?;
+        let Turn { first, stranger } = turn;
+        drop(first);
         // Taken until it is done, also where nobody waits for it any more.
         tokio::task::spawn_blocking(move || {
-            let _taken = (place, turn);
+            let _taken = (place, stranger);
             work()
         })
         .await
@@ -181,13 +201,13 @@ mod tests {
             ("wrong horse", Some(hash.clone()), false),
             ("correct horse", None, false),
         ] {
-            let turn = hasher.turn(true).unwrap();
+            let turn = hasher.turn(true).await.unwrap();
             let verified = hasher.verify(turn, given.into(), stored).await;
             assert_eq!(verified.unwrap(), right);
         }
         assert!(!Hasher::is_outdated(&hash));
         assert!(Hasher::is_outdated(&text.replace("t=2", "t=1").into()));
-        let turn = hasher.turn(true).unwrap();
+        let turn = hasher.turn(true).await.unwrap();
         let broken = hasher.verify(turn, "x".into(), Some("no hash".into()));
         assert!(matches!(broken.await.unwrap_err(), HashError::Failed(_)));
     }
@@ -197,26 +217,29 @@ mod tests {
         let hasher = Hasher::default();
         let done = Arc::new(Mutex::new(Vec::new()));
         let ask = |is_known: bool| {
-            let turn = hasher.turn(is_known).ok()?;
             let (hasher, done) = (hasher.clone(), Arc::clone(&done));
-            Some(tokio::spawn(async move {
+            tokio::spawn(async move {
+                let turn = hasher.turn(is_known).await?;
                 let given = SecretString::from("x");
-                hasher.verify(turn, given, None).await.unwrap();
+                hasher.verify(turn, given, None).await?;
                 done.lock().unwrap().push(is_known);
-            }))
+                Ok::<_, HashError>(())
+            })
         };
-        let mut asked: Vec<_> = (0..STRANGERS).map(|_| ask(false).unwrap()).collect();
-        assert!(ask(false).is_none(), "the queue is full");
+        let asked: Vec<_> = (0..STRANGERS).map(|_| ask(false)).collect();
         // All of them are in line.
         tokio::task::yield_now().await;
-        asked.extend((0..3).map(|_| ask(true).unwrap()));
-        for one in asked {
-            one.await.unwrap();
+        let refused = hasher.turn(false).await.err();
+        assert!(matches!(refused, Some(HashError::Crowded)));
+        for one in (0..3).map(|_| ask(true)).collect::<Vec<_>>() {
+            one.await.unwrap().unwrap();
         }
-        // Two had a place, one was next, and each who is known let the next one come to the line.
-        let done = done.lock().unwrap();
-        let last = done.iter().rposition(|is_known| *is_known).unwrap();
-        assert!(last < 20, "{done:?}");
-        assert!(ask(false).is_some(), "there is room again");
+        // Two had a place and one was in front of it; for each who is known another one may have come there.
+        let before = done.lock().unwrap().len();
+        assert!(before < 20, "{before}");
+        for one in asked {
+            one.await.unwrap().unwrap();
+        }
+        hasher.turn(false).await.unwrap();
     }
 }

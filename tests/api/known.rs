@@ -245,8 +245,8 @@ async fn whoever_is_known_is_served_before_strangers() {
     let mut served = 0;
     for stranger in strangers {
         let answer = stranger.await.unwrap();
-        if answer.status == 503 {
-            answer.is_problem(503, "unavailable");
+        if answer.status == 429 {
+            answer.is_problem(429, "rate_limited");
             assert_eq!(answer.header("retry-after"), "5");
         } else {
             answer.is_problem(401, "invalid_credentials");

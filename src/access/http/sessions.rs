@@ -41,18 +41,18 @@ pub fn routes(api: &mut impl Register) {
     responses(
         (status = 201, description = "Signed in", body = SignedIn),
         (status = 401, description = "`invalid_credentials`: the address or the password is not right, or the operator may not sign in", body = Problem),
-        (status = 429, description = "`too_many_attempts`: too many wrong tries; or too many requests", body = Problem),
-        (status = 503, description = "Too many others sign in at once, or the database is away", body = Problem),
+        (status = 429, description = "`too_many_attempts`: too many wrong tries; or too many requests, from here or of all strangers", body = Problem),
     )
 )]
 #[post("/sessions")]
 async fn sign_in(
     state: web::Data<State>,
+    access: web::Data<Access>,
     trail: Trail,
     body: Body<SignIn>,
 ) -> Result<HttpResponse, ApiError> {
     let begun = Instant::now();
-    let signed_in = try_to_sign_in(&state, trail, body.value).await;
+    let signed_in = try_to_sign_in(&state, &access, trail, body.value).await;
     if let Err(ApiError {
         status: 401 | 429, ..
     }) = signed_in
@@ -64,16 +64,23 @@ async fn sign_in(
         .json(signed_in?))
 }
 
-async fn try_to_sign_in(state: &State, trail: Trail, asked: SignIn) -> Result<SignedIn, ApiError> {
+async fn try_to_sign_in(
+    state: &State,
+    access: &Access,
+    trail: Trail,
+    asked: SignIn,
+) -> Result<SignedIn, ApiError> {
     let SignIn { email, password } = asked;
-    let checked = check(state, &trail, email.as_str(), password.0.expose())
+    let checked = check(state, access, &trail, email.as_str(), password.0.expose())
         .await?
         .ok_or_else(refused)?;
     let keys = state.keys.clone();
-    state
+    let signed_in = state
         .db
         .transaction(move |connection| begin(connection, trail, &keys, &checked))
-        .await
+        .await;
+    access.look_again().await;
+    signed_in
 }
 
 /// Get one's own session
