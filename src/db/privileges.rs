@@ -66,10 +66,11 @@ fn needed(table: &str) -> &'static [&'static str] {
     line.map_or(EVERYTHING, |(privileges, _)| privileges)
 }
 
-/// Functions that run with the owner's rights whoever calls them: those that say so, and triggers, which a cascade runs as
-/// the owner of the table.
-const OF_THE_OWNER: &str = "pronamespace = quote_ident(current_schema())::regnamespace \
-     AND proname LIKE 'enlist\\_%' AND (prosecdef OR prorettype = 'trigger'::regtype)";
+/// Functions that may run with the owner's rights whoever calls them: those that say so, and triggers, which a cascade runs
+/// as the owner of the table. Others in their language belong to them: called now with one search path and now with
+/// another, they would be planned at every call. Those in SQL are part of the statement that calls them.
+const OF_THE_OWNER: &str = "pronamespace = quote_ident(current_schema())::regnamespace AND proname LIKE 'enlist\\_%' \
+     AND (prosecdef OR prolang = (SELECT oid FROM pg_language WHERE lanname = 'plpgsql'))";
 
 /// Gives the owner's functions a search path of their own, so that no table of the caller's (a temporary one) is taken for
 /// one of ours; and lets not just anybody call them. One that belongs to somebody else stays as it is.

@@ -1,4 +1,5 @@
--- The two roles of Enlist. A superuser runs this in Enlist's database; a second time does nothing more.
+-- The two roles of Enlist. A superuser, or whoever owns the database and may make roles, runs this in Enlist's database; a
+-- second time does nothing more.
 -- Then both get passwords: psql asks for them, and no log shows them.
 --     \password {owner}
 --     \password {service}
@@ -28,5 +29,9 @@ BEGIN
     EXECUTE format('GRANT USAGE, CREATE ON SCHEMA %I TO %I', home, owner);
     EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', home, service);
     -- A lock that took too long is recognised by the server's words, in English.
-    EXECUTE format('ALTER ROLE %I SET lc_messages = ''C''', service);
+    BEGIN
+        EXECUTE format('ALTER ROLE %I SET lc_messages = ''C''', service);
+    EXCEPTION WHEN insufficient_privilege THEN
+        RAISE NOTICE 'lc_messages stays as it is';
+    END;
 END $$;

@@ -134,7 +134,7 @@ pub fn pin(invitation: Uuid, counter: i32) -> String {
 /// Every change of a state is written down, by the database itself.
 pub const WATCH: &str = "
     CREATE TABLE seen (kind text, id uuid, before text, after text);
-    CREATE FUNCTION watch() RETURNS trigger LANGUAGE plpgsql AS $$
+    CREATE FUNCTION watch() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
     BEGIN
         INSERT INTO seen VALUES (TG_TABLE_NAME, NEW.id, CASE WHEN TG_OP = 'UPDATE' THEN OLD.state END, NEW.state);
         RETURN NULL;
