@@ -95,7 +95,7 @@ pub fn delete(
     remove(connection, trail, id)
 }
 
-/// Retires the devices of a user and deletes the user.
+/// Retires the devices of a user and deletes the user, and what the devices were known by.
 ///
 /// # Errors
 /// 404, 412.
@@ -107,6 +107,7 @@ pub fn erase(
 ) -> Result<(), ApiError> {
     held(connection, trail, id, expected)?;
     let retired = devices::queries::retire_all(connection, id, trail.clock.now())?;
+    devices::queries::forget_names(connection, id)?;
     // Not about the person, with whom its details would go: it has ids alone.
     let event = Event::new(Action::UserErased, SubjectKind::User, id);
     trail.record(
@@ -120,7 +121,6 @@ pub fn erase(
 fn remove(connection: &mut PgConnection, trail: &Trail, id: Uuid) -> Result<(), ApiError> {
     // Also one whose time is over: no pending invitation is left without a user.
     ending::let_go(connection, id, trail.clock.now())?;
-    devices::queries::forget_names(connection, id)?;
     idempotent::forget_about(connection, id)?;
     queries::delete(connection, id)?;
     let event = Event::new(Action::UserDeleted, SubjectKind::User, id);

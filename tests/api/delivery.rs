@@ -732,7 +732,8 @@ async fn a_claim_reads_only_what_is_due() {
     app.invite(json!({"user_ids": ids, "delivery": "none"}))
         .await;
     app.db.execute(
-        "INSERT INTO messages SELECT gen_random_uuid(), 'invitation', i.id, i.batch_id, 'accepted', 1, now(), now()
+        "INSERT INTO messages SELECT overlay(gen_random_uuid()::text PLACING '0190' FROM 1)::uuid, 'invitation', i.id, i.batch_id,
+            'accepted', 1, now(), now()
          FROM invitations i, generate_series(1, 30000);
          ANALYZE",
     );

@@ -409,3 +409,27 @@ async fn a_person_is_told_all_that_is_held() {
         "who was refused exported nothing"
     );
 }
+
+/// Whoever enrolls at the same moment has enrolled before, and is erased with the device, or finds nobody.
+#[tokio::test(flavor = "multi_thread")]
+async fn erasing_and_enrolling_meet() {
+    let app = TestApp::start().await;
+    for round in 0..8 {
+        let name = format!("u{round}");
+        let guest = crate::enrollments::guest(&app, &name, json!({})).await;
+        let path = format!("/users/{}/erase", guest.user);
+        let serial = format!("S{round}");
+        let (enrolled, erased) = tokio::join!(
+            with_pin(&app, &name, &guest.pin, &serial),
+            app.request(Method::POST, &path).send()
+        );
+        assert_eq!(erased.unwrap().status(), 204);
+        assert!(
+            matches!(enrolled.status.as_u16(), 201 | 401),
+            "{}",
+            enrolled.text
+        );
+    }
+    let held = "SELECT count(*) FROM devices WHERE user_id IS NOT NULL OR retired_at IS NULL OR serial_number IS NOT NULL";
+    assert_eq!(app.db.number(held), 0);
+}

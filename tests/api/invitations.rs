@@ -255,6 +255,8 @@ async fn each_method_skips_whom_it_cannot_reach() {
             json!({"no_email": 1, "user_disabled": 1, "no_password": 1}),
         ),
     ] {
+        // Whoever was invited less than a minute ago is warned of.
+        app.clock.advance(chrono::Duration::minutes(1));
         let body = json!({"filter": {}, "method": method, "device_ownership": "company_owned"});
         let preview = app.post("/invitations/preview", body.clone()).await.json;
         assert_eq!(preview["summary"]["skipped"], skipped, "{method}");

@@ -66,7 +66,7 @@ async fn export_user(
 
 /// Erase a user
 ///
-/// Retires the devices and deletes the user, with all that tells of the person: what is left, and for how long, is in the
+/// Retires the devices and deletes the user, with all that tells of the person, also what the devices were known by: what is left, and for how long, is in the
 /// documentation ("What is left of a person"). Nothing brings it back.
 #[utoipa::path(
     tag = "users", request_body(content = Option<NoOptions>, content_type = "application/json"),
