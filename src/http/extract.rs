@@ -23,6 +23,10 @@ pub const SMALL: usize = 256 * 1024;
 /// The limit where a selection of users is taken, in bytes.
 pub const SELECTION: usize = 8 * 1024 * 1024;
 
+/// A body may have a member or an element for so many bytes of its limit: as many as ids, which are the shortest of which many
+/// are taken.
+const BYTES_A_VALUE: usize = 32;
+
 /// A client that dribbles its body in must not hold a place for ever.
 const BODY_TIME: Duration = Duration::from_secs(30);
 
@@ -45,7 +49,7 @@ impl<T: Deserr<Faults> + 'static, const LIMIT: usize> FromRequest for Body<T, LI
         Box::pin(async move {
             headers_fit?;
             let bytes = arrived(payload, LIMIT).await?;
-            let value = parsed(&bytes)?;
+            let value = parsed(&bytes, LIMIT)?;
             Ok(Self { value, bytes })
         })
     }
@@ -75,7 +79,7 @@ impl<T: Deserr<Faults> + Default + 'static> FromRequest for OptionalBody<T> {
                 });
             }
             headers_fit?;
-            let value: Option<T> = parsed(&bytes)?;
+            let value: Option<T> = parsed(&bytes, SMALL)?;
             Ok(Self {
                 value: value.unwrap_or_default(),
                 bytes,
@@ -116,9 +120,9 @@ async fn arrived(payload: Payload, limit: usize) -> Result<Bytes, ApiError> {
         .map_err(|_| ApiError::new(408, "request_timeout", "The body did not arrive in time."))?
 }
 
-fn parsed<T: Deserr<Faults>>(bytes: &[u8]) -> Result<T, ApiError> {
-    let (value, repeated) =
-        json::read(bytes).map_err(|error| ApiError::new(400, "malformed_json", error))?;
+fn parsed<T: Deserr<Faults>>(bytes: &[u8], limit: usize) -> Result<T, ApiError> {
+    let (value, repeated) = json::read(bytes, limit / BYTES_A_VALUE)
+        .map_err(|detail| ApiError::new(400, "malformed_json", detail))?;
     typed(value, repeated)
 }
 

@@ -1,4 +1,4 @@
-//! JSON as it is sent: the encoding, and the members of an object that are there twice. Pure.
+//! JSON as it is sent: the encoding, how much there is of it, and the members of an object that are there twice. Pure.
 //!
 //! `serde_json` keeps the last of two members of one name and says nothing; another reader on the way may have taken the
 //! first (RFC 8259 §4).
@@ -6,18 +6,22 @@
 use std::fmt;
 
 use deserr::ValuePointerRef;
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value, map::Entry};
 
 use crate::model::wire::{Fault, Faults, MOST_FAULTS};
 
 const BOM: &[u8] = "\u{feff}".as_bytes();
 
-/// Reads a body, with a byte-order mark or without. Gives the value and every member that is there twice.
+/// Arrays and objects that may stand in each other; what any route takes is a fraction of it.
+const DEEPEST: usize = 32;
+
+/// Reads a body, with a byte-order mark or without, that has at most so many members and elements. Gives the value and every
+/// member that is there twice.
 ///
 /// # Errors
-/// What it is instead of JSON in UTF-8, in words.
-pub fn read(body: &[u8]) -> Result<(Value, Vec<Fault>), String> {
+/// What it is instead, in words.
+pub fn read(body: &[u8], most: usize) -> Result<(Value, Vec<Fault>), String> {
     let body = body.strip_prefix(BOM).unwrap_or(body);
     if let Some(encoding) = wide(body) {
         return Err(format!("The body is in {encoding}; send it in UTF-8."));
@@ -28,17 +32,30 @@ pub fn read(body: &[u8]) -> Result<(Value, Vec<Fault>), String> {
             error.valid_up_to()
         )
     })?;
-    let mut faults = Faults::default();
+    let mut seen = Seen {
+        faults: Faults::default(),
+        left: most,
+        too_much: None,
+    };
     let mut reader = serde_json::Deserializer::from_str(text);
     let whole = Node {
         place: ValuePointerRef::Origin,
-        faults: &mut faults,
+        depth: 0,
+        seen: &mut seen,
     };
     let value = whole
         .deserialize(&mut reader)
-        .and_then(|value| reader.end().map(|()| value))
-        .map_err(|error| format!("The body is not JSON: {error}."))?;
-    Ok((value, faults.0))
+        .and_then(|value| reader.end().map(|()| value));
+    let value = value.map_err(|error| match seen.too_much {
+        Some(TooMuch::Deep) => format!(
+            "The body has more than {DEEPEST} arrays and objects in each other; nothing here takes as many."
+        ),
+        Some(TooMuch::Many) => format!(
+            "The body has more than {most} members and elements in all, which is the limit here; send it in parts."
+        ),
+        None => format!("The body is not JSON: {error}."),
+    })?;
+    Ok((value, seen.faults.0))
 }
 
 /// An encoding with more than one byte for every character. JSON begins with a character of ASCII, so its zeros show which.
@@ -52,10 +69,45 @@ fn wide(body: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// A value that is being read, and where it stands. How deep values may be is `serde_json`'s limit.
+/// What is known of a body while it is read.
+struct Seen {
+    faults: Faults,
+    /// How many members and elements there may still be.
+    left: usize,
+    too_much: Option<TooMuch>,
+}
+
+enum TooMuch {
+    Deep,
+    Many,
+}
+
+/// A value that is being read, and where it stands.
 struct Node<'a> {
     place: ValuePointerRef<'a>,
-    faults: &'a mut Faults,
+    depth: usize,
+    seen: &'a mut Seen,
+}
+
+impl Node<'_> {
+    fn enter<E: Error>(&mut self) -> Result<(), E> {
+        if self.depth == DEEPEST {
+            self.seen.too_much = Some(TooMuch::Deep);
+            return Err(E::custom("too deep"));
+        }
+        Ok(())
+    }
+
+    fn count<E: Error>(&mut self) -> Result<(), E> {
+        match self.seen.left.checked_sub(1) {
+            Some(left) => self.seen.left = left,
+            None => {
+                self.seen.too_much = Some(TooMuch::Many);
+                return Err(E::custom("too many"));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl<'de> DeserializeSeed<'de> for Node<'_> {
@@ -101,31 +153,37 @@ impl<'de> Visitor<'de> for Node<'_> {
         Ok(Value::String(value))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<Value, A::Error> {
+        self.enter()?;
         let mut all = Vec::new();
         while let Some(item) = items.next_element_seed(Node {
             place: self.place.push_index(all.len()),
-            faults: self.faults,
+            depth: self.depth + 1,
+            seen: self.seen,
         })? {
+            self.count()?;
             all.push(item);
         }
         Ok(Value::Array(all))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<Value, A::Error> {
+        self.enter()?;
         let mut all = Map::new();
         while let Some(name) = members.next_key::<String>()? {
+            self.count()?;
             let value = members.next_value_seed(Node {
                 place: self.place.push_key(&name),
-                faults: self.faults,
+                depth: self.depth + 1,
+                seen: self.seen,
             })?;
             match all.entry(name) {
                 Entry::Vacant(free) => {
                     free.insert(value);
                 }
-                Entry::Occupied(taken) if self.faults.0.len() < MOST_FAULTS => {
+                Entry::Occupied(taken) if self.seen.faults.0.len() < MOST_FAULTS => {
                     let place = self.place.push_key(taken.key());
-                    self.faults.0.extend(
+                    self.seen.faults.0.extend(
                         Faults::at(place, "repeated", "is there more than once in its object").0,
                     );
                 }
@@ -139,6 +197,12 @@ impl<'de> Visitor<'de> for Node<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const MOST: usize = 10_000;
+
+    fn read(body: &[u8]) -> Result<(Value, Vec<Fault>), String> {
+        super::read(body, MOST)
+    }
 
     #[test]
     fn what_is_read_is_what_serde_json_reads() {
@@ -240,8 +304,6 @@ mod tests {
 
     #[test]
     fn what_is_no_json_is_refused() {
-        let deep = "[".repeat(100_000);
-        let objects = "{\"a\":".repeat(200);
         for text in [
             "",
             " ",
@@ -254,11 +316,40 @@ mod tests {
             "\u{feff}",
             "\u{feff}\u{feff}{}",
             "\"\\ud800\"",
-            &deep,
-            &objects,
         ] {
             let error = read(text.as_bytes()).unwrap_err();
             assert!(error.starts_with("The body is not JSON: "), "{error}");
+        }
+    }
+
+    #[test]
+    fn how_deep_and_how_much_it_may_be_is_limited() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        let object = |depth: usize| format!("{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth));
+        let row = |count: usize| format!("[{}]", vec!["1"; count].join(","));
+        let members = |count: usize| {
+            let members: Vec<String> = (0..count).map(|n| format!("\"{n}\":1")).collect();
+            format!("{{{}}}", members.join(","))
+        };
+        let pairs = |count: usize| format!("[{}]", vec!["[1]"; count].join(","));
+        for (text, is_read) in [
+            (nested(DEEPEST), true),
+            (nested(DEEPEST + 1), false),
+            ("[".repeat(100_000), false),
+            (object(DEEPEST), true),
+            (object(DEEPEST + 1), false),
+            ("{\"a\":".repeat(200), false),
+            (row(MOST), true),
+            (row(MOST + 1), false),
+            (members(MOST), true),
+            (members(MOST + 1), false),
+            (pairs(MOST / 2), true),
+            (pairs(MOST / 2 + 1), false),
+        ] {
+            let start: String = text.chars().take(20).collect();
+            let refused = read(text.as_bytes()).err();
+            assert_eq!(refused.is_none(), is_read, "{start}: {refused:?}");
+            assert!(refused.is_none_or(|told| told.starts_with("The body has more than")));
         }
     }
 }

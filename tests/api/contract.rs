@@ -51,6 +51,52 @@ async fn what_is_not_there_says_so() {
     assert!(head.bytes().await.unwrap().is_empty());
 }
 
+/// How deep a body is and how much there is in it is limited beside its bytes; what may be asked for fits.
+#[tokio::test]
+async fn bodies_are_neither_too_deep_nor_too_full() {
+    let app = TestApp::start().await;
+    let nested = |depth: usize| {
+        format!(
+            "{{\"attributes\": {}1{}}}",
+            "[".repeat(depth),
+            "]".repeat(depth)
+        )
+    };
+    let ids = |name: &str| {
+        format!(
+            "\"{name}\": [{}]",
+            vec!["\"0192d3a0-0000-7000-8000-000000000000\""; 100_000].join(",")
+        )
+    };
+    for (path, body, status, code) in [
+        ("/users", nested(32), 400, "malformed_json"),
+        ("/users", nested(31), 422, "validation_failed"),
+        ("/users", nested(100_000), 400, "malformed_json"),
+        (
+            "/users",
+            format!("{{\"group_ids\": [{}0]}}", "0,".repeat(100_000)),
+            400,
+            "malformed_json",
+        ),
+        (
+            "/invitations/send",
+            format!("{{\"user_ids\": [{}0]}}", "0,".repeat(1_000_000)),
+            400,
+            "malformed_json",
+        ),
+        (
+            "/invitations/send",
+            format!("{{{}, {}}}", ids("user_ids"), ids("exclude_user_ids")),
+            422,
+            "validation_failed",
+        ),
+    ] {
+        raw(&app, Method::POST, path, "application/json", body)
+            .await
+            .is_problem(status, code);
+    }
+}
+
 #[tokio::test]
 async fn bodies_that_are_no_json_are_told_apart() {
     let app = TestApp::start().await;
