@@ -1,11 +1,18 @@
 //! Structured logs on standard error: for people or as JSON lines.
 
-use std::io::IsTerminal;
+use std::{fmt, io::IsTerminal};
 
 use clap::ValueEnum;
-use tracing::Level;
+use tracing::{
+    Event, Level, Subscriber,
+    field::{Field, Visit},
+};
 use tracing_subscriber::{
-    EnvFilter, filter::filter_fn, fmt, layer::SubscriberExt, util::SubscriberInitExt,
+    EnvFilter, Layer,
+    filter::filter_fn,
+    fmt as layers,
+    layer::{Context, SubscriberExt},
+    util::SubscriberInitExt,
 };
 
 /// How log lines are written.
@@ -15,6 +22,30 @@ pub enum LogFormat {
     Human,
     /// One JSON object a line.
     Json,
+}
+
+/// What the HTTP library says of a request that it cannot read. Anybody can send one: it is answered, and no error of the
+/// service. At `trace` the library says it once more.
+const UNREADABLE: &str = "stream error: request parse error: ";
+
+/// Leaves out of the log what any stranger could fill it with.
+struct Strangers;
+
+impl<S: Subscriber> Layer<S> for Strangers {
+    fn event_enabled(&self, event: &Event<'_>, _context: Context<'_, S>) -> bool {
+        struct Says<'a>(&'a str, bool);
+        impl Visit for Says<'_> {
+            fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+                self.1 |= field.name() == "message" && format!("{value:?}").starts_with(self.0);
+            }
+        }
+        if !event.metadata().target().starts_with("actix_http::") {
+            return true;
+        }
+        let mut says = Says(UNREADABLE, false);
+        event.record(&mut says);
+        !says.1
+    }
 }
 
 /// Starts logging. A second call in one process (tests) changes nothing.
@@ -29,11 +60,14 @@ pub fn init(filter: &str, format: LogFormat) -> Result<(), String> {
     let quiet = filter_fn(|metadata| {
         !metadata.target().starts_with("actix_server") || *metadata.level() <= Level::WARN
     });
-    let registry = tracing_subscriber::registry().with(filter).with(quiet);
+    let registry = tracing_subscriber::registry()
+        .with(filter)
+        .with(quiet)
+        .with(Strangers);
     let started = match format {
         LogFormat::Human => registry
             .with(
-                fmt::layer()
+                layers::layer()
                     .with_writer(std::io::stderr)
                     .with_ansi(std::io::stderr().is_terminal())
                     .with_target(false),
@@ -41,7 +75,7 @@ pub fn init(filter: &str, format: LogFormat) -> Result<(), String> {
             .try_init(),
         LogFormat::Json => registry
             .with(
-                fmt::layer()
+                layers::layer()
                     .json()
                     .flatten_event(true)
                     .with_current_span(true)

@@ -209,6 +209,22 @@ mod tests {
     }
 
     #[test]
+    fn debug_shows_no_secret() {
+        let given = Cli::try_parse_from([
+            "enlist",
+            "--database-url=postgres://u:M4RK@localhost/x",
+            "--smtp-url=smtp://u:M4RK@127.0.0.1:1025",
+            "--secret-keys=k1:M4RKAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+            "--smtp-oauth-client-secret=M4RK",
+            "--smtp-oauth-refresh-token=M4RK",
+        ])
+        .unwrap();
+        let shown = format!("{:?}", given.serve);
+        assert!(shown.contains("smtp_url"), "{shown}");
+        assert!(!shown.contains("M4RK"), "{shown}");
+    }
+
+    #[test]
     fn every_bad_setting_is_named_at_once() {
         let told = check(&[
             "--listen=nowhere",

@@ -57,6 +57,7 @@ mod rotation;
 mod search;
 mod settings;
 mod shell;
+mod silence;
 mod smtp;
 mod tables;
 mod transfer;
