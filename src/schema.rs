@@ -304,6 +304,7 @@ diesel::table! {
     secret_keys (id) {
         id -> Text,
         fingerprint -> Text,
+        has_signed -> Bool,
     }
 }
 
@@ -337,6 +338,7 @@ diesel::table! {
         id -> Uuid,
         body -> Jsonb,
         created_at -> Timestamptz,
+        sealed_under -> Nullable<Text>,
     }
 }
 

@@ -1,4 +1,4 @@
-//! The keys that PINs and QR tokens derive from.
+//! The keys that PINs and QR tokens derive from, and that settings are sealed under.
 
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
@@ -12,7 +12,7 @@ pub const SECRET_KEYS: &str = "ENLIST_SECRET_KEYS";
 /// The service's keys.
 #[derive(Debug, Clone, Args)]
 pub struct KeyArgs {
-    /// Keys that PINs and QR tokens derive from: id:base64 of 32 bytes or more, comma-separated, the first one signs
+    /// Keys that PINs and QR tokens derive from and settings are sealed under: id:base64 of 32 bytes or more, comma-separated, the first one signs
     #[arg(long, env = SECRET_KEYS, hide_env_values = true)]
     pub secret_keys: Option<SecretString>,
 }

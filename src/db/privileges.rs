@@ -41,6 +41,7 @@ pub const TABLES: &[(&[&str], &[&str])] = &[
             "idempotency_keys",
             "idempotency_leases",
             "invitations",
+            "known_networks",
             "mail_allowance",
             "masking",
             "messages",

@@ -194,9 +194,9 @@ fn decide(
     let Found { person, newest } = found;
     let right = right_for(person.as_ref(), newest.as_ref());
     let applied = match &person {
-        Some(person) if right.password == Some(true) && pin.is_none() => {
-            Some(settings::queries::applied(connection, person.user.id)?)
-        }
+        Some(person) if right.password == Some(true) && pin.is_none() => Some(
+            settings::queries::applied(connection, keys, person.user.id)?,
+        ),
         _ => None,
     };
     let enabled = person.as_ref().is_some_and(|person| person.enabled);
@@ -234,7 +234,7 @@ fn decide(
             let invitation = newest.as_ref().filter(|_| verdict == Verdict::Enroll);
             let applied = match applied {
                 Some(applied) => applied,
-                None => settings::queries::applied(connection, person.user.id)?,
+                None => settings::queries::applied(connection, keys, person.user.id)?,
             };
             let admitted = Admitted {
                 person: &person,

@@ -27,8 +27,8 @@ pub fn keys_in_use(
         .load(connection)?)
 }
 
-/// Of these keys, each with what tells it from others, the ids behind which another key stood, and still does for pending
-/// invitations.
+/// Of these keys, each with what tells it from others, the ids behind which another key stood, and still does for what needs
+/// it.
 ///
 /// # Errors
 /// When the database is away.
@@ -50,7 +50,7 @@ pub fn other_keys(
     Ok(others.map(|(id, _)| id.clone()).collect())
 }
 
-/// Of these ids, those of keys that invitations were made with, pending or not.
+/// Of these ids, those of keys that something was made with: invitations, pending or not, or what else a signing key makes.
 ///
 /// # Errors
 /// When the database is away.
@@ -58,14 +58,17 @@ pub fn keys_used_before(
     connection: &mut PgConnection,
     ids: &[String],
 ) -> Result<Vec<String>, DbError> {
-    Ok(invitations::table
+    let signed = secret_keys::table
+        .filter(secret_keys::id.eq_any(ids))
+        .filter(secret_keys::has_signed)
+        .select(secret_keys::id);
+    let invited = invitations::table
         .filter(invitations::key_id.eq_any(ids))
-        .select(invitations::key_id)
-        .distinct()
-        .load(connection)?)
+        .select(invitations::key_id);
+    Ok(signed.union(invited).load(connection)?)
 }
 
-/// Writes down which key stands behind each id.
+/// Writes down which key stands behind each id, and that the first one signs.
 ///
 /// # Errors
 /// When the database is away.
@@ -84,5 +87,9 @@ pub fn identify_keys(
             .set(secret_keys::fingerprint.eq(fingerprint))
             .execute(connection)?;
     }
+    let signing = keys.iter().take(1).map(|(id, _)| id);
+    diesel::update(secret_keys::table.filter(secret_keys::id.eq_any(signing)))
+        .set(secret_keys::has_signed.eq(true))
+        .execute(connection)?;
     Ok(())
 }

@@ -24,7 +24,7 @@ use crate::{
     mail::catalogue::Lang,
     model::invitation::{Delivery, State},
     schema::{batch_skips, batches, invitations, messages},
-    secrets::keys::Key,
+    secrets::keys::{Key, KeyRing},
     selection::{domain::Selection, queries::SelectionError},
     settings::{self, rules::Which},
     string_enum,
@@ -100,14 +100,14 @@ struct Invited {
 pub fn send(
     connection: &mut PgConnection,
     trail: &Trail,
-    key: &Key,
+    keys: &KeyRing,
     selection: &Selection,
     overrides: &Overrides,
     mails_a_day: MailsADay,
 ) -> Result<Sent, SelectionError> {
     mailed::take_turn(connection)?;
     let (clock, now) = (&trail.clock, trail.clock.now());
-    let rules = settings::queries::rules(connection)?;
+    let rules = settings::queries::rules(connection, keys)?;
     let plan = Plan::of(&rules, overrides, mails_a_day);
     let batch_id = clock.new_id();
 
@@ -162,7 +162,7 @@ pub fn send(
             batches::skipped_count.eq(count(skipped.len())),
         ))
         .execute(connection)?;
-    copy_invitations(connection, batch_id, key, &plan, &invited, now)?;
+    copy_invitations(connection, batch_id, keys.signing(), &plan, &invited, now)?;
     if plan.delivery == Delivery::Email {
         copy_messages(connection, batch_id, clock, &invited, now)?;
     }

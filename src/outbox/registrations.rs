@@ -9,7 +9,7 @@ use std::{
 use diesel::PgConnection;
 use uuid::Uuid;
 
-use crate::{db::DbError, model::registration::Registration};
+use crate::{db::DbError, model::registration::Registration, secrets::keys::KeyRing};
 
 /// Versions that are kept; a service that has more in use forgets them all and begins anew.
 const MOST: usize = 1_000;
@@ -20,20 +20,22 @@ static FIRST: LazyLock<Arc<Registration>> = LazyLock::new(Arc::default);
 /// A version of the registration setting as it was read; `Err` where a newer service wrote it.
 pub type ReadVersion = (Uuid, Result<Registration, DbError>);
 /// Reads versions of the registration setting.
-pub type Read = fn(&mut PgConnection, &[Uuid]) -> Result<Vec<ReadVersion>, DbError>;
+pub type Read = fn(&mut PgConnection, &KeyRing, &[Uuid]) -> Result<Vec<ReadVersion>, DbError>;
 
 /// Registration settings by version. Cheap to clone; the clones share what they know.
 #[derive(Clone)]
 pub struct Registrations {
     known: Arc<Mutex<HashMap<Uuid, Arc<Registration>>>>,
+    keys: Arc<KeyRing>,
     read: Read,
 }
 
 impl Registrations {
     /// Knows none yet, and reads them with `read`: settings are a feature, of which the queue knows nothing.
-    pub fn new(read: Read) -> Self {
+    pub fn new(keys: Arc<KeyRing>, read: Read) -> Self {
         Self {
             known: Arc::default(),
+            keys,
             read,
         }
     }
@@ -66,7 +68,7 @@ impl Registrations {
         }
         missing.sort_unstable();
         missing.dedup();
-        for (version, read) in (self.read)(connection, &missing)? {
+        for (version, read) in (self.read)(connection, &self.keys, &missing)? {
             match read {
                 Ok(registration) => {
                     found.insert(version, Arc::new(registration));

@@ -33,6 +33,8 @@ pub enum Purpose {
     Bounce,
     /// A network that an operator signed in from.
     Network,
+    /// The key that seals what must be readable again.
+    Seal,
 }
 
 impl Purpose {
@@ -51,6 +53,7 @@ impl Purpose {
             Self::AuditHead => b"enlist/audit-head/v1\0",
             Self::Bounce => b"enlist/bounce/v1\0",
             Self::Network => b"enlist/network/v1\0",
+            Self::Seal => b"enlist/seal/v1\0",
         }
     }
 }
@@ -228,6 +231,7 @@ mod tests {
             Purpose::AuditHead,
             Purpose::Bounce,
             Purpose::Network,
+            Purpose::Seal,
         ]
         .map(|purpose| ring.signing().mac(purpose, &[b"same"]));
         for (index, mac) in macs.iter().enumerate() {

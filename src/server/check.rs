@@ -294,15 +294,15 @@ async fn look_at(keys: &KeyRing, db: &Db, clock: &Clock, found: &mut Findings<'_
             found.say(
                 Verdict::Ok,
                 format!(
-                    "those that pending invitations need are there; `{signing}` makes what is new"
+                    "those that pending invitations and sealed settings need are there; `{signing}` makes what is new"
                 ),
             );
             for id in idle {
                 found.say(
                     Verdict::Warning,
                     format!(
-                        "no pending invitation needs `{id}` any more: it can go from ENLIST_SECRET_KEYS; keep it elsewhere for \
-                         `enlist audit verify`"
+                        "no pending invitation needs `{id}` any more, and nothing is sealed under it: it can go from \
+                         ENLIST_SECRET_KEYS; keep it elsewhere for `enlist audit verify`"
                     ),
                 );
             }

@@ -1,4 +1,4 @@
-//! Whether the configured keys are those that pending invitations were made with.
+//! Whether the configured keys are those that something in the database needs.
 
 use chrono::{DateTime, Utc};
 use diesel::PgConnection;
@@ -8,18 +8,51 @@ use crate::{
     db::{Db, DbError},
     invitations::key_use,
     secrets::keys::KeyRing,
+    settings::sealing,
 };
 
-/// Refuses a start that would make mails or PINs fail later, one by one, and writes down which key stands behind each id.
+/// Something that was made with a key and cannot do without it.
+struct Need {
+    key: String,
+    /// What it is, in words.
+    what: String,
+    /// How long it needs the key.
+    until: &'static str,
+}
+
+/// Everything in the database that needs a key. What else comes to need one is added here: a start and `enlist check` then
+/// look at it too.
+fn needs(connection: &mut PgConnection, now: DateTime<Utc>) -> Result<Vec<Need>, DbError> {
+    let mut needs = Vec::new();
+    for key in key_use::keys_in_use(connection, now)? {
+        needs.push(Need {
+            key,
+            what: "pending invitations were made with it".to_owned(),
+            until: "they have ended",
+        });
+    }
+    for key in sealing::keys_in_use(connection)? {
+        let settings = sealing::sealed_under(connection, &key)?;
+        needs.push(Need {
+            key,
+            what: format!("{settings} are sealed under it"),
+            until: "the service has run with it behind the new one, and sealed them again",
+        });
+    }
+    Ok(needs)
+}
+
+/// Refuses a start that would make mails, PINs or settings fail later, one by one, and writes down which key stands behind
+/// each id.
 ///
 /// # Errors
-/// Which key is missing or another one; that the database cannot be asked.
+/// Which key is missing or another one, and what needs it; that the database cannot be asked.
 pub async fn check_keys(db: &Db, keys: &KeyRing, clock: &Clock) -> anyhow::Result<()> {
     let (now, known) = (clock.now(), identities(keys));
     let wrong = db
         .transaction(move |connection| {
-            let used = key_use::keys_in_use(connection, now)?;
-            let wrong = wrong(connection, &known, &used)?;
+            let needs = needs(connection, now)?;
+            let wrong = wrong(connection, &known, &needs)?;
             if wrong.is_none() {
                 key_use::identify_keys(connection, &known)?;
             }
@@ -40,7 +73,7 @@ pub fn impostor(connection: &mut PgConnection, keys: &KeyRing) -> Result<Option<
     Ok(key_use::other_keys(connection, &known, &ids)?.pop())
 }
 
-/// Keys that can be taken out of the configuration: invitations were made with them, and none of those is pending.
+/// Keys that can be taken out of the configuration: something was made with them, and nothing needs them any more.
 ///
 /// # Errors
 /// As [`check_keys`]; nothing is written.
@@ -52,13 +85,13 @@ pub async fn look_at_keys(
     let (known, signing) = (identities(keys), keys.signing().id().to_owned());
     let looked_at = db
         .read(move |connection| {
-            let used = key_use::keys_in_use(connection, now)?;
-            if let Some(wrong) = wrong(connection, &known, &used)? {
+            let needs = needs(connection, now)?;
+            if let Some(wrong) = wrong(connection, &known, &needs)? {
                 return Ok(Err(wrong));
             }
             let ids = known.iter().map(|(id, _)| id.clone());
             let idle: Vec<String> = ids
-                .filter(|id| *id != signing && !used.contains(id))
+                .filter(|id| *id != signing && needs.iter().all(|need| need.key != *id))
                 .collect();
             key_use::keys_used_before(connection, &idle).map(Ok)
         })
@@ -78,22 +111,33 @@ fn identities(keys: &KeyRing) -> Vec<(String, String)> {
 fn wrong(
     connection: &mut PgConnection,
     known: &[(String, String)],
-    used: &[String],
+    needs: &[Need],
 ) -> Result<Option<String>, DbError> {
-    let is_missing = |id: &&String| known.iter().all(|(known, _)| known != *id);
-    if let Some(id) = used.iter().find(is_missing) {
+    let is_missing = |need: &&Need| known.iter().all(|(known, _)| *known != need.key);
+    if let Some(Need { key, .. }) = needs.iter().find(is_missing) {
         return Ok(Some(format!(
-            "ENLIST_SECRET_KEYS: the key `{id}` is missing, and pending invitations were made with it; \
-             keep it in the list until they have ended"
+            "ENLIST_SECRET_KEYS: the key `{key}` is missing, and {}",
+            said(needs, key, |need| format!(
+                "{}; keep it in the list until {}",
+                need.what, need.until
+            ))
         )));
     }
-    let others = key_use::other_keys(connection, known, used)?;
+    let used: Vec<String> = needs.iter().map(|need| need.key.clone()).collect();
+    let others = key_use::other_keys(connection, known, &used)?;
     Ok(others.first().map(|id| {
         format!(
-            "ENLIST_SECRET_KEYS: the key `{id}` is not the one that pending invitations were made with; \
-             give a new key an id of its own, in front of the old one"
+            "ENLIST_SECRET_KEYS: the key `{id}` is not the one that it was, and {}; give a new key an id of its own, in front \
+             of the old one",
+            said(needs, id, |need| need.what.clone())
         )
     }))
+}
+
+/// What needs this key.
+fn said(needs: &[Need], key: &str, words: impl Fn(&Need) -> String) -> String {
+    let those = needs.iter().filter(|need| need.key == key);
+    those.map(words).collect::<Vec<_>>().join("; ")
 }
 
 /// Why nothing is known of the keys.

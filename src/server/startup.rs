@@ -65,7 +65,7 @@ pub struct App {
 }
 
 impl App {
-    /// Migrates (unless told not to), checks that no pending invitation's key is missing, and binds
+    /// Migrates (unless told not to), checks that no key is missing that something needs, and binds
     /// the port.
     ///
     /// # Errors
@@ -121,7 +121,7 @@ impl App {
         let limits = Limits::new(config.callers.limits, clock.clone());
         let is_https = public_url.starts_with("https://");
         let base = BasePath::of(&public_url);
-        let registrations = Registrations::new(settings::queries::registrations);
+        let registrations = Registrations::new(Arc::clone(&keys), settings::queries::registrations);
         let access = web::Data::new(Access::new(db.clone()));
         let pages = Pages::new(&config.branding)?;
         let writer = Arc::new(Writer::new(
@@ -250,6 +250,10 @@ impl App {
             self.worker.courier.clock.clone(),
         ));
         let naming = tokio::spawn(name_keys::run(self.worker.db.clone()));
+        let sealing = tokio::spawn(settings::sealing::run(
+            self.worker.db.clone(),
+            Arc::clone(&self.worker.courier.keys),
+        ));
         let masking = tokio::spawn(bounces::masking::run(
             self.worker.db.clone(),
             self.worker.courier.clock.clone(),
@@ -286,6 +290,7 @@ impl App {
         linking.abort();
         reminding.abort();
         naming.abort();
+        sealing.abort();
         masking.abort();
         delivered.context("delivery failed")?;
         served.context("the server failed")

@@ -15,6 +15,7 @@ use crate::{
     },
     http::{error::ApiError, resource::Expected},
     model::wire::{Fault, Faults},
+    secrets::keys::KeyRing,
     selection::queries::hold_users,
 };
 
@@ -75,9 +76,10 @@ fn check<C: Content>(
 
 fn stored<C: Content>(
     connection: &mut PgConnection,
+    keys: &KeyRing,
     id: SettingId,
 ) -> Result<Setting<C>, ApiError> {
-    store::get::<C>(connection, id)?.ok_or_else(|| ApiError::internal("gone"))
+    store::get::<C>(connection, keys, id)?.ok_or_else(|| ApiError::internal("gone"))
 }
 
 /// Creates a custom setting.
@@ -87,22 +89,24 @@ fn stored<C: Content>(
 pub fn create<C: Content>(
     connection: &mut PgConnection,
     trail: &Trail,
+    keys: &KeyRing,
     common: Common,
-    content: &C,
+    mut content: C,
 ) -> Result<Setting<C>, ApiError> {
     let given = common.distribution.clone().unwrap_or_default();
     let mut faults = Faults::default();
     let custom = common.created(&mut faults);
-    check(connection, &given, custom.as_ref(), content, faults)?;
+    content.keep_hidden(None, &mut faults);
+    check(connection, &given, custom.as_ref(), &content, faults)?;
     let custom = custom.ok_or_else(|| ApiError::internal("a setting without a name"))?;
     let new = New {
         id: trail.clock.new_id(),
         version: trail.clock.new_id(),
         custom: &custom,
-        content,
+        content: &content,
     };
-    store::insert(connection, &new, trail.clock.now())?;
-    let setting = stored::<C>(connection, SettingId::Custom(new.id))?;
+    store::insert(connection, keys, &new, trail.clock.now())?;
+    let setting = stored::<C>(connection, keys, SettingId::Custom(new.id))?;
     let event = Event::new(Action::SettingCreated, SubjectKind::Setting, new.id);
     trail.record(connection, &event.after(&written(&setting)))?;
     Ok(setting)
@@ -111,10 +115,11 @@ pub fn create<C: Content>(
 /// The setting as it is now, held until the end of the transaction.
 fn held<C: Content>(
     connection: &mut PgConnection,
+    keys: &KeyRing,
     id: SettingId,
     expected: &Expected,
 ) -> Result<Held<C>, ApiError> {
-    let held = store::lock::<C>(connection, id)?.ok_or_else(no_setting)?;
+    let held = store::lock::<C>(connection, keys, id)?.ok_or_else(no_setting)?;
     expected.check(&held.setting)?;
     Ok(held)
 }
@@ -131,18 +136,19 @@ pub fn no_setting() -> ApiError {
 pub fn replace<C: Content>(
     connection: &mut PgConnection,
     trail: &Trail,
-    id: SettingId,
-    expected: &Expected,
+    keys: &KeyRing,
+    (id, expected): (SettingId, &Expected),
     common: Common,
-    content: &C,
+    mut content: C,
 ) -> Result<Setting<C>, ApiError> {
     let given = common.distribution.clone().unwrap_or_default();
     let mut faults = Faults::default();
     let custom = common.changed(id, &mut faults);
-    let held = held::<C>(connection, id, expected)?;
-    check(connection, &given, custom.as_ref(), content, faults)?;
+    let held = held::<C>(connection, keys, id, expected)?;
     let before = &held.setting;
-    let is_same = *content == before.content
+    content.keep_hidden(Some(&before.content), &mut faults);
+    check(connection, &given, custom.as_ref(), &content, faults)?;
+    let is_same = content == before.content
         && custom.as_ref().is_none_or(|custom| {
             custom.name.as_str() == before.name
                 && Some(custom.priority) == before.priority
@@ -152,8 +158,15 @@ pub fn replace<C: Content>(
         return Ok(held.setting);
     }
     let (version, now) = (trail.clock.new_id(), trail.clock.now());
-    store::update(connection, &held, custom.as_ref(), content, version, now)?;
-    let setting = stored::<C>(connection, id)?;
+    store::update(
+        connection,
+        keys,
+        &held,
+        custom.as_ref(),
+        &content,
+        (version, now),
+    )?;
+    let setting = stored::<C>(connection, keys, id)?;
     let event = Event::new(Action::SettingChanged, SubjectKind::Setting, id.custom())
         .before(&written(before))
         .after(&written(&setting));
@@ -168,6 +181,7 @@ pub fn replace<C: Content>(
 pub fn delete<C: Content>(
     connection: &mut PgConnection,
     trail: &Trail,
+    keys: &KeyRing,
     id: SettingId,
     expected: &Expected,
 ) -> Result<(), ApiError> {
@@ -178,7 +192,7 @@ pub fn delete<C: Content>(
             "The default cannot be deleted: it applies to everybody to whom no custom setting does. Change it instead.",
         ));
     }
-    let held = held::<C>(connection, id, expected)?;
+    let held = held::<C>(connection, keys, id, expected)?;
     store::delete(connection, &held)?;
     let event = Event::new(Action::SettingDeleted, SubjectKind::Setting, id.custom());
     Ok(trail.record(connection, &event.before(&written(&held.setting)))?)

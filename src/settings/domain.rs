@@ -6,6 +6,7 @@
 use chrono::{DateTime, Utc};
 use deserr::Deserr;
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -15,8 +16,12 @@ use super::{
 };
 use crate::{
     model::{
-        invitation::Method, ownership::Ownership, qr_payload::QrPayload,
-        registration::Registration, time::Time, wire::Faults,
+        invitation::Method,
+        ownership::Ownership,
+        qr_payload::{PayloadKind, QrPayload, Secret},
+        registration::Registration,
+        time::Time,
+        wire::Faults,
     },
     string_enum,
 };
@@ -33,6 +38,21 @@ string_enum! {
     }
 }
 
+/// The fields of a setting that hold what only an admin may see: they are sealed where they are stored.
+pub const SEALED: [&str; 2] = ["mdm_url", "qr_payload"];
+
+/// Whether there is something to keep from others in one of [`SEALED`], as JSON has it. The index
+/// `setting_versions_unsealed` says the same.
+pub fn is_secret(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Object(payload) => {
+            payload.get("kind").and_then(Value::as_str) != Some(PayloadKind::EnrollmentUrl.as_str())
+        }
+        _ => true,
+    }
+}
+
 /// What a kind of setting says.
 pub trait Content: Serialize + ToSchema + Default + Clone + PartialEq + Send + 'static {
     /// Which kind.
@@ -46,8 +66,30 @@ pub trait Content: Serialize + ToSchema + Default + Clone + PartialEq + Send + '
     /// What only shows once all fields are known.
     fn check(&self, faults: &mut Faults);
 
-    /// Takes out what only those may see who may see secrets.
-    fn hide_secrets(&mut self) {}
+    /// What only those may see who may change settings, each at its place.
+    fn secrets(&mut self) -> Vec<Secret<'_>> {
+        Vec::new()
+    }
+
+    /// Hides what only those may see who may change settings.
+    fn hide_secrets(&mut self) {
+        for secret in self.secrets() {
+            secret.hide();
+        }
+    }
+
+    /// Gives hidden values that come back as they were shown their stored ones; others of that look are faults.
+    fn keep_hidden(&mut self, stored: Option<&Self>, faults: &mut Faults) {
+        let mut stored = stored.cloned();
+        let stored = stored.as_mut().map(Self::secrets).unwrap_or_default();
+        for secret in self.secrets() {
+            let place = secret.place.clone();
+            let before = stored.iter().find(|stored| stored.place == place);
+            if let Err(flaw) = secret.keep(before) {
+                faults.push(&place, flaw.code, flaw.detail);
+            }
+        }
+    }
 }
 
 /// Declares the body that sets a kind of setting.
@@ -169,11 +211,16 @@ impl Content for Registration {
         (request.common(), registration)
     }
 
-    fn hide_secrets(&mut self) {
-        self.qr_payload.hide_secrets();
+    fn secrets(&mut self) -> Vec<Secret<'_>> {
+        let mdm_url = self.mdm_url.as_mut().map(|url| url.secret("/mdm_url"));
+        let payload = self.qr_payload.secrets("/qr_payload");
+        mdm_url.into_iter().chain(payload).collect()
     }
 
     fn check(&self, faults: &mut Faults) {
+        if let Err(flaw) = self.qr_payload.fits() {
+            faults.push("/qr_payload", flaw.code, flaw.detail);
+        }
         if self.pin_lifetime_days > self.invitation_lifetime_days {
             faults.push(
                 "/pin_lifetime_days",

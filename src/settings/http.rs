@@ -1,9 +1,13 @@
 //! `/settings/…` and `GET /users/{id}/settings`.
 
-use std::marker::PhantomData;
+use std::{marker::PhantomData, sync::Arc};
 
 use actix_web::{
-    FromRequest, HttpRequest, HttpResponse, delete, dev::Payload, get, post, put, web,
+    FromRequest, HttpRequest, HttpResponse, delete,
+    dev::Payload,
+    get,
+    http::header::{self, HeaderValue},
+    post, put, web,
 };
 use diesel::PgConnection;
 use uuid::Uuid;
@@ -29,12 +33,14 @@ use crate::{
         paging::{Page, Position},
         problem::Problem,
         resource::{self, Expected, Id},
+        respond,
         route::Register,
     },
     model::{
         caller::{Caller, Permission},
         registration::Registration,
     },
+    secrets::keys::KeyRing,
     state::State,
 };
 
@@ -51,17 +57,25 @@ impl FromRequest for Which {
     }
 }
 
-/// What this caller may see of a setting.
-fn seen<C: Content>(mut setting: Setting<C>, caller: &Caller) -> Setting<C> {
-    if !caller.may(Permission::ReadSecrets) {
-        setting.content.hide_secrets();
+/// What this caller may see of a setting: all of it, if the caller may change it.
+fn seen<C: Content>(mut content: C, caller: &Caller) -> C {
+    if !caller.may(Permission::Configure) {
+        content.hide_secrets();
     }
-    setting
+    content
+}
+
+/// An answer that may show a secret, and so is for nobody else.
+fn no_store(mut answer: HttpResponse) -> HttpResponse {
+    let headers = answer.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
 }
 
 /// The settings of a kind in the order of application, as a caller may see them.
 struct Settings<C> {
     caller: Caller,
+    keys: Arc<KeyRing>,
     kind: PhantomData<fn() -> C>,
 }
 
@@ -79,11 +93,12 @@ impl<C: Content> List for Settings<C> {
         limit: i64,
     ) -> Result<Vec<Setting<C>>, DbError> {
         let after = after.and_then(|after| Some((after.key.parse().ok()?, after.id)));
-        let rows = store::list::<C>(connection, after, limit)?;
-        Ok(rows
-            .into_iter()
-            .map(|setting| seen(setting, &self.caller))
-            .collect())
+        let rows = store::list::<C>(connection, &self.keys, after, limit)?;
+        let rows = rows.into_iter().map(|setting| Setting {
+            content: seen(setting.content, &self.caller),
+            ..setting
+        });
+        Ok(rows.collect())
     }
 
     fn count(&self, connection: &mut PgConnection) -> Result<i64, DbError> {
@@ -108,8 +123,13 @@ async fn list<C: Content>(
     request: &HttpRequest,
     mut asked: ListQuery,
 ) -> Result<HttpResponse, ApiError> {
-    let kind = PhantomData::<fn() -> C>;
-    list::page(state, request, asked.paging(), Settings { caller, kind }).await
+    let settings = Settings {
+        caller,
+        keys: Arc::clone(&state.keys),
+        kind: PhantomData::<fn() -> C>,
+    };
+    let page = list::page(state, request, asked.paging(), settings).await?;
+    Ok(no_store(page))
 }
 
 async fn create<C: Content>(
@@ -117,13 +137,23 @@ async fn create<C: Content>(
     trail: Trail,
     once: Once<Body<C::Request, SELECTION>>,
 ) -> Result<HttpResponse, ApiError> {
-    let (common, content) = C::parts(once.value);
+    let ((common, content), keys) = (C::parts(once.value), Arc::clone(&state.keys));
     let work = move |connection: &mut PgConnection| {
-        let setting = change::create(connection, &trail, common, &content)?;
+        let setting = change::create(connection, &trail, &keys, common, content)?;
         let location = format!("/settings/{}/{}", C::KIND, setting.id);
         Ok(Done::created(location, setting))
     };
-    Ok(once.key.run(state, work).await?.0)
+    // What is kept for a repeat has no secret in it.
+    let store = |setting: &Setting<C>| {
+        let mut setting = setting.clone();
+        setting.content.hide_secrets();
+        serde_json::to_string(&setting).map_err(ApiError::internal)
+    };
+    let (mut answer, created) = once.key.run_storing(state, store, work).await?;
+    if let Some(setting) = created {
+        answer.body = serde_json::to_string(&setting).map_err(ApiError::internal)?;
+    }
+    Ok(no_store(respond::answer(answer)))
 }
 
 async fn show<C: Content>(
@@ -132,11 +162,15 @@ async fn show<C: Content>(
     request: &HttpRequest,
     id: SettingId,
 ) -> Result<HttpResponse, ApiError> {
+    let keys = Arc::clone(&state.keys);
     let get = move |connection: &mut PgConnection| {
-        let setting = store::get::<C>(connection, id)?;
-        Ok(setting.map(|setting| seen(setting, &caller)))
+        let setting = store::get::<C>(connection, &keys, id)?;
+        Ok(setting.map(|setting| Setting {
+            content: seen(setting.content, &caller),
+            ..setting
+        }))
     };
-    resource::read(state, request, get).await
+    Ok(no_store(resource::read(state, request, get).await?))
 }
 
 async fn replace<C: Content>(
@@ -146,11 +180,11 @@ async fn replace<C: Content>(
     (id, expected): (SettingId, Expected),
     body: C::Request,
 ) -> Result<HttpResponse, ApiError> {
-    let (common, content) = C::parts(body);
-    resource::change(state, request, move |connection| {
-        change::replace(connection, &trail, id, &expected, common, &content)
-    })
-    .await
+    let ((common, content), keys) = (C::parts(body), Arc::clone(&state.keys));
+    let work = move |connection: &mut PgConnection| {
+        change::replace(connection, &trail, &keys, (id, &expected), common, content)
+    };
+    Ok(no_store(resource::change(state, request, work).await?))
 }
 
 async fn remove<C: Content>(
@@ -159,8 +193,9 @@ async fn remove<C: Content>(
     id: SettingId,
     expected: Expected,
 ) -> Result<HttpResponse, ApiError> {
+    let keys = Arc::clone(&state.keys);
     resource::act(state, move |connection| {
-        change::delete::<C>(connection, &trail, id, &expected)
+        change::delete::<C>(connection, &trail, &keys, id, &expected)
     })
     .await
 }
@@ -172,7 +207,8 @@ macro_rules! setting_routes {
         #[utoipa::path(
             tag = "settings", params(ListQuery), summary = concat!("List ", $what, " settings"),
             description = "In the order of application: custom settings by priority, among equal ones the older first, then \
-                the default. Of the custom settings whose distribution holds a user the first applies.",
+                the default. Of the custom settings whose distribution holds a user the first applies. What may be a key is \
+                shown to an `admin` alone, to others `***` in its place.",
             responses((status = 200, description = "One page", body = Page<Setting<$Content>>))
         )]
         #[get($path)]
@@ -189,7 +225,7 @@ macro_rules! setting_routes {
             tag = "settings", request_body = $Request, summary = concat!("Create a custom ", $what, " setting"),
             description = "Applies to the members of the groups and to the users in its distribution. A field that is left out \
                 takes its default.",
-            params(("Idempotency-Key" = Option<String>, Header, description = "A repeat with the same key and body gets the first answer")),
+            params(("Idempotency-Key" = Option<String>, Header, description = "A repeat with the same key and body gets the first answer, with `***` for what may be a key")),
             responses((status = 201, description = "Created", body = Setting<$Content>, headers(("Location" = String, description = "The setting"))))
         )]
         #[post($path)]
@@ -202,7 +238,8 @@ macro_rules! setting_routes {
         }
 
         #[utoipa::path(
-            tag = "settings", summary = concat!("Get a ", $what, " setting"), description = "The default's id is `default`.",
+            tag = "settings", summary = concat!("Get a ", $what, " setting"), description = "The default's id is `default`. What may be a key is \
+                shown to an `admin` alone, to others `***` in its place.",
             params(("id" = String, Path, description = "The setting's id, or `default`")),
             responses((status = 200, description = "The setting", body = Setting<$Content>))
         )]
@@ -218,7 +255,8 @@ macro_rules! setting_routes {
 
         #[utoipa::path(
             tag = "settings", request_body = $Request, summary = concat!("Replace a ", $what, " setting"),
-            description = "A field that is left out takes its default. What GET gave can be put back. Of the default, name, \
+            description = "A field that is left out takes its default. What GET gave can be put back, also with `***` in it: that \
+                keeps what is stored. Of the default, name, \
                 priority and distribution cannot be changed. Invitations that are sent already stay as they are.",
             params(
                 ("id" = String, Path, description = "The setting's id, or `default`"),
@@ -313,15 +351,14 @@ async fn get_user_settings(
     request: HttpRequest,
     Id(id, ..): Id<UserSettings>,
 ) -> Result<HttpResponse, ApiError> {
+    let keys = Arc::clone(&state.keys);
     let get = move |connection: &mut PgConnection| {
-        let mut settings = queries::with_sources(connection, id)?;
-        if let Some(settings) = settings
-            .as_mut()
-            .filter(|_| !caller.may(Permission::ReadSecrets))
-        {
-            settings.registration.content.hide_secrets();
-        }
-        Ok(settings)
+        let settings = queries::with_sources(connection, &keys, id)?;
+        Ok(settings.map(|mut settings| {
+            let registration = &mut settings.registration;
+            registration.content = seen(std::mem::take(&mut registration.content), &caller);
+            settings
+        }))
     };
-    resource::read(&state, &request, get).await
+    Ok(no_store(resource::read(&state, &request, get).await?))
 }

@@ -10,6 +10,7 @@ pub mod reach;
 pub mod reminders;
 pub mod resource;
 pub mod rules;
+pub mod sealing;
 pub mod store;
 
 pub use domain::Applied;

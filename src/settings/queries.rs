@@ -21,6 +21,7 @@ use crate::{
     model::identity::GroupRef,
     outbox::registrations::ReadVersion,
     schema::{group_members, setting_groups, setting_users, setting_versions, settings},
+    secrets::keys::KeyRing,
 };
 
 /// The settings that apply to a user now: of each kind the first custom one whose distribution holds the
@@ -28,7 +29,11 @@ use crate::{
 ///
 /// # Errors
 /// When the database is away.
-pub fn applied(connection: &mut PgConnection, user: Uuid) -> Result<Applied, DbError> {
+pub fn applied(
+    connection: &mut PgConnection,
+    keys: &KeyRing,
+    user: Uuid,
+) -> Result<Applied, DbError> {
     let directly = setting_users::table
         .filter(setting_users::setting_id.eq(settings::id))
         .filter(setting_users::user_id.eq(user));
@@ -51,11 +56,13 @@ pub fn applied(connection: &mut PgConnection, user: Uuid) -> Result<Applied, DbE
     for (kind, version, body) in rows {
         match stored(&kind, Kind::from_name)? {
             Kind::Registration => {
-                applied.registration = read(body)?;
+                applied.registration = read(keys, version, body)?;
                 applied.registration_id = Some(version);
             }
-            Kind::Reminder => applied.reminder = read::<Reminder>(body)?,
-            Kind::Confirmation => applied.confirmation = read::<Confirmation>(body)?.enabled,
+            Kind::Reminder => applied.reminder = read::<Reminder>(keys, version, body)?,
+            Kind::Confirmation => {
+                applied.confirmation = read::<Confirmation>(keys, version, body)?.enabled;
+            }
         }
     }
     Ok(applied)
@@ -67,6 +74,7 @@ pub fn applied(connection: &mut PgConnection, user: Uuid) -> Result<Applied, DbE
 /// When the database is away.
 pub fn registrations(
     connection: &mut PgConnection,
+    keys: &KeyRing,
     versions: &[Uuid],
 ) -> Result<Vec<ReadVersion>, DbError> {
     let rows: Vec<(Uuid, serde_json::Value)> = setting_versions::table
@@ -75,7 +83,7 @@ pub fn registrations(
         .load(connection)?;
     Ok(rows
         .into_iter()
-        .map(|(id, body)| (id, read(body)))
+        .map(|(id, body)| (id, read(keys, id, body)))
         .collect())
 }
 
@@ -95,7 +103,7 @@ pub fn default_registration(connection: &mut PgConnection) -> Result<Uuid, DbErr
 ///
 /// # Errors
 /// When the database is away.
-pub fn rules(connection: &mut PgConnection) -> Result<Rules, DbError> {
+pub fn rules(connection: &mut PgConnection, keys: &KeyRing) -> Result<Rules, DbError> {
     type Row = (String, Uuid, bool, Uuid, serde_json::Value);
     let rows: Vec<Row> = settings::table
         .inner_join(setting_versions::table)
@@ -117,12 +125,12 @@ pub fn rules(connection: &mut PgConnection) -> Result<Rules, DbError> {
     for (kind, id, is_default, version, body) in rows {
         let is_confirmation = stored(&kind, Kind::from_name)? == Kind::Confirmation;
         let at = if is_confirmation {
-            rules
-                .confirmations
-                .push(read::<Confirmation>(body)?.enabled);
+            let confirmation: Confirmation = read(keys, version, body)?;
+            rules.confirmations.push(confirmation.enabled);
             rules.confirmations.len()
         } else {
-            rules.registrations.push((Some(version), read(body)?));
+            let registration = read(keys, version, body)?;
+            rules.registrations.push((Some(version), registration));
             rules.registrations.len()
         };
         if !is_default {
@@ -250,6 +258,8 @@ struct SourceRow {
     name: String,
     #[diesel(sql_type = Nullable<Int4>)]
     priority: Option<i32>,
+    #[diesel(sql_type = diesel::sql_types::Uuid)]
+    version_id: Uuid,
     #[diesel(sql_type = Jsonb)]
     body: serde_json::Value,
     #[diesel(sql_type = Bool)]
@@ -261,7 +271,7 @@ struct SourceRow {
 }
 
 impl SourceRow {
-    fn sourced<C: Content>(self) -> Result<Sourced<C>, DbError> {
+    fn sourced<C: Content>(self, keys: &KeyRing) -> Result<Sourced<C>, DbError> {
         let group = self
             .group_id
             .zip(self.group_name)
@@ -272,7 +282,7 @@ impl SourceRow {
             (false, None) => SettingReason::User,
         };
         Ok(Sourced {
-            content: read(self.body)?,
+            content: read(keys, self.version_id, self.body)?,
             source: Source {
                 id: shown_id(self.is_default, self.id),
                 name: self.name,
@@ -290,10 +300,11 @@ impl SourceRow {
 /// When the database is away.
 pub fn with_sources(
     connection: &mut PgConnection,
+    keys: &KeyRing,
     user: Uuid,
 ) -> Result<Option<UserSettings>, DbError> {
     let rows: Vec<SourceRow> = diesel::sql_query(
-        "SELECT DISTINCT ON (s.kind) s.id, s.kind, s.is_default, s.name, s.priority, v.body,
+        "SELECT DISTINCT ON (s.kind) s.id, s.kind, s.is_default, s.name, s.priority, s.version_id, v.body,
             d.user_id IS NOT NULL AS names_user, g.id AS group_id, g.name AS group_name
          FROM users u
          CROSS JOIN settings s
@@ -314,9 +325,9 @@ pub fn with_sources(
     let (mut registration, mut reminder, mut confirmation) = (None, None, None);
     for row in rows {
         match stored(&row.kind, Kind::from_name)? {
-            Kind::Registration => registration = Some(row.sourced()?),
-            Kind::Reminder => reminder = Some(row.sourced()?),
-            Kind::Confirmation => confirmation = Some(row.sourced()?),
+            Kind::Registration => registration = Some(row.sourced(keys)?),
+            Kind::Reminder => reminder = Some(row.sourced(keys)?),
+            Kind::Confirmation => confirmation = Some(row.sourced(keys)?),
         }
     }
     Ok(match (registration, reminder, confirmation) {

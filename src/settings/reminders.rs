@@ -9,10 +9,7 @@ use diesel::{
 };
 use uuid::Uuid;
 
-use super::{
-    columns::read,
-    domain::{Kind, Reminder},
-};
+use super::domain::{Kind, Reminder, read_stored};
 use crate::{
     db::DbError,
     schema::{setting_versions, settings},
@@ -55,7 +52,7 @@ pub fn load(connection: &mut PgConnection) -> Result<ReminderRules, DbError> {
     let mut all = ReminderRules::default();
     for ((id, is_default, body, valid_from), place) in rows.into_iter().zip(0_i32..) {
         all.rules.push(ReminderRule {
-            reminder: read(body)?,
+            reminder: read_stored::<Reminder>(body).map_err(DbError::Stored)?,
             valid_from,
         });
         if !is_default {

@@ -12,7 +12,7 @@ use diesel::{
 use uuid::Uuid;
 
 use super::{
-    columns::{read, shown_id, shown_priority},
+    columns::{read, shown_id, shown_priority, written},
     domain::{Content, Kind},
     fields::Distribution,
     reach::LostGroup,
@@ -21,12 +21,14 @@ use super::{
 use crate::{
     db::{DbError, stored},
     schema::{groups, setting_groups, setting_users, setting_versions, settings},
+    secrets::keys::KeyRing,
 };
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = settings, check_for_backend(Pg))]
 struct Row {
     id: Uuid,
+    version_id: Uuid,
     is_default: bool,
     name: String,
     priority: Option<i32>,
@@ -55,6 +57,7 @@ fn one(kind: &'static str, id: Uuid) -> _ {
 
 fn with_distribution<C: Content>(
     connection: &mut PgConnection,
+    keys: &KeyRing,
     rows: Vec<(Row, serde_json::Value)>,
 ) -> Result<Vec<Setting<C>>, DbError> {
     let ids: Vec<Uuid> = rows.iter().map(|(row, _)| row.id).collect();
@@ -91,7 +94,7 @@ fn with_distribution<C: Content>(
                 priority: shown_priority(row.priority),
                 distribution: (!row.is_default).then_some(distribution),
                 name: row.name,
-                content: read(body)?,
+                content: read(keys, row.version_id, body)?,
                 created_at: row.created_at,
                 updated_at: row.updated_at,
             })
@@ -106,6 +109,7 @@ fn with_distribution<C: Content>(
 /// When the database is away.
 pub fn list<C: Content>(
     connection: &mut PgConnection,
+    keys: &KeyRing,
     after: Option<(i32, Uuid)>,
     limit: i64,
 ) -> Result<Vec<Setting<C>>, DbError> {
@@ -125,7 +129,7 @@ pub fn list<C: Content>(
         .order((settings::priority, settings::id))
         .limit(limit)
         .load(connection)?;
-    with_distribution(connection, rows)
+    with_distribution(connection, keys, rows)
 }
 
 /// How many settings of the kind there are, with the default.
@@ -161,6 +165,7 @@ fn row_of(
 /// When the database is away.
 pub fn get<C: Content>(
     connection: &mut PgConnection,
+    keys: &KeyRing,
     id: SettingId,
 ) -> Result<Option<Setting<C>>, DbError> {
     let Some(row) = row_of(connection, C::KIND, id)? else {
@@ -171,7 +176,7 @@ pub fn get<C: Content>(
         .inner_join(setting_versions::table)
         .select((Row::as_select(), setting_versions::body))
         .load(connection)?;
-    Ok(with_distribution(connection, found)?.pop())
+    Ok(with_distribution(connection, keys, found)?.pop())
 }
 
 /// One setting, held until the end of the transaction, so that its changes take turns.
@@ -180,6 +185,7 @@ pub fn get<C: Content>(
 /// When the database is away.
 pub fn lock<C: Content>(
     connection: &mut PgConnection,
+    keys: &KeyRing,
     id: SettingId,
 ) -> Result<Option<Held<C>>, DbError> {
     let Some(row) = row_of(connection, C::KIND, id)? else {
@@ -193,7 +199,7 @@ pub fn lock<C: Content>(
     if found.is_none() {
         return Ok(None);
     }
-    Ok(get(connection, id)?.map(|setting| Held { setting, row }))
+    Ok(get(connection, keys, id)?.map(|setting| Held { setting, row }))
 }
 
 /// Which of these groups there are, held until the end of the transaction so that none of them is deleted
@@ -213,11 +219,13 @@ pub fn hold_groups(connection: &mut PgConnection, ids: &[Uuid]) -> Result<HashSe
 
 fn add_version<C: Content>(
     connection: &mut PgConnection,
+    keys: &KeyRing,
     id: Uuid,
     content: &C,
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
     let body = serde_json::to_value(content).map_err(|error| DbError::Stored(error.to_string()))?;
+    let body = written(keys, id, body)?;
     diesel::insert_into(setting_versions::table)
         .values((
             setting_versions::id.eq(id),
@@ -243,10 +251,11 @@ pub struct New<'a, C> {
 /// When the database is away.
 pub fn insert<C: Content>(
     connection: &mut PgConnection,
+    keys: &KeyRing,
     new: &New<'_, C>,
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
-    add_version(connection, new.version, new.content, now)?;
+    add_version(connection, keys, new.version, new.content, now)?;
     diesel::insert_into(settings::table)
         .values((
             settings::id.eq(new.id),
@@ -273,14 +282,14 @@ fn stored_priority(custom: &Custom) -> Option<i32> {
 /// When the database is away.
 pub fn update<C: Content>(
     connection: &mut PgConnection,
+    keys: &KeyRing,
     held: &Held<C>,
     custom: Option<&Custom>,
     content: &C,
-    version: Uuid,
-    now: DateTime<Utc>,
+    (version, now): (Uuid, DateTime<Utc>),
 ) -> Result<(), DbError> {
     if *content != held.setting.content {
-        add_version(connection, version, content, now)?;
+        add_version(connection, keys, version, content, now)?;
         diesel::update(settings::table.find(held.row))
             .set(settings::version_id.eq(version))
             .execute(connection)?;

@@ -77,7 +77,7 @@ pub fn create(
             let mut sent = send::send(
                 connection,
                 trail,
-                keys.signing(),
+                keys,
                 &selection,
                 &overrides,
                 // Who is new was mailed nothing yet.

@@ -1,6 +1,8 @@
 //! All that is held of one person, as one JSON object: page by page, so that memory does not grow with it, and no
 //! connection waits for whoever reads slowly.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use diesel::{
     prelude::*,
@@ -31,6 +33,7 @@ use crate::{
     },
     model::{named::Named, said::masked},
     schema::batches,
+    secrets::keys::KeyRing,
     settings::{self, domain::Content, reach::UserSettings},
 };
 
@@ -89,12 +92,17 @@ impl Export {
     ///
     /// # Errors
     /// 404; 503 when the database is away.
-    pub async fn begin(db: Db, trail: Trail, user: Uuid) -> Result<(Self, Vec<u8>), ApiError> {
+    pub async fn begin(
+        db: Db,
+        trail: Trail,
+        keys: Arc<KeyRing>,
+        user: Uuid,
+    ) -> Result<(Self, Vec<u8>), ApiError> {
         let now = trail.clock.now();
         let (shown, mut settings) = db
             .transaction(move |connection| {
                 let shown = queries::get(connection, user, now)?;
-                let settings = settings::queries::with_sources(connection, user)?;
+                let settings = settings::queries::with_sources(connection, &keys, user)?;
                 let found = shown.zip(settings);
                 let found = found.ok_or_else(|| ApiError::not_found(User::NAME))?;
                 let event = Event::new(Action::UserExported, SubjectKind::User, user);

@@ -477,13 +477,13 @@ async fn what_is_completed_does_not_fail_later() {
 /// A worker that was away gives back what was canceled, and has expired, meanwhile.
 #[tokio::test]
 async fn what_is_given_back_late_has_expired() {
-    use enlist::outbox::{queries, registrations::Registrations};
+    use enlist::outbox::queries;
     let app = TestApp::start().await;
     let ids = app.users(1).await;
     let sent = app.invite(json!({"user_ids": ids})).await;
     let (mut connection, now) = (app.db.connect(), app.clock.now());
-    let known = Registrations::new(enlist::settings::queries::registrations);
-    let claimed = queries::claim(&mut connection, 10, now, now, &known).unwrap();
+    let known = &app.worker.registrations;
+    let claimed = queries::claim(&mut connection, 10, now, now, known).unwrap();
     let path = format!("/batches/{}/cancel", sent["batch_id"].as_str().unwrap());
     assert_eq!(app.post(&path, json!({})).await.status, 200);
     app.clock.advance(chrono::Duration::days(8));
@@ -803,16 +803,7 @@ async fn the_database_holds_no_secret() {
     )
     .await;
     app.worker.deliver_due().await.unwrap();
-    let dump = std::process::Command::new("pg_dump")
-        .arg(&app.db.url)
-        .output()
-        .expect("pg_dump runs");
-    assert!(
-        dump.status.success(),
-        "{}",
-        String::from_utf8_lossy(&dump.stderr)
-    );
-    let dump = String::from_utf8_lossy(&dump.stdout);
+    let dump = app.db.dump();
     assert!(dump.contains("user1@example.com"), "it is a dump");
     let mut secrets = vec![
         app.key.clone(),

@@ -6,7 +6,6 @@ use chrono::Duration as Span;
 use enlist::{
     enrollments::pin_requests::{Requested, request},
     model::caller::Role,
-    outbox::registrations::Registrations,
 };
 use mailparse::{MailHeaderMap, parse_mail};
 use reqwest::{Method, StatusCode};
@@ -30,12 +29,7 @@ fn asked(app: &TestApp, name: &str) -> Requested {
     app.db
         .connect()
         .transaction::<_, enlist::db::DbError, _>(|connection| {
-            request(
-                connection,
-                &app.clock,
-                &Registrations::new(enlist::settings::queries::registrations),
-                name,
-            )
+            request(connection, &app.clock, &app.worker.registrations, name)
         })
         .unwrap()
 }

@@ -1,11 +1,22 @@
 //! Secret keys change while invitations are on their way (docs/operating.md, Secret keys).
 
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use enlist::{
+    db::Db,
+    secrets::keys::KeyRing,
+    server::keys::look_at_keys,
+    settings::sealing::{What, settle},
+};
 use reqwest::Method;
 use serde_json::json;
 
 use crate::{
     enrollments::{device, enroll, guest, invite, token, with_pin, wrong},
-    support::app::{KEYS, TestApp},
+    support::app::{KEYS, Setup, TestApp, config},
 };
 
 const NEW: &str = "k2:EBESExQVFhcYGRobHB0eHyAhIiMkJSYnKCkqKywtLi8=";
@@ -73,4 +84,98 @@ async fn a_new_key_forgets_no_wrong_try() {
             assert_eq!(answer.status, status, "{name}");
         }
     }
+}
+
+#[tokio::test]
+async fn settings_are_sealed_again_under_a_new_key_and_hold_the_old_one_till_then() {
+    let mut app = TestApp::start().await;
+    let url = "https://mdm.example.com/start?t={token}&key=swordfish";
+    app.set_default("registration", json!({"mdm_url": url}))
+        .await;
+    let named = app
+        .post(
+            "/settings/registration",
+            json!({"name": "Depot", "mdm_url": url}),
+        )
+        .await;
+    assert_eq!(named.status, 201, "{}", named.text);
+    let path = format!(
+        "/settings/registration/{}",
+        named.json["id"].as_str().unwrap()
+    );
+    let ada = guest(&app, "ada", json!({})).await;
+    let start = async |app: &TestApp, keys: &str| {
+        let setup = Setup {
+            keys: keys.to_owned(),
+            ..Setup::default()
+        };
+        let config = config(&app.db, &app.sink, &setup);
+        enlist::server::startup::App::build(config, app.clock.clone())
+            .await
+            .map(drop)
+    };
+    let refused = start(&app, NEW).await.unwrap_err().to_string();
+    assert!(
+        refused.contains("the key `k1` is missing, and pending invitations were made with it"),
+        "{refused}"
+    );
+    assert!(
+        refused.contains("registration settings (`Depot`, `Default`) are sealed under it"),
+        "{refused}"
+    );
+    let other = format!("k1{}", &NEW[2..]);
+    let refused = start(&app, &other).await.unwrap_err().to_string();
+    assert!(
+        refused.contains("the key `k1` is not the one") && refused.contains("`Depot`"),
+        "{refused}"
+    );
+    // Beside the old key, everything is sealed again; what invitations need stays.
+    app.restart_with_keys(&format!("{NEW},{KEYS}")).await;
+    assert_eq!(app.get(&path).await.json["mdm_url"], url);
+    let begun = Instant::now();
+    while app
+        .db
+        .number("SELECT count(*) FROM setting_versions WHERE sealed_under = 'k1'")
+        > 0
+    {
+        assert!(
+            begun.elapsed() < Duration::from_secs(20),
+            "it is not sealed again"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(
+        app.db
+            .number("SELECT count(*) FROM setting_versions WHERE sealed_under = 'k2'"),
+        2
+    );
+    assert_eq!(app.get(&path).await.json["mdm_url"], url);
+    let refused = start(&app, NEW).await.unwrap_err().to_string();
+    assert!(
+        refused.contains("pending invitations") && !refused.contains("sealed"),
+        "{refused}"
+    );
+    // With the last pending one the old key can go; the settings are read with the new one alone.
+    assert_eq!(with_pin(&app, "ada", &ada.pin, "S1").await.status, 201);
+    app.restart_with_keys(NEW).await;
+    assert_eq!(app.get(&path).await.json["mdm_url"], url);
+}
+
+/// No invitation was ever made with it: that it sealed something is enough to be told of when it is idle.
+#[tokio::test]
+async fn a_key_can_go_once_nothing_is_sealed_under_it() {
+    let app = TestApp::start().await;
+    let url = "https://mdm.example.com/start?t={token}&key=swordfish";
+    app.set_default("registration", json!({"mdm_url": url}))
+        .await;
+    let db = Db::new(&app.db.url, 1);
+    let both = Arc::new(KeyRing::parse(&format!("{NEW},{KEYS}")).unwrap());
+    let idle = async || look_at_keys(&db, &both, app.clock.now()).await.unwrap();
+    assert!(idle().await.is_empty());
+    settle(&db, &both, What::UnderOthers).await.unwrap();
+    assert_eq!(idle().await, ["k1"]);
+    // One that has made nothing yet waits for its turn.
+    let swapped = KeyRing::parse(&format!("{NEW},{KEYS},k3:{}", &KEYS[3..])).unwrap();
+    let idle = look_at_keys(&db, &swapped, app.clock.now()).await.unwrap();
+    assert_eq!(idle, ["k1"]);
 }

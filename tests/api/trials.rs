@@ -555,7 +555,7 @@ async fn a_check_knows_which_keys_are_needed_and_whose_names_clash() {
     has(
         &out,
         &[
-            "ok       keys: those that pending invitations need are there; `k2` makes what is new\n",
+            "ok       keys: those that pending invitations and sealed settings need are there; `k2` makes what is new\n",
             "warning  users: 1 with a name that an older user has",
             "GET /users?name_clash=true",
         ],

@@ -168,6 +168,17 @@ impl TestDb {
             .unwrap();
     }
 
+    /// All that is in it, as text.
+    pub fn dump(&self) -> String {
+        let dump = std::process::Command::new("pg_dump")
+            .arg(&self.url)
+            .output()
+            .expect("pg_dump runs");
+        let said = String::from_utf8_lossy(&dump.stderr);
+        assert!(dump.status.success(), "{said}");
+        String::from_utf8_lossy(&dump.stdout).into_owned()
+    }
+
     /// Runs statements, for what no route can do.
     pub fn execute(&self, sql: &str) {
         self.connect().batch_execute(sql).unwrap();

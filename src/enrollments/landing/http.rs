@@ -61,10 +61,9 @@ async fn get_landing_page(
         .read(move |connection| {
             let version = settings::queries::default_registration(connection)?;
             let registration = registrations.get(connection, Some(version))?;
-            Ok(registration
-                .mdm_url
-                .as_ref()
-                .and_then(TokenUrl::without_token))
+            // A key in the address is for those who were invited.
+            let open = registration.mdm_url.as_ref().filter(|url| url.is_open());
+            Ok(open.and_then(TokenUrl::without_token))
         })
         .await;
     // The page says what to do without the button too.

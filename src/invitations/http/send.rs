@@ -103,12 +103,12 @@ async fn preview_invitations(
         limit,
         mails_a_day: **mails_a_day,
     };
-    let (shared, now) = (writer.clone(), state.clock.now());
+    let (shared, keys, now) = (writer.clone(), state.keys.clone(), state.clock.now());
     let (preview, sample) = state
         .db
         .aside()
         .transaction(move |connection| {
-            preview::preview(connection, &shared, &asked, now).map_err(ApiError::from)
+            preview::preview(connection, &shared, &keys, &asked, now).map_err(ApiError::from)
         })
         .await?;
     match shape {
@@ -172,7 +172,7 @@ async fn send_invitations(
         let sent = send::send(
             connection,
             &trail,
-            keys.signing(),
+            &keys,
             &selection,
             &overrides,
             mails_a_day,

@@ -31,6 +31,7 @@ use crate::{
         wire::Fault,
     },
     schema::users,
+    secrets::keys::KeyRing,
     selection::{domain::Selection, queries::SelectionError},
     settings,
 };
@@ -139,13 +140,14 @@ pub struct Asked {
 pub fn preview(
     connection: &mut PgConnection,
     writer: &Writer,
+    keys: &KeyRing,
     asked: &Asked,
     now: DateTime<Utc>,
 ) -> Result<(Preview, Option<Sample>), PreviewError> {
     connection.batch_execute(&format!(
         "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; {CUSTOM_PLAN}"
     ))?;
-    let rules = settings::queries::rules(connection)?;
+    let rules = settings::queries::rules(connection, keys)?;
     let plan = Plan::of(&rules, &asked.overrides, asked.mails_a_day);
     let recipients =
         recipients::recipients(connection, &asked.selection, &rules, &plan, false, now)?;
@@ -255,12 +257,8 @@ fn rendered_sample(
 }
 
 fn addressee(connection: &mut PgConnection, id: Uuid, lang: Lang) -> Result<Addressee, DbError> {
-    let (display_name, username, email, time_zone): (
-        String,
-        String,
-        Option<String>,
-        Option<String>,
-    ) = users::table
+    type Row = (String, String, Option<String>, Option<String>);
+    let (display_name, username, email, time_zone): Row = users::table
         .find(id)
         .select((
             users::display_name,

@@ -7,19 +7,14 @@ use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
 use serde::{Serialize, Serializer};
 use url::Url;
 
+use super::hidden::{Secret, TOKEN, secret_text, shown_text, shown_url};
 use crate::{
     checked_text,
     model::wire::{Faults, Flaw, check_length, line, parse_text},
 };
 
-/// What stands in a configured link or extra for the invitation's own token.
-pub const TOKEN: &str = "{token}";
-
 /// The most extras of one setting.
 const MOST_EXTRAS: usize = 20;
-
-/// What stands in an answer for what is not shown.
-const HIDDEN: &str = "***";
 
 /// The extra of ours in Android's admin extras bundle.
 pub const TOKEN_EXTRA: &str = "enrollment_token";
@@ -30,19 +25,27 @@ checked_text!(
     component_name
 );
 checked_text!(
-    /// Where an Android package is downloaded from: an https address of up to 500 characters.
-    DownloadLocation,
-    |text| https_url(text, 500)
-);
-checked_text!(
     /// A SHA-256 in URL-safe base64 without padding: 43 characters.
     Checksum,
     checksum
 );
-checked_text!(
+secret_text!(
+    /// Where an Android package is downloaded from: an https address of up to 500 characters.
+    DownloadLocation,
+    |text| https_url(text, 500),
+    shown_url
+);
+secret_text!(
     /// An https address of up to 1,000 characters in which `{token}` stands for the invitation's token.
     TokenUrl,
-    |text| token_url(text, 1_000)
+    |text| token_url(text, 1_000),
+    shown_url
+);
+secret_text!(
+    /// An enrollment token of the Android Management API, given by the administrator: whoever has it can enroll devices.
+    EnrollmentToken,
+    enrollment_token,
+    shown_text
 );
 macro_rules! shown_as_text {
     ($($name:ident),+) => {$(
@@ -61,67 +64,17 @@ shown_as_text!(
     EnrollmentToken
 );
 
-/// An enrollment token of the Android Management API, given by the administrator. Whoever has it can
-/// enroll devices, so `Debug` does not show it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct EnrollmentToken(String);
-
-impl EnrollmentToken {
-    /// # Errors
-    /// When it is not 1 to 500 visible ASCII characters.
-    pub fn parse(text: &str) -> Result<Self, Flaw> {
-        let text = text.trim();
-        if text.is_empty() {
-            return Err(Flaw::new("empty", "must not be empty"));
-        }
-        check_length(text, 500)?;
-        if text == HIDDEN {
-            return Err(Flaw::new(
-                "hidden_value",
-                "stands for a token that was not shown; give the token itself",
-            ));
-        }
-        if text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(Flaw::new(
-                "invalid_token",
-                "must be the `value` of an enrollment token of the Android Management API",
-            ))
-        }
-    }
-
-    /// What is shown to those who see no secrets. No body may bring it back.
-    pub fn hidden() -> Self {
-        Self(HIDDEN.to_owned())
-    }
-
-    /// The token.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for EnrollmentToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("EnrollmentToken(***)")
-    }
-}
-
-impl Deserr<Faults> for EnrollmentToken {
-    fn deserialize_from_value<V: IntoValue>(
-        value: Value<V>,
-        location: ValuePointerRef,
-    ) -> Result<Self, Faults> {
-        parse_text(value, location, Self::parse)
-    }
-}
-
 /// More for a device policy controller: up to 20 names, each with one line of up to 500 characters, in
 /// which `{token}` stands for the invitation's token.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Extras(BTreeMap<String, String>);
+
+impl fmt::Debug for Extras {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
 
 impl Deserr<Faults> for Extras {
     fn deserialize_from_value<V: IntoValue>(
@@ -165,6 +118,15 @@ impl Extras {
         self.0.is_empty()
     }
 
+    /// Each at its place.
+    pub(super) fn secrets(&mut self, place: String) -> impl Iterator<Item = Secret<'_>> {
+        self.0.iter_mut().map(move |(name, text)| Secret {
+            place: format!("{place}/{name}"),
+            text,
+            shown: shown_text,
+        })
+    }
+
     /// Each with the token in its place.
     pub(super) fn with<'a>(&'a self, token: &'a str) -> impl Iterator<Item = (&'a str, String)> {
         let extras = self.0.iter();
@@ -173,6 +135,11 @@ impl Extras {
 }
 
 impl TokenUrl {
+    /// Whether there is nothing in it that may be a key: then everybody may see it.
+    pub fn is_open(&self) -> bool {
+        shown_url(self.as_str()) == self.as_str()
+    }
+
     /// The address with the token in its place. A token is safe in an address: letters, digits, `-`, `_`.
     pub fn with(&self, token: &str) -> String {
         self.as_str().replace(TOKEN, token)
@@ -286,6 +253,22 @@ pub fn token_url(text: &str, most: usize) -> Result<String, Flaw> {
         Err(Flaw::new(
             "invalid_url",
             "may hold {token} in the path or query only",
+        ))
+    }
+}
+
+fn enrollment_token(text: &str) -> Result<String, Flaw> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(Flaw::new("empty", "must not be empty"));
+    }
+    check_length(text, 500)?;
+    if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(text.to_owned())
+    } else {
+        Err(Flaw::new(
+            "invalid_token",
+            "must be the `value` of an enrollment token of the Android Management API",
         ))
     }
 }

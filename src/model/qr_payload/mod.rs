@@ -4,6 +4,7 @@
 //! it is measured with the longest token while it is parsed.
 
 mod fields;
+mod hidden;
 
 use std::fmt::Write;
 
@@ -13,11 +14,16 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 pub use fields::{
-    Checksum, ComponentName, DownloadLocation, EnrollmentToken, Extras, TOKEN, TOKEN_EXTRA,
-    TokenUrl, https_url, token_url,
+    Checksum, ComponentName, DownloadLocation, EnrollmentToken, Extras, TOKEN_EXTRA, TokenUrl,
+    https_url, token_url,
 };
+pub use hidden::{Secret, TOKEN};
 
-use crate::{model::wire::Faults, secrets::token, string_enum};
+use crate::{
+    model::wire::{Faults, Flaw},
+    secrets::token,
+    string_enum,
+};
 
 /// Bytes that a QR code of version 40 holds at error correction M (ISO/IEC 18004, table 7).
 const MOST_BYTES: usize = 2_331;
@@ -184,14 +190,8 @@ impl Deserr<Faults> for QrPayload {
                 AppleUrl::deserialize_from_value(rest, location).map(Self::AppleUrl)
             }
         }?;
-        let length = payload.says(&"x".repeat(LONGEST_TOKEN), "").len();
-        if length > MOST_BYTES {
-            return Err(Faults::at(
-                location,
-                "too_long",
-                format!("makes {length} bytes; a QR code holds {MOST_BYTES}"),
-            ));
-        }
+        let fits = payload.fits();
+        fits.map_err(|flaw| Faults::at(location, flaw.code, flaw.detail))?;
         Ok(payload)
     }
 }
@@ -224,12 +224,40 @@ impl QrPayload {
         }
     }
 
-    /// Takes out what only those may see who may see secrets: an enrollment token of the Android
-    /// Management API enrolls whoever has it.
-    pub fn hide_secrets(&mut self) {
-        if let Self::AndroidAmapi(amapi) = self {
-            amapi.enrollment_token = EnrollmentToken::hidden();
+    /// What not everybody may see, each at its place behind that of the payload: addresses and extras, which may hold keys, and
+    /// an enrollment token of the Android Management API, which enrolls whoever has it.
+    pub fn secrets(&mut self, place: &str) -> Vec<Secret<'_>> {
+        match self {
+            Self::EnrollmentUrl => Vec::new(),
+            Self::AndroidDpc(dpc) => {
+                let location = dpc
+                    .download_location
+                    .secret(format!("{place}/download_location"));
+                let extras = dpc.extras.secrets(format!("{place}/extras"));
+                std::iter::once(location).chain(extras).collect()
+            }
+            Self::AndroidAmapi(amapi) => {
+                vec![
+                    amapi
+                        .enrollment_token
+                        .secret(format!("{place}/enrollment_token")),
+                ]
+            }
+            Self::AppleUrl(apple) => vec![apple.url.secret(format!("{place}/url"))],
         }
+    }
+
+    /// Whether a picture holds it, with the longest token.
+    ///
+    /// # Errors
+    /// How long it is.
+    pub fn fits(&self) -> Result<(), Flaw> {
+        let length = self.says(&"x".repeat(LONGEST_TOKEN), "").len();
+        if length > MOST_BYTES {
+            let detail = format!("makes {length} bytes; a QR code holds {MOST_BYTES}");
+            return Err(Flaw::new("too_long", detail));
+        }
+        Ok(())
     }
 
     /// What the picture says, for the invitation's token and the landing page's link with it.

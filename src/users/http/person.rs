@@ -48,7 +48,7 @@ async fn export_user(
     trail: Trail,
     Id(id, ..): Id<User>,
 ) -> Result<HttpResponse, ApiError> {
-    let (export, head) = Export::begin(state.db.clone(), trail, id).await?;
+    let (export, head) = Export::begin(state.db.clone(), trail, state.keys.clone(), id).await?;
     let rest = stream::try_unfold(export, |mut export| async move {
         let part = export.advance().await.map_err(ApiError::from)?;
         Ok::<_, ApiError>(part.map(|part| (Bytes::from(part), export)))

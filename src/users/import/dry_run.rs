@@ -167,8 +167,8 @@ async fn foresee(
         skipped: plan.left.len() - joining,
         ..Report::default()
     };
-    if options.invite.is_some() {
-        let counts = move |connection: &mut _| uninvited(connection, &newcomers);
+    if let Some(keys) = options.invite.clone() {
+        let counts = move |connection: &mut _| uninvited(connection, &keys, &newcomers);
         report.not_invited = tools.db.read(counts).await?;
         report.invited = plan.creations.len() - report.not_invited.values().sum::<usize>();
     }

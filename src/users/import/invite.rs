@@ -14,6 +14,7 @@ use crate::{
         send,
     },
     schema::{batch_skips, suppressions},
+    secrets::keys::KeyRing,
     selection::domain::{Ids, Selection},
     settings,
 };
@@ -34,7 +35,7 @@ pub(super) fn invite(
     let sent = send::send(
         connection,
         &options.trail,
-        keys.signing(),
+        keys,
         &selection,
         &Overrides::default(),
         // Who is new was mailed nothing yet.
@@ -86,9 +87,10 @@ pub(super) struct Newcomer {
 /// When the database is away.
 pub(super) fn uninvited(
     connection: &mut PgConnection,
+    keys: &KeyRing,
     newcomers: &[Newcomer],
 ) -> Result<BTreeMap<SkipReason, usize>, DbError> {
-    let rules = settings::queries::rules(connection)?;
+    let rules = settings::queries::rules(connection, keys)?;
     let plan = Plan::of(&rules, &Overrides::default(), MailsADay::default());
     let mut groups: Vec<String> = newcomers
         .iter()

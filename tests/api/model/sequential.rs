@@ -11,10 +11,7 @@ use diesel::{
     PgConnection, QueryableByName, RunQueryDsl,
     sql_types::{Array, Int4, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
-use enlist::outbox::{
-    queries::{self, Settled},
-    registrations::Registrations,
-};
+use enlist::outbox::queries::{self, Settled};
 use proptest::{prelude::*, test_runner::TestRunner};
 use reqwest::Method;
 use serde_json::json;
@@ -212,9 +209,8 @@ impl Player<'_> {
             Op::Claim => {
                 let now = self.app.clock.now();
                 let lease = now + chrono::Duration::seconds(45);
-                let known = Registrations::new(enlist::settings::queries::registrations);
-                let claimed =
-                    queries::claim(&mut self.connection, 100, now, lease, &known).unwrap();
+                let known = &self.app.worker.registrations;
+                let claimed = queries::claim(&mut self.connection, 100, now, lease, known).unwrap();
                 let held = self.model.claim();
                 let mut told: Vec<_> = held.iter().map(|held| (held.id, held.attempts)).collect();
                 let mut got: Vec<_> = claimed.iter().map(|it| (it.id, it.attempts)).collect();

@@ -3,6 +3,7 @@
 mod inviting;
 mod resolution;
 mod resource;
+mod sealed;
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};

@@ -431,7 +431,7 @@ async fn admins_change_settings_and_managers_and_readers_look() {
     let of_user = format!("/users/{user}/settings");
     for (role, may_look, may_see) in [
         (Role::Admin, true, true),
-        (Role::Manager, true, true),
+        (Role::Manager, true, false),
         (Role::Reader, true, false),
         (Role::Enroller, false, false),
         (Role::Provisioner, false, false),
@@ -472,10 +472,16 @@ async fn admins_change_settings_and_managers_and_readers_look() {
             }
         }
     }
-    // What a reader was shown does not take the token's place.
+    // What a reader was shown does not take the token's place, but keeps it; in another setting there is none to keep.
     let mut hidden = created.clone();
     hidden["qr_payload"]["enrollment_token"] = "***".into();
-    let refused = put(&app, &path, &hidden).await;
+    assert_eq!(put(&app, &path, &hidden).await.json, created);
+    let refused = put(
+        &app,
+        "/settings/registration/default",
+        &json!({"qr_payload": hidden["qr_payload"]}),
+    )
+    .await;
     assert_eq!(refused.pointers(), ["/qr_payload/enrollment_token"]);
 }
 

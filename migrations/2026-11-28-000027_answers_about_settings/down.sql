@@ -1,0 +1,2 @@
+-- What was taken out does not come back.
+SELECT 1;
