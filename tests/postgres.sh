@@ -40,7 +40,7 @@ chmod -R a+rX "$dir/locale"
     "${as[@]}" "$bin/initdb" -D data -U postgres -A trust -E UTF8 --locale=C --no-sync >initdb.log 2>&1 || { cat initdb.log >&2; exit 1; }
     "${as[@]}" "$bin/pg_ctl" -D data -w -l "$dir/data/log" start -o "-c listen_addresses= -k $dir \
         -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=400 \
-        -c shared_buffers=256MB -c shared_preload_libraries=pg_stat_statements" >/dev/null || { cat data/log >&2; exit 1; }
+        -c shared_buffers=256MB -c shared_preload_libraries=pg_stat_statements -c pg_stat_statements.max=50000" >/dev/null || { cat data/log >&2; exit 1; }
 )
 export TEST_DATABASE_URL="postgres:///postgres?host=$dir&user=postgres" ENLIST_TESTS_SKIPPED="$dir/skipped"
 code=0

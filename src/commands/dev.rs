@@ -21,8 +21,9 @@ use enlist::{
 use secrecy::ExposeSecret;
 
 use super::{
-    run::until_stopped,
+    run::{built, until_stopped},
     runtime::{runtime, start_logging},
+    signals::Signals,
 };
 
 /// Starts all that the service needs, and the service, and runs it until it is told to stop.
@@ -53,9 +54,11 @@ pub fn run(args: DevArgs) -> anyhow::Result<()> {
     runtime()?.block_on(async move {
         let receiver = Receiver::start(mailbox.clone()).await?;
         let config = args.check(postgres.url(), &receiver.url(), keys)?;
-        let app = App::build_with(config, clock, Some(mailbox.clone())).await?;
+        let mut signals = Signals::listen()?;
+        let build = App::build_with(config, clock, Some(mailbox.clone()));
+        let app = built(&mut signals, build).await?;
         greet(&args, app.port(), added);
-        let result = until_stopped(app, Some(postgres), move || mailbox.close()).await;
+        let result = until_stopped(app, signals, Some(postgres), move || mailbox.close()).await;
         receiver.stop().await;
         result
     })

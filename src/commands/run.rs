@@ -6,14 +6,29 @@ use enlist::{embedded::postgres::Postgres, server::startup::App};
 
 use super::signals::Signals;
 
+/// Builds a service, unless the process is told to stop before: nothing is under way then.
+pub async fn built(
+    signals: &mut Signals,
+    build: impl Future<Output = anyhow::Result<App>>,
+) -> anyhow::Result<App> {
+    tokio::select! {
+        app = build => app,
+        () = signals.next() => {
+            tracing::info!("stopped before it was ready");
+            // A migration that is under way is taken back by the database; waiting for it could take long.
+            std::process::exit(0)
+        }
+    }
+}
+
 /// Serves until SIGTERM or SIGINT, or until the embedded Postgres is gone for good. A second signal
 /// ends it at once.
 pub async fn until_stopped(
     app: App,
+    mut signals: Signals,
     mut postgres: Option<Postgres>,
     on_stop: impl FnOnce() + Send + 'static,
 ) -> anyhow::Result<()> {
-    let mut signals = Signals::listen()?;
     let stopper = app.stopper();
     let watcher = tokio::spawn(async move {
         let lost = async {

@@ -5,8 +5,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::{
     database::start_embedded,
-    run::until_stopped,
+    run::{built, until_stopped},
     runtime::{runtime, start_logging},
+    signals::Signals,
 };
 
 /// Runs the service until it is told to stop, on the embedded database if no other one is configured.
@@ -26,13 +27,15 @@ pub fn run(mut args: ServeArgs) -> anyhow::Result<()> {
     // After the database was started, which has limits of its own.
     allow_many_connections();
     runtime()?.block_on(async move {
-        let app = App::build(config, Clock::system()).await?;
+        // Before the port is open: whoever sees it may send a signal.
+        let mut signals = Signals::listen()?;
+        let app = built(&mut signals, App::build(config, Clock::system())).await?;
         tracing::info!(
             port = app.port(),
             version = env!("CARGO_PKG_VERSION"),
             "listening"
         );
-        let result = until_stopped(app, postgres, || ()).await;
+        let result = until_stopped(app, signals, postgres, || ()).await;
         tracing::info!("stopped");
         result
     })
