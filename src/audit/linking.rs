@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use diesel::{
     prelude::*,
     sql_types::{BigInt, Uuid as SqlUuid},
@@ -11,12 +11,12 @@ use uuid::Uuid;
 
 use super::{
     domain::{Action, Actor, ActorKind, Event, SubjectKind},
-    ends::{self, Place},
-    evidence, forgetting,
+    ends, evidence, forgetting,
     heads::{self, Head},
     queries::{self, New},
     rows::{Authenticity, COLUMNS, EventRow},
     signature::Link,
+    telling::{self, End},
 };
 use crate::{
     clock::Clock,
@@ -31,6 +31,8 @@ const LINK_EVERY: Duration = Duration::from_secs(1);
 const TELL_EVERY: u32 = 300;
 /// and what is old is forgotten.
 const FORGET_EVERY: u32 = 600;
+/// So often in a row somebody else may have the lock.
+const KEPT_OUT: u32 = 60;
 /// Events that one transaction links.
 const AT_ONCE: i64 = 1_000;
 
@@ -47,6 +49,8 @@ pub struct Linker {
     known: Option<Head>,
     /// The last end that was told.
     told: Option<Head>,
+    /// How often in a row events waited and somebody else had the lock.
+    kept_out: u32,
 }
 
 impl Linker {
@@ -77,6 +81,7 @@ impl Linker {
             file,
             known,
             told: None,
+            kept_out: 0,
         }
     }
 
@@ -116,6 +121,18 @@ impl Linker {
                 .db
                 .transaction(move |connection| link_some(connection, &keys, &clock, known))
                 .await?;
+            self.kept_out = if linked.is_kept_out {
+                self.kept_out.wrapping_add(1)
+            } else {
+                0
+            };
+            // Another instance has it for moments.
+            if self.kept_out > 0 && self.kept_out.is_multiple_of(KEPT_OUT) {
+                tracing::error!(
+                    "the audit log's events are not linked, since another session of the database has held their \
+                     advisory lock for a minute: look for it in pg_locks"
+                );
+            }
             if let Some(lost) = &linked.lost {
                 tracing::error!(
                     %lost,
@@ -147,7 +164,7 @@ impl Linker {
         let known = self.known.clone();
         let told = self
             .db
-            .transaction(move |connection| tell(connection, &keys, known, now))
+            .transaction(move |connection| telling::tell(connection, &keys, known, now))
             .await?;
         if let Some(lost) = &told.lost {
             tracing::error!(%lost, "the audit log's chain no longer has this end: run `enlist audit verify`");
@@ -176,67 +193,8 @@ struct Linked {
     end: Option<Head>,
     /// An end that was known, and that the chain no longer has.
     lost: Option<Head>,
-}
-
-/// Where the chain is to go on.
-struct End {
-    head: Head,
-    /// An end that was known, and that the chain no longer has.
-    lost: Option<Head>,
-    /// Whether there is nothing in front of it.
-    is_first: bool,
-    /// Whether this version has forgotten something: then it has looked after the log before.
-    has_forgotten: bool,
-}
-
-/// Finds the end of the chain. Where one was known that is further on, the chain goes on behind that: what is missing then
-/// shows for ever as a gap. A known one that is no longer there is kept for whoever verifies.
-fn end_of(
-    connection: &mut PgConnection,
-    keys: &KeyRing,
-    known: Option<Head>,
-    now: DateTime<Utc>,
-) -> Result<End, DbError> {
-    let beginning = ends::beginning(connection, keys)?.map(|stored| stored.beginning);
-    let last = ends::last_link(connection)?;
-    let is_first = last.is_none() && beginning.is_none();
-    let has_forgotten = beginning
-        .as_ref()
-        .is_some_and(|beginning| beginning.until.is_some());
-    let beginning = beginning.unwrap_or_default();
-    let last = last.unwrap_or(Head {
-        position: beginning.position,
-        mac: beginning.mac,
-    });
-    let sealed = heads::sealed(connection, keys)?;
-    let ours = sealed.into_iter().filter(|head| head.is_ours == Some(true));
-    let highest = ours
-        .map(|sealed| sealed.head)
-        .chain(known)
-        .max_by_key(|head| head.position);
-    let Some(highest) = highest else {
-        return Ok(End {
-            head: last,
-            lost: None,
-            is_first,
-            has_forgotten,
-        });
-    };
-    let place = ends::place_of(connection, &highest, beginning.position, last.position)?;
-    let lost = matches!(place, Place::Other | Place::Behind).then(|| highest.clone());
-    if let Some(lost) = &lost {
-        heads::keep(connection, keys, lost, now)?;
-    }
-    Ok(End {
-        head: if place == Place::Behind {
-            highest
-        } else {
-            last
-        },
-        lost,
-        is_first,
-        has_forgotten,
-    })
+    /// Whether events wait, and somebody else has the lock.
+    is_kept_out: bool,
 }
 
 fn link_some(
@@ -249,11 +207,17 @@ fn link_some(
         audit_unlinked::table.select(audit_unlinked::event_id),
     ))
     .get_result(connection)?;
-    if !any || !ends::lock(connection)? {
+    if !any {
         return Ok(Linked::default());
     }
+    if !ends::lock(connection)? {
+        return Ok(Linked {
+            is_kept_out: true,
+            ..Linked::default()
+        });
+    }
     let now = clock.now();
-    let end = end_of(connection, keys, known, now)?;
+    let end = telling::end_of(connection, keys, known, now)?;
     let mut events: Vec<EventRow> = diesel::sql_query(format!(
         "SELECT {COLUMNS} FROM audit_unlinked u JOIN audit_events e ON e.id = u.event_id ORDER BY u.number, e.id LIMIT $1"
     ))
@@ -303,6 +267,7 @@ fn link_some(
         changed,
         end: Some(head),
         lost,
+        is_kept_out: false,
     })
 }
 
@@ -351,43 +316,4 @@ fn seal_of_upgrade(
     ))
     .bind::<SqlUuid, _>(id)
     .get_result(connection)?)
-}
-
-/// What was told.
-struct Told {
-    end: Option<Head>,
-    lost: Option<Head>,
-}
-
-/// Keeps the end of the chain in the database, in the place of the one before, if that is still there.
-fn tell(
-    connection: &mut PgConnection,
-    keys: &KeyRing,
-    known: Option<Head>,
-    now: DateTime<Utc>,
-) -> Result<Told, DbError> {
-    if !ends::lock(connection)? {
-        return Ok(Told {
-            end: None,
-            lost: None,
-        });
-    }
-    let lost = end_of(connection, keys, known, now)?.lost;
-    let Some(end) = ends::last_link(connection)? else {
-        return Ok(Told { end: None, lost });
-    };
-    let begins = ends::beginning(connection, keys)?;
-    let begins = begins.map_or(0, |stored| stored.beginning.position);
-    for sealed in heads::sealed(connection, keys)? {
-        let place = ends::place_of(connection, &sealed.head, begins, end.position)?;
-        let is_done = matches!(place, Place::Same | Place::Forgotten) && sealed.head != end;
-        if is_done && sealed.is_ours == Some(true) {
-            heads::drop_one(connection, &sealed.head)?;
-        }
-    }
-    heads::keep(connection, keys, &end, now)?;
-    Ok(Told {
-        end: Some(end),
-        lost,
-    })
 }

@@ -16,6 +16,7 @@ pub mod person;
 pub mod queries;
 mod rows;
 mod signature;
+mod telling;
 mod trail;
 pub mod verifying;
 
