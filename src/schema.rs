@@ -56,9 +56,9 @@ diesel::table! {
 }
 
 diesel::table! {
-    audit_heads (position, mac) {
+    audit_heads (position, hash) {
         position -> Int8,
-        mac -> Bytea,
+        hash -> Bytea,
         told_at -> Timestamptz,
         key_id -> Text,
         seal -> Bytea,
@@ -72,6 +72,14 @@ diesel::table! {
         key_id -> Text,
         mac -> Bytea,
         linked_at -> Nullable<Timestamptz>,
+        found -> Nullable<Int2>,
+        hash -> Nullable<Bytea>,
+    }
+}
+
+diesel::table! {
+    audit_retention (days) {
+        days -> Int4,
     }
 }
 
@@ -440,6 +448,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     audit_events,
     audit_heads,
     audit_links,
+    audit_retention,
     audit_unlinked,
     batch_skips,
     batches,

@@ -1,9 +1,11 @@
 DROP FUNCTION enlist_audit_erase_operator(uuid);
 DROP FUNCTION enlist_audit_forget(bigint, bytea, timestamptz, text, bytea);
 DROP TABLE audit_heads;
+DROP TABLE audit_retention;
 ALTER TABLE audit_beginning DROP COLUMN until;
 ALTER TABLE audit_unlinked DROP COLUMN number;
-ALTER TABLE audit_links DROP COLUMN linked_at;
+ALTER TABLE audit_links DROP CONSTRAINT audit_links_position;
+ALTER TABLE audit_links DROP COLUMN hash, DROP COLUMN found, DROP COLUMN linked_at;
 ALTER TABLE audit_events DROP COLUMN who_hash, DROP COLUMN who_salt, DROP COLUMN mac, DROP COLUMN key_id;
 
 CREATE OR REPLACE FUNCTION enlist_audit_is_append_only() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -5,8 +5,12 @@ ALTER TABLE audit_events ADD COLUMN key_id text, ADD COLUMN mac bytea;
 -- erased, and the event stays authentic. NULL in who_salt with a hash beside it: they are gone.
 ALTER TABLE audit_events ADD COLUMN who_salt bytea, ADD COLUMN who_hash bytea;
 
--- When the link was made. NULL: by an older version, whose links hold no time and cover no signature.
-ALTER TABLE audit_links ADD COLUMN linked_at timestamptz;
+-- A link is a hash over the hash before, the event, its signature, what was found of that, and when it was linked; the MAC is
+-- of the hash. So whoever has the key of a later link can check all before it. NULL: an older version made the link, whose
+-- MAC covers the event and the MAC before, and no signature.
+ALTER TABLE audit_links ADD COLUMN linked_at timestamptz, ADD COLUMN found smallint, ADD COLUMN hash bytea;
+-- Whoever may add a link must not put one where none can follow.
+ALTER TABLE audit_links ADD CONSTRAINT audit_links_position CHECK (position BETWEEN 1 AND 4611686018427387904);
 
 -- Events are linked in the order in which they came here: one that tells that a person was deleted comes behind all that
 -- are about the person.
@@ -15,15 +19,20 @@ CREATE INDEX audit_unlinked_in_order ON audit_unlinked (number);
 
 -- All events that were forgotten are from before this time. NULL: an older version forgot them.
 ALTER TABLE audit_beginning ADD COLUMN until timestamptz;
+-- How long the owner wants events to be kept, as `enlist migrate` and a start with the owner's rights wrote it: nothing younger can
+-- be forgotten. No row: for ever.
+CREATE TABLE audit_retention (
+    days integer PRIMARY KEY
+);
 
 -- Ends that the chain had, each with a seal (a MAC): it must not become shorter than they tell, nor another one.
 CREATE TABLE audit_heads (
     position bigint NOT NULL,
-    mac      bytea NOT NULL,
+    hash     bytea NOT NULL,
     told_at  timestamptz NOT NULL,
     key_id   text NOT NULL,
     seal     bytea NOT NULL,
-    PRIMARY KEY (position, mac)
+    PRIMARY KEY (position, hash)
 );
 
 -- Only these two functions change what was written: one forgets what is old, the other one who an operator was.
@@ -31,7 +40,17 @@ CREATE TABLE audit_heads (
 DO $do$ BEGIN EXECUTE format($create$
 CREATE FUNCTION enlist_audit_forget(last bigint, last_mac bytea, before timestamptz, sealed_with text, given_seal bytea)
 RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, %1$I, pg_temp AS $$
+DECLARE
+    kept integer := (SELECT max(days) FROM audit_retention);
 BEGIN
+    -- An hour for clocks that differ.
+    IF kept IS NULL OR before > now() - make_interval(days => kept, hours => -1) THEN
+        RAISE EXCEPTION 'audit events of that time are to be kept' USING ERRCODE = 'insufficient_privilege',
+            HINT = 'Run enlist migrate as the owner, with the same ENLIST_KEEP_AUDIT.';
+    END IF;
+    IF EXISTS (SELECT FROM audit_links l JOIN audit_events e ON e.id = l.event_id WHERE l.position <= last AND e.at >= before) THEN
+        RAISE EXCEPTION 'audit events up to that link are younger' USING ERRCODE = 'insufficient_privilege';
+    END IF;
     PERFORM set_config('enlist.forgets', 'audit', true);
     DELETE FROM audit_details d USING audit_links l WHERE l.position <= last AND d.event_id = l.event_id;
     DELETE FROM audit_events e USING audit_links l WHERE l.position <= last AND e.id = l.event_id;

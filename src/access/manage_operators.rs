@@ -2,6 +2,7 @@
 
 use diesel::PgConnection;
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::{
@@ -158,8 +159,12 @@ pub fn erase(connection: &mut PgConnection, trail: &Trail, id: Uuid) -> Result<(
         }
         deleted => deleted?,
     }
+    let older = erasing::older_events(connection, id)?;
     erasing::erase_operator(connection, id)?;
-    let event = Event::new(Action::OperatorErased, SubjectKind::Operator, id);
+    let mut event = Event::new(Action::OperatorErased, SubjectKind::Operator, id);
+    if !older.is_empty() {
+        event = event.after(&json!({"older_events": older}));
+    }
     // Whoever erases themselves leaves no name behind with that either.
     let trail = if trail.actor.id == Some(id) {
         trail.clone().without_name()

@@ -94,13 +94,11 @@ string_enum! {
 }
 
 /// Who did something.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor {
     pub kind: ActorKind,
-    #[schema(required)]
     pub id: Option<Uuid>,
     /// The key's name or the operator's address, as it was then.
-    #[schema(required)]
     pub name: Option<String>,
 }
 
@@ -129,9 +127,32 @@ impl From<&Caller> for Actor {
 }
 
 /// What it was done to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject {
     pub kind: SubjectKind,
+    /// `None` where it is more than one.
+    pub id: Option<Uuid>,
+}
+
+/// Who did something, as it is stored: a newer version may know more kinds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Actor)]
+pub struct ShownActor {
+    #[schema(value_type = ActorKind)]
+    pub kind: String,
+    #[schema(required)]
+    pub id: Option<Uuid>,
+    /// The key's name or the operator's address, as it was then.
+    #[schema(required)]
+    pub name: Option<String>,
+}
+
+/// What it was done to, as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Subject)]
+pub struct ShownSubject {
+    #[schema(value_type = SubjectKind)]
+    pub kind: String,
     /// `null` where it is more than one.
     #[schema(required)]
     pub id: Option<Uuid>,
@@ -187,9 +208,9 @@ impl Event {
 pub struct AuditEvent {
     pub id: Uuid,
     pub at: DateTime<Utc>,
-    pub actor: Actor,
+    pub actor: ShownActor,
     pub action: String,
-    pub subject: Subject,
+    pub subject: ShownSubject,
     #[schema(required)]
     pub request_id: Option<String>,
     /// Where the request came from.

@@ -6,8 +6,13 @@ use diesel::{
     sql_types::{BigInt, Bool},
 };
 use subtle::ConstantTimeEq;
+use uuid::Uuid;
 
-use super::{heads::Head, signature::seal_of_beginning};
+use super::{
+    evidence,
+    heads::Head,
+    signature::{mac_of_link, seal_of_beginning},
+};
 use crate::{
     db::DbError,
     schema::{audit_beginning, audit_links},
@@ -16,6 +21,9 @@ use crate::{
 
 /// The advisory lock of whoever links or forgets.
 const LOCK: i64 = 0x656e_6c69_7374_6175;
+
+/// Links that are looked at from the end on, for one of ours. Somebody who may add rows may have put others behind it.
+const LOOKED_AT: i64 = 1_000;
 
 #[derive(QueryableByName)]
 struct Taken {
@@ -36,7 +44,8 @@ pub(super) fn lock(connection: &mut PgConnection) -> Result<bool, DbError> {
 pub(super) struct Beginning {
     /// The last link that was forgotten; 0 if none was.
     pub(super) position: i64,
-    pub(super) mac: Vec<u8>,
+    /// Its hash; of an older version's, its MAC.
+    pub(super) hash: Vec<u8>,
     /// All that was forgotten is from before this time.
     pub(super) until: Option<DateTime<Utc>>,
 }
@@ -66,30 +75,125 @@ pub(super) fn beginning(
         ))
         .first(connection)
         .optional()?;
-    Ok(row.map(|(position, mac, key_id, seal, until)| {
+    Ok(row.map(|(position, hash, key_id, seal, until)| {
         let expected = keys
             .get(&key_id)
-            .map(|key| seal_of_beginning(key, position, &mac, until));
+            .map(|key| seal_of_beginning(key, position, &hash, until));
         Stored {
             is_ours: expected.map(|expected| bool::from(expected[..].ct_eq(&seal))),
             key_id,
             beginning: Beginning {
                 position,
-                mac,
+                hash,
                 until,
             },
         }
     }))
 }
 
-/// The last link, if there is any.
-pub(super) fn last_link(connection: &mut PgConnection) -> Result<Option<Head>, DbError> {
-    let last: Option<(i64, Vec<u8>)> = audit_links::table
-        .order(audit_links::position.desc())
-        .select((audit_links::position, audit_links::mac))
-        .first(connection)
-        .optional()?;
-    Ok(last.map(|(position, mac)| Head { position, mac }))
+/// A link without its event.
+pub(super) struct Bare {
+    pub(super) position: i64,
+    pub(super) event_id: Uuid,
+    pub(super) key_id: String,
+    pub(super) mac: Vec<u8>,
+    /// `None`: an older version made it.
+    pub(super) hash: Option<Vec<u8>>,
+}
+
+impl Bare {
+    /// What the next link is made behind.
+    fn head(self) -> Head {
+        Head {
+            position: self.position,
+            hash: self.hash.unwrap_or(self.mac),
+        }
+    }
+
+    /// Whether it is ours; `None`: its key is not known here.
+    fn is_ours(
+        &self,
+        connection: &mut PgConnection,
+        keys: &KeyRing,
+    ) -> Result<Option<bool>, DbError> {
+        let Some(key) = keys.get(&self.key_id) else {
+            return Ok(None);
+        };
+        let expected = match &self.hash {
+            Some(hash) => mac_of_link(key, hash),
+            None => {
+                let before: Option<Vec<u8>> = audit_links::table
+                    .filter(audit_links::position.eq(self.position - 1))
+                    .select(audit_links::mac)
+                    .first(connection)
+                    .optional()?;
+                let begins = audit_beginning::table
+                    .filter(audit_beginning::position.eq(self.position - 1))
+                    .select(audit_beginning::mac);
+                let before = match before {
+                    Some(before) => before,
+                    None => begins.first(connection).optional()?.unwrap_or_default(),
+                };
+                let Some(event) =
+                    evidence::events(connection, &[self.event_id])?.remove(&self.event_id)
+                else {
+                    return Ok(Some(false));
+                };
+                let content = event.content_as_before();
+                content.first_link(key, &before, self.position)
+            }
+        };
+        Ok(Some(bool::from(expected[..].ct_eq(&self.mac))))
+    }
+}
+
+/// The last link that is ours, if there is any; where the key of none is known, the last one.
+pub(super) fn last_link(
+    connection: &mut PgConnection,
+    keys: &KeyRing,
+) -> Result<Option<Head>, DbError> {
+    const FEW: i64 = 20;
+    type Row = (i64, Uuid, String, Vec<u8>, Option<Vec<u8>>);
+    let mut unknown = None;
+    let mut below = i64::MAX;
+    let mut looked_at = 0;
+    while looked_at < LOOKED_AT {
+        let rows: Vec<Row> = audit_links::table
+            .filter(audit_links::position.lt(below))
+            .order(audit_links::position.desc())
+            .limit(FEW)
+            .select((
+                audit_links::position,
+                audit_links::event_id,
+                audit_links::key_id,
+                audit_links::mac,
+                audit_links::hash,
+            ))
+            .load(connection)?;
+        let is_last = i64::try_from(rows.len()).unwrap_or(FEW) < FEW;
+        for (position, event_id, key_id, mac, hash) in rows {
+            let link = Bare {
+                position,
+                event_id,
+                key_id,
+                mac,
+                hash,
+            };
+            below = position;
+            match link.is_ours(connection, keys)? {
+                Some(true) => return Ok(Some(link.head())),
+                Some(false) => {}
+                None => {
+                    unknown.get_or_insert_with(|| link.head());
+                }
+            }
+        }
+        if is_last {
+            break;
+        }
+        looked_at += FEW;
+    }
+    Ok(unknown)
 }
 
 /// What is there in a head's place.
@@ -105,7 +209,7 @@ pub(super) enum Place {
     Forgotten,
 }
 
-/// Looks a head up in the chain as it is.
+/// Looks a head up in the chain as it is. `beginning` is 0 where nobody vouches for it.
 pub(super) fn place_of(
     connection: &mut PgConnection,
     head: &Head,
@@ -118,12 +222,14 @@ pub(super) fn place_of(
     if head.position > end {
         return Ok(Place::Behind);
     }
-    let there: Option<Vec<u8>> = audit_links::table
+    type Row = (Option<Vec<u8>>, Vec<u8>);
+    let there: Option<Row> = audit_links::table
         .filter(audit_links::position.eq(head.position))
-        .select(audit_links::mac)
+        .select((audit_links::hash, audit_links::mac))
         .first(connection)
         .optional()?;
-    Ok(if there.as_ref() == Some(&head.mac) {
+    let there = there.map(|(hash, mac)| hash.unwrap_or(mac));
+    Ok(if there.as_ref() == Some(&head.hash) {
         Place::Same
     } else {
         Place::Other

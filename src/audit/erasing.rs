@@ -8,7 +8,24 @@ use diesel::{
 use uuid::Uuid;
 
 use super::domain::{ActorKind, SubjectKind};
-use crate::{db::DbError, schema::audit_events};
+use crate::{
+    db::DbError,
+    schema::{audit_events, operators},
+};
+
+/// Whether an operator is still there, and is not erased before the transaction ends: then the name may be written down.
+///
+/// # Errors
+/// When the database is away.
+pub fn is_there(connection: &mut PgConnection, id: Option<Uuid>) -> Result<bool, DbError> {
+    let held: Option<Uuid> = operators::table
+        .filter(operators::id.nullable().eq(id))
+        .select(operators::id)
+        .for_key_share()
+        .first(connection)
+        .optional()?;
+    Ok(held.is_some())
+}
 
 /// Whether the log knows an operator, who may be deleted.
 ///
@@ -24,6 +41,20 @@ pub fn knows_operator(connection: &mut PgConnection, id: Uuid) -> Result<bool, D
         .filter(audit_events::subject_kind.eq(SubjectKind::Operator.as_str()))
         .select(audit_events::id);
     Ok(select(exists(did).or(exists(suffered))).get_result(connection)?)
+}
+
+/// The operator's events that an older version wrote: whether they are what was written cannot be told once the name is gone.
+///
+/// # Errors
+/// When the database is away.
+pub fn older_events(connection: &mut PgConnection, id: Uuid) -> Result<Vec<Uuid>, DbError> {
+    Ok(audit_events::table
+        .filter(audit_events::actor_id.eq(id))
+        .filter(audit_events::actor_kind.eq(ActorKind::Operator.as_str()))
+        .filter(audit_events::who_hash.is_null())
+        .order(audit_events::id)
+        .select(audit_events::id)
+        .load(connection)?)
 }
 
 /// Erases the operator's name and addresses from events, and the details of those about the operator. Whoever calls it

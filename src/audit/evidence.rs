@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use diesel::{
     prelude::*,
-    sql_types::{Array, BigInt, Bool, Bytea, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Bool, Bytea, Int2, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use uuid::Uuid;
 
@@ -16,52 +16,7 @@ use crate::db::DbError;
 pub(super) const AT_ONCE: usize = 200;
 const LIMIT: i64 = 200;
 
-/// How long after an upgrade instances of the older version may still write and not sign.
-const GRACE: TimeDelta = TimeDelta::hours(24);
-
-/// Until when events that nobody signed are those of an older version.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Grace {
-    /// `None`: no link of this version is there yet.
-    upgraded_until: Option<DateTime<Utc>>,
-    is_begun: bool,
-    now: DateTime<Utc>,
-}
-
-#[derive(QueryableByName)]
-struct Upgrade {
-    #[diesel(sql_type = Bool)]
-    is_begun: bool,
-    #[diesel(sql_type = Nullable<Timestamptz>)]
-    upgraded_at: Option<DateTime<Utc>>,
-}
-
-impl Grace {
-    pub(super) fn of(connection: &mut PgConnection, now: DateTime<Utc>) -> Result<Self, DbError> {
-        let upgrade: Upgrade = diesel::sql_query(
-            "SELECT EXISTS (SELECT FROM audit_links WHERE linked_at IS NOT NULL)
-                OR EXISTS (SELECT FROM audit_beginning WHERE until IS NOT NULL) AS is_begun,
-                (SELECT min(l.linked_at) FROM audit_events e JOIN audit_links l ON l.event_id = e.id
-                 WHERE e.action = 'audit_log.upgraded' AND e.mac IS NOT NULL) AS upgraded_at",
-        )
-        .get_result(connection)?;
-        Ok(Self {
-            upgraded_until: upgrade.upgraded_at.map(|at| at + GRACE),
-            is_begun: upgrade.is_begun,
-            now,
-        })
-    }
-
-    /// Whether an event that was linked then (`None`: that is not linked yet) may be one of an older version.
-    pub(super) fn allows(self, linked_at: Option<DateTime<Utc>>) -> bool {
-        match self.upgraded_until {
-            Some(until) => linked_at.unwrap_or(self.now) <= until,
-            None => !self.is_begun,
-        }
-    }
-}
-
-/// A link, the details of its event, and whether what is missing of these may be missing.
+/// A link, and the details of its event; or what is there of these for an event without a link.
 #[derive(QueryableByName)]
 pub(super) struct LinkRow {
     #[diesel(sql_type = BigInt)]
@@ -74,60 +29,49 @@ pub(super) struct LinkRow {
     pub(super) mac: Vec<u8>,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     pub(super) linked_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Int2>)]
+    pub(super) found: Option<i16>,
+    #[diesel(sql_type = Nullable<Bytea>)]
+    pub(super) hash: Option<Vec<u8>>,
     #[diesel(sql_type = Nullable<Bytea>)]
     pub(super) salt: Option<Vec<u8>>,
     #[diesel(sql_type = Nullable<Text>)]
     pub(super) before: Option<String>,
     #[diesel(sql_type = Nullable<Text>)]
     pub(super) after: Option<String>,
-    /// An event tells that the person or operator is gone whom the details were about.
+    /// Whether there are details.
     #[diesel(sql_type = Bool)]
-    pub(super) may_lack_details: bool,
-    /// An event tells that the operator who did it was erased.
+    pub(super) has_details: bool,
+    /// Whether it waits for its link.
     #[diesel(sql_type = Bool)]
-    pub(super) is_operator_erased: bool,
-}
-
-/// An event without a link.
-pub(super) struct Waiting {
-    pub(super) event: EventRow,
-    /// Of a link, only what is beside it.
-    pub(super) beside: LinkRow,
     pub(super) queued: bool,
 }
 
-/// What every row has beside its link: `$3` is until when deletions may be unsigned.
-const BESIDE: &str = "d.salt, d.before, d.after,
-    d.event_id IS NULL AND e.details_hash IS NOT NULL AND EXISTS (
-        SELECT FROM audit_events x LEFT JOIN audit_links y ON y.event_id = x.id
-        LEFT JOIN audit_unlinked z ON z.event_id = x.id
-        WHERE (x.action = 'user.deleted' AND x.subject_id = e.person_id
-                AND (x.mac IS NOT NULL OR (y.position IS NOT NULL AND y.linked_at IS NULL) OR y.linked_at <= $3)
-            OR x.action = 'operator.erased' AND x.subject_id = e.subject_id AND e.subject_kind = 'operator'
-                AND x.mac IS NOT NULL)
-            AND (y.event_id IS NOT NULL OR z.event_id IS NOT NULL)
-    ) AS may_lack_details,
-    e.actor_kind IS NOT DISTINCT FROM 'operator' AND e.actor_name IS NULL AND EXISTS (
-        SELECT FROM audit_events x LEFT JOIN audit_links y ON y.event_id = x.id
-        LEFT JOIN audit_unlinked z ON z.event_id = x.id
-        WHERE x.action = 'operator.erased' AND x.subject_id = e.actor_id AND x.mac IS NOT NULL
-            AND (y.event_id IS NOT NULL OR z.event_id IS NOT NULL)
-    ) AS is_operator_erased";
+impl LinkRow {
+    pub(super) fn is_linked(&self) -> bool {
+        self.position > 0
+    }
+}
+
+const LINKED: &str = "l.position, l.event_id, l.key_id, l.mac, l.linked_at, l.found, l.hash, d.salt, d.before, d.after,
+    d.event_id IS NOT NULL AS has_details, false AS queued
+    FROM audit_links l LEFT JOIN audit_details d ON d.event_id = l.event_id";
+
+const UNLINKED: &str = "0::bigint AS position, e.id AS event_id, '' AS key_id, ''::bytea AS mac, NULL::timestamptz AS linked_at,
+    NULL::smallint AS found, NULL::bytea AS hash, d.salt, d.before, d.after, d.event_id IS NOT NULL AS has_details,
+    EXISTS (SELECT FROM audit_unlinked q WHERE q.event_id = e.id) AS queued
+    FROM audit_events e LEFT JOIN audit_details d ON d.event_id = e.id";
 
 /// The links behind one, in their order.
 pub(super) fn links(
     connection: &mut PgConnection,
     (position, event): (i64, Uuid),
-    grace: Grace,
 ) -> Result<Vec<LinkRow>, DbError> {
     Ok(diesel::sql_query(format!(
-        "SELECT l.position, l.event_id, l.key_id, l.mac, l.linked_at, {BESIDE}
-         FROM audit_links l LEFT JOIN audit_events e ON e.id = l.event_id LEFT JOIN audit_details d ON d.event_id = l.event_id
-         WHERE (l.position, l.event_id) > ($1, $2) ORDER BY l.position, l.event_id LIMIT $4"
+        "SELECT {LINKED} WHERE (l.position, l.event_id) > ($1, $2) ORDER BY l.position, l.event_id LIMIT $3"
     ))
     .bind::<BigInt, _>(position)
     .bind::<SqlUuid, _>(event)
-    .bind::<Nullable<Timestamptz>, _>(grace.upgraded_until)
     .bind::<BigInt, _>(LIMIT)
     .load(connection)?)
 }
@@ -145,41 +89,63 @@ pub(super) fn events(
     Ok(events.into_iter().map(|event| (event.id, event)).collect())
 }
 
-#[derive(QueryableByName)]
-struct WaitingRow {
-    #[diesel(embed)]
-    beside: LinkRow,
-    #[diesel(sql_type = Bool)]
-    queued: bool,
-}
-
 /// Events without a link behind one, in the order of their ids.
 pub(super) fn waiting(
     connection: &mut PgConnection,
     after: Uuid,
-    grace: Grace,
-) -> Result<Vec<Waiting>, DbError> {
-    let rows: Vec<WaitingRow> = diesel::sql_query(format!(
-        "SELECT 0::bigint AS position, e.id AS event_id, '' AS key_id, ''::bytea AS mac, NULL::timestamptz AS linked_at,
-            EXISTS (SELECT FROM audit_unlinked q WHERE q.event_id = e.id) AS queued, {BESIDE}
-         FROM audit_events e LEFT JOIN audit_details d ON d.event_id = e.id
-         WHERE e.id > $1 AND NOT EXISTS (SELECT FROM audit_links l WHERE l.event_id = e.id)
-         ORDER BY e.id LIMIT $2"
+    beginning: i64,
+) -> Result<Vec<(EventRow, LinkRow)>, DbError> {
+    let rows: Vec<LinkRow> = diesel::sql_query(format!(
+        "SELECT {UNLINKED}
+         WHERE e.id > $1 AND NOT EXISTS (SELECT FROM audit_links l WHERE l.event_id = e.id AND l.position > $2)
+         ORDER BY e.id LIMIT $3"
     ))
     .bind::<SqlUuid, _>(after)
+    .bind::<BigInt, _>(beginning)
     .bind::<BigInt, _>(LIMIT)
-    .bind::<Nullable<Timestamptz>, _>(grace.upgraded_until)
     .load(connection)?;
-    let ids: Vec<Uuid> = rows.iter().map(|row| row.beside.event_id).collect();
-    let mut events = events(connection, &ids)?;
-    let with_event = |WaitingRow { beside, queued }| {
-        let event = events.remove(&beside.event_id)?;
-        Some(Waiting {
-            event,
-            beside,
-            queued,
-        })
+    with_events(connection, rows)
+}
+
+/// Events of these kinds that were done to these (`None`: to anything), each with its link behind the beginning, or as one
+/// that waits.
+pub(super) fn done_to(
+    connection: &mut PgConnection,
+    actions: &[&str],
+    subjects: Option<&[Uuid]>,
+    beginning: i64,
+) -> Result<Vec<(EventRow, LinkRow)>, DbError> {
+    let of = match subjects {
+        Some(_) => "e.subject_id = ANY ($2) AND e.action = ANY ($1)",
+        None => "e.action = ANY ($1) AND $2 = '{}'",
     };
+    let subjects = subjects.unwrap_or_default();
+    let mut rows: Vec<LinkRow> = diesel::sql_query(format!(
+        "SELECT {LINKED} JOIN audit_events e ON e.id = l.event_id WHERE l.position > $3 AND {of} ORDER BY l.position"
+    ))
+    .bind::<Array<Text>, _>(actions)
+    .bind::<Array<SqlUuid>, _>(subjects)
+    .bind::<BigInt, _>(beginning)
+    .load(connection)?;
+    let waiting: Vec<LinkRow> = diesel::sql_query(format!(
+        "SELECT {UNLINKED} WHERE {of}
+         AND NOT EXISTS (SELECT FROM audit_links l WHERE l.event_id = e.id AND l.position > $3)"
+    ))
+    .bind::<Array<Text>, _>(actions)
+    .bind::<Array<SqlUuid>, _>(subjects)
+    .bind::<BigInt, _>(beginning)
+    .load(connection)?;
+    rows.extend(waiting);
+    with_events(connection, rows)
+}
+
+fn with_events(
+    connection: &mut PgConnection,
+    rows: Vec<LinkRow>,
+) -> Result<Vec<(EventRow, LinkRow)>, DbError> {
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.event_id).collect();
+    let mut events = events(connection, &ids)?;
+    let with_event = |row: LinkRow| Some((events.remove(&row.event_id)?, row));
     Ok(rows.into_iter().filter_map(with_event).collect())
 }
 
@@ -196,33 +162,65 @@ pub(super) struct Account {
     pub(super) created_at: DateTime<Utc>,
 }
 
-/// The API keys and operators that were there at the upgrade, and of whom no event told who made them.
-pub(super) fn accounts_of_upgrade(connection: &mut PgConnection) -> Result<Vec<Uuid>, DbError> {
-    let rows: Vec<Ids> = diesel::sql_query(
-        "SELECT account::uuid AS id FROM audit_events e JOIN audit_details d ON d.event_id = e.id,
-            jsonb_array_elements_text(d.after::jsonb -> 'accounts') account
-         WHERE e.action = 'audit_log.upgraded' AND e.mac IS NOT NULL",
+/// API keys that work, and operators.
+pub(super) fn accounts(connection: &mut PgConnection) -> Result<Vec<Account>, DbError> {
+    Ok(diesel::sql_query(
+        "SELECT 'API key' AS kind, id, name, created_at FROM api_keys WHERE revoked_at IS NULL
+         UNION ALL SELECT 'operator', id, email, created_at FROM operators ORDER BY id",
     )
-    .load(connection)?;
-    Ok(rows.into_iter().map(|row| row.id).collect())
+    .load(connection)?)
 }
 
 #[derive(QueryableByName)]
-struct Ids {
-    #[diesel(sql_type = SqlUuid)]
-    id: Uuid,
+struct Line {
+    #[diesel(sql_type = Text)]
+    line: String,
 }
 
-/// API keys that work and operators of whom no event tells who made them.
-pub(super) fn unexplained_accounts(connection: &mut PgConnection) -> Result<Vec<Account>, DbError> {
-    Ok(diesel::sql_query(
-        "SELECT a.* FROM (
-            SELECT 'API key' AS kind, 'api_key.created' AS made, id, name, created_at FROM api_keys WHERE revoked_at IS NULL
-            UNION ALL
-            SELECT 'operator', 'operator.created', id, email, created_at FROM operators
-         ) a
-         WHERE NOT EXISTS (SELECT FROM audit_events e WHERE e.subject_id = a.id AND e.action = a.made)
-         ORDER BY a.id",
+/// The triggers that the migrations make.
+const TRIGGERS: [&str; 4] = [
+    "audit_events_append_only",
+    "audit_links_append_only",
+    "audit_details_append_only",
+    "audit_details_erasure",
+];
+
+/// The tables of the log.
+const TABLES: [&str; 7] = [
+    "audit_beginning",
+    "audit_details",
+    "audit_events",
+    "audit_heads",
+    "audit_links",
+    "audit_retention",
+    "audit_unlinked",
+];
+
+/// What is on the log's tables and not by us: triggers, rules and policies that may hide rows; and triggers of ours that are
+/// gone or switched off.
+pub(super) fn foreign(connection: &mut PgConnection) -> Result<Vec<String>, DbError> {
+    let lines: Vec<Line> = diesel::sql_query(
+        "WITH tables AS (
+            SELECT oid, relname FROM pg_class
+            WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relname LIKE 'audit\\_%' AND relkind IN ('r', 'p')
+         )
+         SELECT format('the trigger %s on %s is not ours', tgname, relname) AS line
+         FROM pg_trigger t JOIN tables ON tables.oid = tgrelid WHERE NOT tgisinternal AND NOT tgname = ANY ($1)
+         UNION ALL SELECT format('the trigger %s on %s is switched off', tgname, relname)
+         FROM pg_trigger t JOIN tables ON tables.oid = tgrelid WHERE tgenabled NOT IN ('O', 'A')
+         UNION ALL SELECT format('the trigger %s is gone', ours) FROM unnest($1) ours
+         WHERE NOT EXISTS (SELECT FROM pg_trigger t JOIN tables ON tables.oid = tgrelid WHERE tgname = ours)
+         UNION ALL SELECT format('the rule %s on %s is not ours', rulename, relname)
+         FROM pg_rewrite JOIN tables ON tables.oid = ev_class
+         UNION ALL SELECT format('rows of %s are hidden from some', relname) FROM pg_class
+         WHERE oid IN (SELECT oid FROM tables) AND relrowsecurity
+         UNION ALL SELECT format('%s is no table', name) FROM unnest($2) name
+         WHERE NOT EXISTS (SELECT FROM tables WHERE relname = name)
+         UNION ALL SELECT format('the policy %s on %s is not ours', polname, relname)
+         FROM pg_policy JOIN tables ON tables.oid = polrelid",
     )
-    .load(connection)?)
+    .bind::<Array<Text>, _>(TRIGGERS.as_slice())
+    .bind::<Array<Text>, _>(TABLES.as_slice())
+    .load(connection)?;
+    Ok(lines.into_iter().map(|line| line.line).collect())
 }

@@ -3,15 +3,16 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{
     prelude::*,
-    sql_types::{BigInt, Bytea, Text, Timestamptz},
+    sql_types::{BigInt, Bool, Bytea, Text, Timestamptz},
 };
 
-use super::{ends, signature::seal_of_beginning};
+use super::{ends, signature::seal_of_beginning, verifying};
 use crate::{
     db::{Db, DbError},
+    schema::audit_retention,
     secrets::keys::{Key, KeyRing},
 };
 
@@ -26,7 +27,7 @@ pub async fn forget(db: &Db, keys: &Arc<KeyRing>, before: DateTime<Utc>) -> Resu
     loop {
         let keys = Arc::clone(keys);
         let forgotten = db
-            .transaction(move |connection| forget_some(connection, keys.signing(), before))
+            .transaction(move |connection| forget_some(connection, &keys, before))
             .await?;
         if forgotten < AT_ONCE as usize {
             return Ok(());
@@ -34,28 +35,73 @@ pub async fn forget(db: &Db, keys: &Arc<KeyRing>, before: DateTime<Utc>) -> Resu
     }
 }
 
+/// Says how long events are to be kept, as the owner of the schema: the database lets nobody forget younger ones. Whoever
+/// is not the owner changes nothing.
+///
+/// # Errors
+/// When the database is away.
+pub fn allow(connection: &mut PgConnection, keep: Option<TimeDelta>) -> Result<(), DbError> {
+    let days = keep.and_then(|keep| i32::try_from(keep.num_days()).ok());
+    let may: Permission = diesel::sql_query(
+        "SELECT coalesce(has_table_privilege(to_regclass('audit_retention')::oid, 'DELETE'), false) AS may",
+    )
+    .get_result(connection)?;
+    if !may.may {
+        return Ok(());
+    }
+    connection.transaction(|connection| {
+        let others = audit_retention::table.filter(audit_retention::days.ne(days.unwrap_or(-1)));
+        diesel::delete(others).execute(connection)?;
+        let days = days.map(|days| audit_retention::days.eq(days));
+        if let Some(days) = days {
+            diesel::insert_into(audit_retention::table)
+                .values(days)
+                .on_conflict_do_nothing()
+                .execute(connection)?;
+        }
+        Ok(())
+    })
+}
+
+#[derive(QueryableByName)]
+struct Permission {
+    #[diesel(sql_type = Bool)]
+    may: bool,
+}
+
 #[derive(QueryableByName)]
 struct Link {
     #[diesel(sql_type = BigInt)]
     position: i64,
     #[diesel(sql_type = Bytea)]
-    mac: Vec<u8>,
+    hash: Vec<u8>,
     #[diesel(sql_type = Timestamptz)]
     at: DateTime<Utc>,
 }
 
 fn forget_some(
     connection: &mut PgConnection,
-    key: &Key,
+    keys: &KeyRing,
     before: DateTime<Utc>,
 ) -> Result<usize, DbError> {
     // Not while somebody links: both go by where the chain ends.
     if !ends::lock(connection)? {
         return Ok(0);
     }
+    let faults = verifying::faults_at_the_beginning(connection, keys, AT_ONCE, before)?;
+    if let Some(fault) = faults.first() {
+        tracing::error!(
+            fault,
+            "the audit log forgets nothing, since it is not what was written: run `enlist audit verify`"
+        );
+        return Ok(0);
+    }
+    // What an older version wrote beside this one goes with the event that says so, and not before. When an event was
+    // linked counts, too: that the writer says it is old does not make it so.
     let links: Vec<Link> = diesel::sql_query(
-        "SELECT l.position, l.mac, e.at FROM audit_links l JOIN audit_events e ON e.id = l.event_id
-         ORDER BY l.position LIMIT $1",
+        "SELECT l.position, coalesce(l.hash, l.mac) AS hash, greatest(e.at, l.linked_at)
+            + CASE WHEN e.action = 'audit_log.upgraded' THEN interval '25 hours' ELSE interval '0' END AS at
+         FROM audit_links l JOIN audit_events e ON e.id = l.event_id ORDER BY l.position LIMIT $1",
     )
     .bind::<BigInt, _>(AT_ONCE)
     .load(connection)?;
@@ -64,14 +110,32 @@ fn forget_some(
     let Some(last) = links[..old].last() else {
         return Ok(0);
     };
-    let seal = seal_of_beginning(key, last.position, &last.mac, Some(before));
-    // The owner's function: the service's own role may not delete here.
+    begin_at(
+        connection,
+        keys.signing(),
+        last.position,
+        &last.hash,
+        before,
+    )?;
+    Ok(old)
+}
+
+/// Forgets all up to a link, and seals it as the one that the chain begins behind. By the owner's function: the service's
+/// own role may not delete here.
+pub(super) fn begin_at(
+    connection: &mut PgConnection,
+    key: &Key,
+    position: i64,
+    hash: &[u8],
+    until: DateTime<Utc>,
+) -> Result<(), DbError> {
+    let seal = seal_of_beginning(key, position, hash, Some(until));
     diesel::sql_query("SELECT enlist_audit_forget($1, $2, $3, $4, $5)")
-        .bind::<BigInt, _>(last.position)
-        .bind::<Bytea, _>(&last.mac)
-        .bind::<Timestamptz, _>(before)
+        .bind::<BigInt, _>(position)
+        .bind::<Bytea, _>(hash)
+        .bind::<Timestamptz, _>(until)
         .bind::<Text, _>(key.id())
         .bind::<Bytea, _>(seal.to_vec())
         .execute(connection)?;
-    Ok(old)
+    Ok(())
 }

@@ -14,16 +14,17 @@ use subtle::ConstantTimeEq;
 use super::signature::seal_of_head;
 use crate::{db::DbError, schema::audit_heads, secrets::keys::KeyRing};
 
-/// An end that the chain has, or had: as text `POSITION:MAC`, the MAC in hexadecimal.
+/// An end that the chain has, or had: as text `POSITION:HASH`, the hash in hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
     pub position: i64,
-    pub mac: Vec<u8>,
+    /// The link's hash; of an older version's, its MAC.
+    pub hash: Vec<u8>,
 }
 
 impl std::fmt::Display for Head {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{}:{}", self.position, hex(&self.mac))
+        write!(formatter, "{}:{}", self.position, hex(&self.hash))
     }
 }
 
@@ -32,13 +33,13 @@ impl FromStr for Head {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let read = || {
-            let (position, mac) = text.split_once(':')?;
+            let (position, hash) = text.split_once(':')?;
             Some(Self {
                 position: position.parse().ok()?,
-                mac: bytes_of(mac)?,
+                hash: bytes_of(hash).filter(|hash| hash.len() == 32)?,
             })
         };
-        read().ok_or_else(|| "is the number of a link, a colon, and its MAC in hexadecimal".into())
+        read().ok_or_else(|| "is the number of a link, a colon, and its hash in hexadecimal".into())
     }
 }
 
@@ -57,7 +58,7 @@ impl Noted {
             return false;
         };
         keys.get(key).is_some_and(|key| {
-            let expected = seal_of_head(key, self.head.position, &self.head.mac);
+            let expected = seal_of_head(key, self.head.position, &self.head.hash);
             bool::from(expected[..].ct_eq(seal))
         })
     }
@@ -73,16 +74,31 @@ impl Noted {
     }
 }
 
-/// Reads the file that heads are told to: each line ends with one.
+/// What the file has.
+#[derive(Debug, Default)]
+pub struct Told {
+    pub heads: Vec<Noted>,
+    /// Lines that do not end with one: cut off, or somebody else's.
+    pub unreadable: Vec<String>,
+}
+
+/// Reads the file that heads are told to: each line ends with one. A file that is not there has none.
 ///
 /// # Errors
-/// When it cannot be read, or a line ends with something else.
-pub fn read_file(path: &Path) -> io::Result<Vec<Noted>> {
-    let text = std::fs::read_to_string(path)?;
-    let lines = text.lines().filter(|line| !line.trim().is_empty());
-    lines
-        .map(|line| Noted::read(line).map_err(io::Error::other))
-        .collect()
+/// When it cannot be read.
+pub fn read_file(path: &Path) -> io::Result<Told> {
+    let text = match std::fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Told::default()),
+        text => String::from_utf8_lossy(&text?).into_owned(),
+    };
+    let mut told = Told::default();
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        match Noted::read(line) {
+            Ok(noted) => told.heads.push(noted),
+            Err(_) => told.unreadable.push(line.chars().take(200).collect()),
+        }
+    }
+    Ok(told)
 }
 
 /// Whether heads can be told to the file, which is made if it is not there.
@@ -103,10 +119,17 @@ pub(super) fn add_to_file(
 ) -> io::Result<()> {
     let at = now.to_rfc3339_opts(SecondsFormat::Secs, true);
     let key = keys.signing();
-    let seal = hex(&seal_of_head(key, head.position, &head.mac));
+    let seal = hex(&seal_of_head(key, head.position, &head.hash));
+    let text = std::fs::read(path).unwrap_or_default();
+    // Behind a line that was cut off.
+    let begin = if text.last().is_none_or(|last| *last == b'\n') {
+        ""
+    } else {
+        "\n"
+    };
     let mut file = OpenOptions::new().create(true).append(true).open(path)?;
     // One write: instances may share the file.
-    file.write_all(format!("{at} {} {seal} {head}\n", key.id()).as_bytes())?;
+    file.write_all(format!("{begin}{at} {} {seal} {head}\n", key.id()).as_bytes())?;
     file.sync_data()
 }
 
@@ -138,21 +161,21 @@ pub(super) fn sealed(
 ) -> Result<Vec<Sealed>, DbError> {
     type Row = (i64, Vec<u8>, String, Vec<u8>);
     let rows: Vec<Row> = audit_heads::table
-        .order((audit_heads::position.desc(), audit_heads::mac))
+        .order((audit_heads::position.desc(), audit_heads::hash))
         .select((
             audit_heads::position,
-            audit_heads::mac,
+            audit_heads::hash,
             audit_heads::key_id,
             audit_heads::seal,
         ))
         .load(connection)?;
-    let sealed = rows.into_iter().map(|(position, mac, key_id, seal)| {
+    let sealed = rows.into_iter().map(|(position, hash, key_id, seal)| {
         let expected = keys
             .get(&key_id)
-            .map(|key| seal_of_head(key, position, &mac));
+            .map(|key| seal_of_head(key, position, &hash));
         Sealed {
             is_ours: expected.map(|expected| bool::from(expected[..].ct_eq(&seal))),
-            head: Head { position, mac },
+            head: Head { position, hash },
             key_id,
         }
     });
@@ -167,11 +190,11 @@ pub(super) fn keep(
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
     let key = keys.signing();
-    let seal = seal_of_head(key, head.position, &head.mac).to_vec();
+    let seal = seal_of_head(key, head.position, &head.hash).to_vec();
     diesel::insert_into(audit_heads::table)
         .values((
             audit_heads::position.eq(head.position),
-            audit_heads::mac.eq(&head.mac),
+            audit_heads::hash.eq(&head.hash),
             audit_heads::told_at.eq(now),
             audit_heads::key_id.eq(key.id()),
             audit_heads::seal.eq(seal),
@@ -185,7 +208,7 @@ pub(super) fn keep(
 pub(super) fn drop_one(connection: &mut PgConnection, head: &Head) -> Result<(), DbError> {
     let one = audit_heads::table
         .filter(audit_heads::position.eq(head.position))
-        .filter(audit_heads::mac.eq(&head.mac));
+        .filter(audit_heads::hash.eq(&head.hash));
     diesel::delete(one).execute(connection)?;
     Ok(())
 }

@@ -7,15 +7,17 @@ use diesel::{
     prelude::*,
     sql_types::{BigInt, Uuid as SqlUuid},
 };
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{
     domain::{Action, Actor, ActorKind, Event, SubjectKind},
-    ends, evidence, forgetting,
+    ends, forgetting,
     heads::{self, Head},
+    proof::{Made, Proof},
     queries::{self, New},
-    rows::{Authenticity, COLUMNS, EventRow},
-    signature::Link,
+    rows::{COLUMNS, EventRow},
+    signature::{Found, Link, mac_of_link},
     telling::{self, End},
 };
 use crate::{
@@ -49,6 +51,8 @@ pub struct Linker {
     known: Option<Head>,
     /// The last end that was told.
     told: Option<Head>,
+    /// Ends that were known here, and that the chain no longer has.
+    lost: Vec<Head>,
     /// How often in a row events waited and somebody else had the lock.
     kept_out: u32,
 }
@@ -62,14 +66,13 @@ impl Linker {
         keep: Option<TimeDelta>,
         file: Option<PathBuf>,
     ) -> Self {
-        let noted = match &file {
-            Some(path) if path.exists() => heads::read_file(path).unwrap_or_else(|error| {
-                tracing::warn!(%error, file = %path.display(), "ENLIST_AUDIT_HEADS: cannot be read");
-                Vec::new()
-            }),
-            _ => Vec::new(),
-        };
-        let ours = noted.into_iter().filter(|noted| noted.is_ours(&keys));
+        let noted = file.as_deref().map(heads::read_file);
+        let noted = noted.transpose().unwrap_or_else(|error| {
+            tracing::warn!(%error, "ENLIST_AUDIT_HEADS: the file cannot be read");
+            None
+        });
+        let heads = noted.unwrap_or_default().heads.into_iter();
+        let ours = heads.filter(|noted| noted.is_ours(&keys));
         let known = ours
             .map(|noted| noted.head)
             .max_by_key(|head| head.position);
@@ -81,23 +84,30 @@ impl Linker {
             file,
             known,
             told: None,
+            lost: Vec::new(),
             kept_out: 0,
         }
     }
 
-    /// Links, tells and forgets, until it is dropped.
-    pub async fn run(mut self) {
+    /// Links, tells and forgets, until it is told to stop; then links and tells once more.
+    pub async fn run(mut self, mut stopped: watch::Receiver<bool>) {
         let mut rounds: u32 = 0;
         loop {
-            tokio::time::sleep(LINK_EVERY).await;
+            let is_stopped = tokio::select! {
+                () = tokio::time::sleep(LINK_EVERY) => false,
+                _ = stopped.wait_for(|stopped| *stopped) => true,
+            };
             if let Err(error) = self.link().await {
                 tracing::warn!(%error, "the audit log's chain cannot be continued; trying again");
             }
             rounds = rounds.wrapping_add(1);
-            if (rounds == 1 || rounds.is_multiple_of(TELL_EVERY))
+            if (rounds == 1 || rounds.is_multiple_of(TELL_EVERY) || is_stopped)
                 && let Err(error) = self.tell().await
             {
                 tracing::warn!(%error, "the audit log's end cannot be told; trying again");
+            }
+            if is_stopped {
+                return;
             }
             if let Some(keep) = self.keep
                 && rounds.is_multiple_of(FORGET_EVERY)
@@ -107,6 +117,19 @@ impl Linker {
                 tracing::warn!(%error, "old audit events cannot be forgotten");
             }
         }
+    }
+
+    /// Keeps an end in mind that the chain no longer has.
+    fn lose(&mut self, lost: Option<Head>) {
+        let Some(lost) = lost.filter(|lost| !self.lost.contains(lost)) else {
+            return;
+        };
+        tracing::error!(
+            %lost,
+            "the audit log's chain no longer has this end; a failover lost commits, or somebody changed the database: \
+             run `enlist audit verify`"
+        );
+        self.lost.push(lost);
     }
 
     /// Links all that is committed and not linked yet, unless another instance is at it.
@@ -133,13 +156,7 @@ impl Linker {
                      advisory lock for a minute: look for it in pg_locks"
                 );
             }
-            if let Some(lost) = &linked.lost {
-                tracing::error!(
-                    %lost,
-                    "the audit log's chain no longer has this end; a failover lost commits, or somebody changed the \
-                     database: run `enlist audit verify`"
-                );
-            }
+            self.lose(linked.lost);
             if linked.changed > 0 {
                 tracing::error!(
                     events = linked.changed,
@@ -161,17 +178,19 @@ impl Linker {
     /// When the database is away, or the file cannot be written.
     pub async fn tell(&mut self) -> anyhow::Result<()> {
         let (keys, now) = (Arc::clone(&self.keys), self.clock.now());
-        let known = self.known.clone();
+        let (known, lost) = (self.known.clone(), self.lost.clone());
         let told = self
             .db
-            .transaction(move |connection| telling::tell(connection, &keys, known, now))
+            .transaction(move |connection| telling::tell(connection, &keys, known, &lost, now))
             .await?;
-        if let Some(lost) = &told.lost {
-            tracing::error!(%lost, "the audit log's chain no longer has this end: run `enlist audit verify`");
-        }
-        let Some(end) = told.end.filter(|end| self.told.as_ref() != Some(end)) else {
+        self.lose(told.lost);
+        let Some(end) = told.end else {
             return Ok(());
         };
+        self.known = Some(end.clone());
+        if self.told.as_ref() == Some(&end) {
+            return Ok(());
+        }
         tracing::info!(%end, "the audit log's end");
         if let Some(path) = &self.file {
             heads::add_to_file(path, &self.keys, &end, now)
@@ -218,6 +237,7 @@ fn link_some(
     }
     let now = clock.now();
     let end = telling::end_of(connection, keys, known, now)?;
+    drop_linked(connection)?;
     let mut events: Vec<EventRow> = diesel::sql_query(format!(
         "SELECT {COLUMNS} FROM audit_unlinked u JOIN audit_events e ON e.id = u.event_id ORDER BY u.number, e.id LIMIT $1"
     ))
@@ -227,29 +247,33 @@ fn link_some(
         events.insert(0, seal_of_upgrade(connection, keys, clock)?);
     }
     let (mut head, lost) = (end.head, end.lost);
+    // Somebody else may have put rows behind the end, which whoever verifies is told of.
+    let mut position = free_behind(connection, head.position, events.len())?;
     let key = keys.signing();
     let mut changed = 0;
     let mut links = Vec::with_capacity(events.len());
     for event in &events {
-        changed += usize::from(event.authenticity(keys) == Authenticity::Changed);
+        let found = event.found(keys);
+        changed += usize::from(found == Found::Changed);
+        position += 1;
         let link = Link {
-            before: &head.mac,
-            position: head.position + 1,
+            before: &head.hash,
+            position,
             linked_at: now,
             signature: event.mac.as_deref(),
+            found,
         };
-        let mac = event.content().link(key, &link).to_vec();
-        head = Head {
-            position: link.position,
-            mac,
-        };
+        let hash = event.content().link(&link).to_vec();
         links.push((
-            audit_links::position.eq(head.position),
+            audit_links::position.eq(position),
             audit_links::event_id.eq(event.id),
             audit_links::key_id.eq(key.id()),
-            audit_links::mac.eq(head.mac.clone()),
+            audit_links::mac.eq(mac_of_link(key, &hash).to_vec()),
             audit_links::linked_at.eq(now),
+            audit_links::found.eq(found as i16),
+            audit_links::hash.eq(hash.clone()),
         ));
+        head = Head { position, hash };
     }
     let made = diesel::insert_into(audit_links::table)
         .values(links)
@@ -262,6 +286,9 @@ fn link_some(
     let ids: Vec<Uuid> = events.iter().map(|event| event.id).collect();
     diesel::delete(audit_unlinked::table.filter(audit_unlinked::event_id.eq_any(ids)))
         .execute(connection)?;
+    if end.is_untold && !events.is_empty() {
+        heads::keep(connection, keys, &head, now)?;
+    }
     Ok(Linked {
         events: events.len(),
         changed,
@@ -269,6 +296,48 @@ fn link_some(
         lost,
         is_kept_out: false,
     })
+}
+
+/// Takes events out of the queue that have a link, or are not there: somebody put them in, and the chain must go on.
+fn drop_linked(connection: &mut PgConnection) -> Result<(), DbError> {
+    let dropped = diesel::sql_query(
+        "DELETE FROM audit_unlinked u
+         WHERE u.event_id IN (SELECT event_id FROM audit_unlinked ORDER BY number, event_id LIMIT $1)
+            AND (EXISTS (SELECT FROM audit_links l WHERE l.event_id = u.event_id)
+                OR NOT EXISTS (SELECT FROM audit_events e WHERE e.id = u.event_id))",
+    )
+    .bind::<BigInt, _>(AT_ONCE)
+    .execute(connection)?;
+    if dropped > 0 {
+        tracing::error!(
+            events = dropped,
+            "events waited for a link that have one, or are gone: somebody changed the database; run `enlist audit verify`"
+        );
+    }
+    Ok(())
+}
+
+#[derive(QueryableByName)]
+struct Free {
+    #[diesel(sql_type = BigInt)]
+    position: i64,
+}
+
+/// The first position from one on behind which so many are free.
+fn free_behind(
+    connection: &mut PgConnection,
+    position: i64,
+    events: usize,
+) -> Result<i64, DbError> {
+    let free: Free = diesel::sql_query(
+        "SELECT min(c.position) AS position
+         FROM (SELECT $1 AS position UNION ALL SELECT position FROM audit_links WHERE position > $1) c
+         WHERE NOT EXISTS (SELECT FROM audit_links l WHERE l.position > c.position AND l.position <= c.position + $2)",
+    )
+    .bind::<BigInt, _>(position)
+    .bind::<BigInt, _>(i64::try_from(events).unwrap_or(AT_ONCE))
+    .get_result(connection)?;
+    Ok(free.position)
 }
 
 /// Whether an older version looked after the log until now. Then what it left needs a link of ours that says so: from
@@ -292,8 +361,9 @@ fn seal_of_upgrade(
     keys: &KeyRing,
     clock: &Clock,
 ) -> Result<EventRow, DbError> {
-    let accounts = evidence::unexplained_accounts(connection)?;
-    let ids: Vec<Uuid> = accounts.iter().map(|account| account.id).collect();
+    let untold = Proof::of(connection, keys, 0, clock.now())?.accounts_to_tell(connection)?;
+    let untold = untold.iter().filter(|account| account.made == Made::Untold);
+    let ids: Vec<Uuid> = untold.map(|account| account.id).collect();
     let event = Event::new(Action::AuditUpgraded, SubjectKind::AuditLog, None);
     let event = event.after(&serde_json::json!({"accounts": ids}));
     let id = clock.new_id();

@@ -4,6 +4,7 @@
 //! writes it, with a key that is not in the database. A task links what was committed into a chain: whoever changes, leaves
 //! out or adds an event there is found out by `enlist audit verify`.
 
+mod chain;
 pub mod domain;
 mod ends;
 pub mod erasing;
@@ -13,6 +14,7 @@ pub mod heads;
 pub mod http;
 pub mod linking;
 pub mod person;
+mod proof;
 pub mod queries;
 mod rows;
 mod signature;

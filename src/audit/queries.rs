@@ -13,12 +13,12 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    domain::{Actor, ActorKind, AuditEvent, Event, ListQuery, Subject, SubjectKind},
+    domain::{Actor, AuditEvent, Event, ListQuery, ShownActor, ShownSubject},
     signature::{Content, WhoOf, salted},
 };
 use crate::{
     clock,
-    db::{DbError, prepared::Prepared, stored},
+    db::{DbError, prepared::Prepared},
     http::paging::Position,
     schema::{audit_details, audit_events},
     secrets::keys::Key,
@@ -146,14 +146,14 @@ fn shown((row, details): (Row, Option<Details>)) -> Result<AuditEvent, DbError> 
     Ok(AuditEvent {
         id: row.id,
         at: row.at,
-        actor: Actor {
-            kind: stored(&row.actor_kind, ActorKind::from_name)?,
+        actor: ShownActor {
+            kind: row.actor_kind,
             id: row.actor_id,
             name: row.actor_name,
         },
         action: row.action,
-        subject: Subject {
-            kind: stored(&row.subject_kind, SubjectKind::from_name)?,
+        subject: ShownSubject {
+            kind: row.subject_kind,
             id: row.subject_id,
         },
         request_id: row.request_id,

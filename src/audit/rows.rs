@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     domain::ActorKind,
-    signature::{Content, WhoOf, salted},
+    signature::{Content, Found, WhoOf, salted},
 };
 use crate::secrets::keys::KeyRing;
 
@@ -29,15 +29,15 @@ pub(super) struct EventRow {
     #[diesel(sql_type = Text)]
     pub(super) action: String,
     #[diesel(sql_type = Text)]
-    subject_kind: String,
+    pub(super) subject_kind: String,
     #[diesel(sql_type = Nullable<SqlUuid>)]
-    subject_id: Option<Uuid>,
+    pub(super) subject_id: Option<Uuid>,
     #[diesel(sql_type = Nullable<Text>)]
     request_id: Option<String>,
     #[diesel(sql_type = Nullable<Text>)]
     address: Option<String>,
     #[diesel(sql_type = Nullable<SqlUuid>)]
-    person_id: Option<Uuid>,
+    pub(super) person_id: Option<Uuid>,
     #[diesel(sql_type = Nullable<Bytea>)]
     pub(super) details_hash: Option<Vec<u8>>,
     #[diesel(sql_type = Nullable<Text>)]
@@ -124,6 +124,16 @@ impl EventRow {
             Authenticity::Genuine
         } else {
             Authenticity::Changed
+        }
+    }
+
+    /// The same, as a link says it.
+    pub(super) fn found(&self, keys: &KeyRing) -> Found {
+        match self.authenticity(keys) {
+            Authenticity::Genuine => Found::Genuine,
+            Authenticity::Unsigned => Found::Unsigned,
+            Authenticity::Unchecked(_) => Found::Unknown,
+            Authenticity::Changed => Found::Changed,
         }
     }
 

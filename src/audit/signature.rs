@@ -82,35 +82,58 @@ impl Content<'_> {
         key.mac(Purpose::Audit, &parts)
     }
 
-    /// The link of this event, with the signature that it had then, behind another one.
-    pub fn link(&self, key: &Key, link: &Link<'_>) -> [u8; 32] {
-        let length = (link.before.len() as u64).to_be_bytes();
-        let position = link.position.to_be_bytes();
-        let linked_at = link.linked_at.timestamp_micros().to_be_bytes();
-        let signed = Sha256::digest(link.signature.unwrap_or_default());
-        let text = self.text();
-        let parts = [
-            &length[..],
-            link.before,
-            &position,
-            &linked_at,
-            &[u8::from(link.signature.is_some())],
-            &signed,
-            text.as_bytes(),
-        ];
-        key.mac(Purpose::AuditLink, &parts)
+    /// The hash of the link of this event, with the signature that it had then, behind another one. It needs no key, and the
+    /// MAC is of it: so whoever can check a later link has checked this one.
+    pub fn link(&self, link: &Link<'_>) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(b"enlist/audit-link/v1\0");
+        hash.update((link.before.len() as u64).to_be_bytes());
+        hash.update(link.before);
+        hash.update(link.position.to_be_bytes());
+        hash.update(link.linked_at.timestamp_micros().to_be_bytes());
+        hash.update([link.found as u8, u8::from(link.signature.is_some())]);
+        hash.update(Sha256::digest(link.signature.unwrap_or_default()));
+        hash.update(self.text());
+        hash.finalize().into()
     }
 }
 
 /// Where in the chain an event is.
 #[derive(Debug)]
 pub struct Link<'a> {
-    /// The MAC of the link before.
+    /// The hash of the link before; of an older version's, its MAC.
     pub before: &'a [u8],
     pub position: i64,
     pub linked_at: DateTime<Utc>,
     /// The writer's signature of the event.
     pub signature: Option<&'a [u8]>,
+    pub found: Found,
+}
+
+/// What whoever linked an event found of its signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Found {
+    Genuine = 1,
+    /// There was none.
+    Unsigned = 2,
+    /// It was signed with a key that was not known there.
+    Unknown = 3,
+    /// It was not what its writer wrote.
+    Changed = 4,
+}
+
+impl Found {
+    /// As it is stored.
+    pub fn stored(number: i16) -> Option<Self> {
+        let all = [Self::Genuine, Self::Unsigned, Self::Unknown, Self::Changed];
+        all.into_iter().find(|found| *found as i16 == number)
+    }
+}
+
+/// The MAC of a link's hash.
+pub fn mac_of_link(key: &Key, hash: &[u8]) -> [u8; 32] {
+    key.mac(Purpose::AuditLink, &[hash])
 }
 
 /// The seal of a link that the chain begins behind: all before it was forgotten, and is from before `until`. Older versions

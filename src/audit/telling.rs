@@ -5,6 +5,7 @@ use diesel::PgConnection;
 
 use super::{
     ends::{self, Place},
+    forgetting,
     heads::{self, Head},
 };
 use crate::{db::DbError, secrets::keys::KeyRing};
@@ -18,6 +19,8 @@ pub(super) struct End {
     pub(super) is_first: bool,
     /// Whether this version has forgotten something: then it has looked after the log before.
     pub(super) has_forgotten: bool,
+    /// Whether no end was ever told.
+    pub(super) is_untold: bool,
 }
 
 /// Finds the end of the chain. Where one was known that is further on, the chain goes on behind that: what is missing then
@@ -28,77 +31,85 @@ pub(super) fn end_of(
     known: Option<Head>,
     now: DateTime<Utc>,
 ) -> Result<End, DbError> {
-    let beginning = ends::beginning(connection, keys)?.map(|stored| stored.beginning);
-    let last = ends::last_link(connection)?;
-    let is_first = last.is_none() && beginning.is_none();
-    let has_forgotten = beginning
-        .as_ref()
-        .is_some_and(|beginning| beginning.until.is_some());
-    let beginning = beginning.unwrap_or_default();
+    let sealed = heads::sealed(connection, keys)?;
+    let is_untold = sealed.is_empty();
+    let ours = sealed.into_iter().filter(|head| head.is_ours == Some(true));
+    let heads = ours.map(|sealed| sealed.head).chain(known);
+    let highest = heads.max_by_key(|head| head.position);
+    // A beginning that nobody vouches for counts only where nothing else is known.
+    let stored = ends::beginning(connection, keys)?.filter(|stored| match stored.is_ours {
+        Some(is_ours) => is_ours,
+        None => highest.is_none(),
+    });
+    let last = ends::last_link(connection, keys)?;
+    let is_first = last.is_none() && stored.is_none();
+    let beginning = stored.map(|stored| stored.beginning).unwrap_or_default();
+    let has_forgotten = beginning.until.is_some();
     let last = last.unwrap_or(Head {
         position: beginning.position,
-        mac: beginning.mac,
+        hash: beginning.hash,
     });
-    let sealed = heads::sealed(connection, keys)?;
-    let ours = sealed.into_iter().filter(|head| head.is_ours == Some(true));
-    let highest = ours
-        .map(|sealed| sealed.head)
-        .chain(known)
-        .max_by_key(|head| head.position);
-    let Some(highest) = highest else {
-        return Ok(End {
-            head: last,
-            lost: None,
-            is_first,
-            has_forgotten,
-        });
-    };
-    let place = ends::place_of(connection, &highest, beginning.position, last.position)?;
-    let lost = matches!(place, Place::Other | Place::Behind).then(|| highest.clone());
-    if let Some(lost) = &lost {
-        heads::keep(connection, keys, lost, now)?;
-    }
-    Ok(End {
-        head: if place == Place::Behind {
-            highest
-        } else {
-            last
-        },
-        lost,
+    let mut end = End {
+        head: last,
+        lost: None,
         is_first,
         has_forgotten,
-    })
+        is_untold,
+    };
+    if let Some(highest) = highest {
+        let place = ends::place_of(connection, &highest, beginning.position, end.head.position)?;
+        if matches!(place, Place::Other | Place::Behind) {
+            heads::keep(connection, keys, &highest, now)?;
+            end.lost = Some(highest.clone());
+        }
+        if place == Place::Behind {
+            end.head = highest;
+        }
+    }
+    Ok(end)
 }
 
 /// What was told.
+#[derive(Default)]
 pub(super) struct Told {
     pub(super) end: Option<Head>,
     pub(super) lost: Option<Head>,
 }
 
-/// Keeps the end of the chain in the database, in the place of the one before, if that is still there.
+/// Keeps the end of the chain in the database, in the place of the one before, if that is still there; and seals the
+/// beginning under the key of today.
 pub(super) fn tell(
     connection: &mut PgConnection,
     keys: &KeyRing,
     known: Option<Head>,
+    lost: &[Head],
     now: DateTime<Utc>,
 ) -> Result<Told, DbError> {
     if !ends::lock(connection)? {
-        return Ok(Told {
-            end: None,
-            lost: None,
-        });
+        return Ok(Told::default());
+    }
+    // Whoever takes them out of the database does not take them out of mind.
+    for lost in lost {
+        heads::keep(connection, keys, lost, now)?;
     }
     let lost = end_of(connection, keys, known, now)?.lost;
-    let Some(end) = ends::last_link(connection)? else {
+    let begins = ends::beginning(connection, keys)?.filter(|stored| stored.is_ours == Some(true));
+    if let Some(stored) = &begins
+        && stored.key_id != keys.signing().id()
+        && let Some(until) = stored.beginning.until
+    {
+        let (position, hash) = (stored.beginning.position, &stored.beginning.hash);
+        forgetting::begin_at(connection, keys.signing(), position, hash, until)?;
+    }
+    let Some(end) = ends::last_link(connection, keys)? else {
         return Ok(Told { end: None, lost });
     };
-    let begins = ends::beginning(connection, keys)?;
     let begins = begins.map_or(0, |stored| stored.beginning.position);
     for sealed in heads::sealed(connection, keys)? {
         let place = ends::place_of(connection, &sealed.head, begins, end.position)?;
-        let is_done = matches!(place, Place::Same | Place::Forgotten) && sealed.head != end;
-        if is_done && sealed.is_ours == Some(true) {
+        let is_todays = sealed.head == end && sealed.key_id == keys.signing().id();
+        let is_done = matches!(place, Place::Same | Place::Forgotten) && !is_todays;
+        if is_done && sealed.is_ours != Some(false) {
             heads::drop_one(connection, &sealed.head)?;
         }
     }

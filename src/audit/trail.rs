@@ -6,6 +6,7 @@ use diesel::PgConnection;
 
 use super::{
     domain::{Actor, ActorKind, Event},
+    erasing,
     queries::{self, New},
 };
 use crate::{clock::Clock, db::DbError, secrets::keys::KeyRing};
@@ -68,6 +69,12 @@ impl Trail {
     /// # Errors
     /// When the database or the operating system's randomness is away.
     pub fn record(&self, connection: &mut PgConnection, event: &Event) -> Result<(), DbError> {
+        if self.actor.kind == ActorKind::Operator
+            && self.actor.name.is_some()
+            && !erasing::is_there(connection, self.actor.id)?
+        {
+            return self.clone().without_name().record(connection, event);
+        }
         let new = New {
             id: self.clock.new_id(),
             at: self.clock.now(),

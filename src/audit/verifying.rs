@@ -1,23 +1,23 @@
 //! Whether the log is what was written: every event's signature, every link, and that nothing is missing.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{connection::SimpleConnection, prelude::*};
-use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use super::{
     ends::{self, Beginning, Place},
-    evidence::{self, Grace, LinkRow, Waiting},
+    evidence::{self, LinkRow},
     heads::{self, Head, Sealed},
+    proof::{Made, Proof},
     rows::{Authenticity, EventRow, Who},
-    signature::{Link, salted},
+    signature::{Found, salted},
 };
 use crate::{db::DbError, secrets::keys::KeyRing};
 
 /// More faults than anybody reads, and more of what is listed apart.
-const MOST_SAID: usize = 100;
+pub(super) const MOST_SAID: usize = 100;
 
 /// What a check of the whole log came to.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -38,8 +38,10 @@ pub struct Verified {
     pub unsigned_shown: Vec<String>,
     /// Events that an older version linked: only their links say that they are what was written.
     pub by_older: i64,
-    /// Events, links and seals that cannot be checked, by the id of the key that is missing for it.
+    /// Events and links that were made with a key that is missing here, by its id. Later links vouch for them.
     pub unchecked: BTreeMap<String, i64>,
+    /// API keys and operators whose making was told by an event that nobody signed.
+    pub unsigned_accounts: Vec<String>,
     /// API keys and operators from before what the log remembers.
     pub older_accounts: Vec<String>,
     /// The last link, to be noted elsewhere: whoever cuts off the end of the log cuts it off.
@@ -75,144 +77,110 @@ pub fn check(
     noted: &[Head],
     now: DateTime<Utc>,
 ) -> Result<Verified, DbError> {
-    let grace = Grace::of(connection, now)?;
+    let mut found = Verified::default();
+    let beginning = beginning(connection, keys, &mut found)?;
     let sealed = heads::sealed(connection, keys)?;
     let mut report = Report {
+        proof: Proof::of(connection, keys, beginning.position, now)?,
         keys,
-        grace,
-        found: Verified::default(),
+        found,
+        unvouched: Vec::new(),
     };
-    let beginning = report.beginning(connection)?;
-    let last = report.chain(connection, &beginning, &sealed)?;
-    report.waiting(connection)?;
+    let last = report.chain(connection, &beginning, &sealed, i64::MAX)?;
+    report.waiting(connection, beginning.position)?;
     report.heads(connection, &sealed, noted, beginning.position, last)?;
     report.accounts(connection, &beginning)?;
+    for foreign in evidence::foreign(connection)? {
+        report.fault(foreign);
+    }
     Ok(report.found)
 }
 
+/// What is wrong with the first links, and those behind them that vouch for them.
+pub(super) fn faults_at_the_beginning(
+    connection: &mut PgConnection,
+    keys: &KeyRing,
+    links: i64,
+    now: DateTime<Utc>,
+) -> Result<Vec<String>, DbError> {
+    let mut found = Verified::default();
+    let beginning = beginning(connection, keys, &mut found)?;
+    let mut report = Report {
+        proof: Proof::of(connection, keys, beginning.position, now)?,
+        keys,
+        found,
+        unvouched: Vec::new(),
+    };
+    report.chain(connection, &beginning, &[], links)?;
+    Ok(report.found.faults)
+}
+
+/// Where the chain begins, if whoever holds the keys says so: what nobody vouches for excuses nothing.
+fn beginning(
+    connection: &mut PgConnection,
+    keys: &KeyRing,
+    found: &mut Verified,
+) -> Result<Beginning, DbError> {
+    let Some(stored) = ends::beginning(connection, keys)? else {
+        return Ok(Beginning::default());
+    };
+    let position = stored.beginning.position;
+    if stored.is_ours == Some(true) {
+        found.forgotten = position;
+        return Ok(stored.beginning);
+    }
+    found.faults.push(if stored.is_ours.is_none() {
+        let key = stored.key_id;
+        format!("the log begins behind link {position}, sealed with the key `{key}`, which was not given")
+    } else {
+        format!("the log begins behind link {position}, and the seal that says so is not ours")
+    });
+    Ok(Beginning::default())
+}
+
 /// A check under way.
-struct Report<'a> {
-    keys: &'a KeyRing,
-    grace: Grace,
-    found: Verified,
+pub(super) struct Report<'a> {
+    pub(super) keys: &'a KeyRing,
+    pub(super) proof: Proof<'a>,
+    pub(super) found: Verified,
+    /// Links whose key was not given, and that no later one vouches for so far: their positions and keys.
+    pub(super) unvouched: Vec<(i64, String)>,
 }
 
 impl Report<'_> {
-    fn fault(&mut self, fault: String) {
+    pub(super) fn fault(&mut self, fault: String) {
         if self.found.faults.len() < MOST_SAID {
             self.found.faults.push(fault);
         }
     }
 
-    fn unchecked(&mut self, key: &str) {
+    pub(super) fn unchecked(&mut self, key: &str) {
         *self.found.unchecked.entry(key.to_owned()).or_default() += 1;
     }
 
-    fn beginning(&mut self, connection: &mut PgConnection) -> Result<Beginning, DbError> {
-        let Some(stored) = ends::beginning(connection, self.keys)? else {
-            return Ok(Beginning::default());
-        };
-        match stored.is_ours {
-            Some(true) => {}
-            None => self.unchecked(&stored.key_id),
-            Some(false) => self.fault(format!(
-                "the log begins behind link {}, and the seal that says so is not ours",
-                stored.beginning.position
-            )),
-        }
-        self.found.forgotten = stored.beginning.position;
-        Ok(stored.beginning)
-    }
-
-    /// Goes along the chain. Gives the position of its last link.
-    fn chain(
+    /// Checks an event by itself, and that what is gone of it may be.
+    pub(super) fn event(
         &mut self,
         connection: &mut PgConnection,
-        beginning: &Beginning,
-        sealed: &[Sealed],
-    ) -> Result<i64, DbError> {
-        let mut last = (beginning.position, Uuid::nil());
-        let mut before = Some(beginning.mac.clone());
-        loop {
-            let links = evidence::links(connection, last, self.grace)?;
-            let ids: Vec<Uuid> = links.iter().map(|link| link.event_id).collect();
-            let events = evidence::events(connection, &ids)?;
-            let is_last = links.len() < evidence::AT_ONCE;
-            for link in links {
-                if link.position == last.0 {
-                    self.fault(format!("link {} is there twice", link.position));
-                } else if link.position != last.0 + 1 {
-                    let (from, to) = (last.0 + 1, link.position - 1);
-                    self.fault(format!("links {from} to {to} are missing"));
-                    // The chain goes on behind an end that somebody remembered.
-                    before = sealed
-                        .iter()
-                        .find(|sealed| sealed.head.position == to)
-                        .map(|sealed| sealed.head.mac.clone());
-                }
-                self.link(&link, &events, before.as_deref());
-                self.found.linked += 1;
-                last = (link.position, link.event_id);
-                self.found.head = Some(Head {
-                    position: link.position,
-                    mac: link.mac.clone(),
-                });
-                before = Some(link.mac);
-            }
-            if is_last || self.found.faults.len() >= MOST_SAID {
-                return Ok(last.0);
-            }
-        }
-    }
-
-    fn link(&mut self, link: &LinkRow, events: &HashMap<Uuid, EventRow>, before: Option<&[u8]>) {
-        let place = format!("link {}, event {}", link.position, link.event_id);
-        let Some(event) = events.get(&link.event_id) else {
-            return self.fault(format!("{place}: the event is missing"));
-        };
-        let wait = link.linked_at.map(|linked_at| linked_at - event.at);
-        self.found.longest_wait = self.found.longest_wait.max(wait);
-        self.event(&place, event, link, link.linked_at.is_none());
-        // What an older version wrote of an operator who is gone cannot be told any more; the next link holds this one.
-        let is_told = event.who() != Who::Erased || event.is_hashed();
-        let Some(before) = before.filter(|_| is_told) else {
-            return;
-        };
-        let Some(key) = self.keys.get(&link.key_id) else {
-            return self.unchecked(&link.key_id);
-        };
-        let expected = match link.linked_at {
-            None => event
-                .content_as_before()
-                .first_link(key, before, link.position),
-            Some(linked_at) => event.content().link(
-                key,
-                &Link {
-                    before,
-                    position: link.position,
-                    linked_at,
-                    signature: event.mac.as_deref(),
-                },
-            ),
-        };
-        if !bool::from(expected[..].ct_eq(&link.mac)) {
-            self.fault(format!(
-                "{place}: the event, or the link before, is not the one that was linked"
-            ));
-        }
-    }
-
-    /// Checks an event by itself, and that what is gone of it may be.
-    fn event(&mut self, place: &str, event: &EventRow, row: &LinkRow, is_by_older: bool) {
+        place: &str,
+        event: &EventRow,
+        row: &LinkRow,
+    ) -> Result<(), DbError> {
+        let is_by_older = row.is_linked() && row.hash.is_none();
         match event.authenticity(self.keys) {
             Authenticity::Genuine => {}
             Authenticity::Changed => {
                 self.fault(format!("{place}: it is not what its writer wrote"));
             }
-            Authenticity::Unchecked(key) => self.unchecked(key),
+            Authenticity::Unchecked(key) => match row.found.and_then(Found::stored) {
+                Some(Found::Genuine) | None => self.unchecked(key),
+                _ => self.fault(format!(
+                    "{place}: it was signed with the key `{key}`, which was not known when it was linked"
+                )),
+            },
             Authenticity::Unsigned if is_by_older => self.found.by_older += 1,
             Authenticity::Unsigned
-                if event.is_from_a_shell() || self.grace.allows(row.linked_at) =>
+                if event.is_from_a_shell() || self.proof.allows_unsigned(row.linked_at) =>
             {
                 self.found.unsigned += 1;
                 if self.found.unsigned_shown.len() < MOST_SAID {
@@ -225,48 +193,44 @@ impl Report<'_> {
         }
         match event.who() {
             Who::AsWritten => {}
-            Who::Erased if row.is_operator_erased => {}
+            Who::Erased if self.proof.is_operator_erased(connection, event)? => {}
             Who::Erased => self.fault(format!(
                 "{place}: who did it was erased, and no signed operator.erased tells of it"
             )),
             Who::Changed => self.fault(format!("{place}: who did it is not what was written")),
         }
         match (&event.details_hash, &row.salt) {
-            (None, None) => {}
-            (Some(_), None) if row.may_lack_details => {}
-            (Some(_), None) => self.fault(format!(
-                "{place}: the details are gone, and no user.deleted or operator.erased tells of it"
+            (None, None) if !row.has_details => {}
+            (Some(_), None) if !row.has_details && self.proof.may_lack_details(connection, event)? => {}
+            (Some(_), None) if !row.has_details => self.fault(format!(
+                "{place}: the details are gone, and no signed user.deleted or operator.erased tells of it"
             )),
             (Some(hash), Some(salt))
                 if salted(salt, row.before.as_deref(), row.after.as_deref())[..] == hash[..] => {}
-            (_, Some(_)) => self.fault(format!(
+            _ => self.fault(format!(
                 "{place}: the details are not those that were written"
             )),
         }
+        Ok(())
     }
 
     /// Checks the events that have no link yet.
-    fn waiting(&mut self, connection: &mut PgConnection) -> Result<(), DbError> {
+    fn waiting(&mut self, connection: &mut PgConnection, beginning: i64) -> Result<(), DbError> {
         let mut last = Uuid::nil();
         loop {
-            let waiting = evidence::waiting(connection, last, self.grace)?;
+            let waiting = evidence::waiting(connection, last, beginning)?;
             let is_last = waiting.len() < evidence::AT_ONCE;
-            for Waiting {
-                event,
-                beside,
-                queued,
-            } in waiting
-            {
+            for (event, row) in waiting {
                 let place = format!("event {}", event.id);
                 self.found.waiting += 1;
                 let since = self.found.waiting_since.unwrap_or(event.at);
                 self.found.waiting_since = Some(since.min(event.at));
-                if !queued {
+                if !row.queued {
                     self.fault(format!(
                         "{place}: it has no link, and does not wait for one"
                     ));
                 }
-                self.event(&place, &event, &beside, false);
+                self.event(connection, &place, &event, &row)?;
                 last = event.id;
             }
             if is_last || self.found.faults.len() >= MOST_SAID {
@@ -284,6 +248,9 @@ impl Report<'_> {
         beginning: i64,
         end: i64,
     ) -> Result<(), DbError> {
+        if sealed.is_empty() && self.found.head.is_some() && !self.proof.is_of_older() {
+            self.fault("no end of the chain is kept, and whoever links keeps one".to_owned());
+        }
         for sealed in sealed {
             match sealed.is_ours {
                 Some(true) => {}
@@ -316,18 +283,20 @@ impl Report<'_> {
         connection: &mut PgConnection,
         beginning: &Beginning,
     ) -> Result<(), DbError> {
-        let is_forgotten = |created_at| {
-            beginning.position > 0 && beginning.until.is_none_or(|until| created_at < until)
-        };
-        let older = evidence::accounts_of_upgrade(connection)?;
-        for account in evidence::unexplained_accounts(connection)? {
+        for account in self.proof.accounts_to_tell(connection)? {
             let name = format!("{} `{}` ({})", account.kind, account.name, account.id);
-            if older.contains(&account.id) || is_forgotten(account.created_at) {
-                if self.found.older_accounts.len() < MOST_SAID {
-                    self.found.older_accounts.push(name);
-                }
-            } else {
+            if account.made == Made::Unsigned {
+                self.found.unsigned_accounts.push(name);
+                continue;
+            }
+            let is_forgotten = beginning.position > 0
+                && beginning
+                    .until
+                    .is_none_or(|until| account.created_at < until);
+            if !is_forgotten && !self.proof.is_of_upgrade(account.id) {
                 self.fault(format!("{name}: no event tells who made it"));
+            } else {
+                self.found.older_accounts.push(name);
             }
         }
         Ok(())

@@ -11,6 +11,7 @@ use enlist::{
         verifying::{self, Verified},
     },
     config::{AUDIT_HEADS, SECRET_KEYS},
+    server::keys::impostor,
 };
 
 use super::database::{KeyedArgs, with_connection};
@@ -31,7 +32,7 @@ pub struct VerifyArgs {
     #[command(flatten)]
     keyed: KeyedArgs,
     /// An end of the chain that was told earlier: whether it is still there is checked, too
-    #[arg(long, value_name = "POSITION:MAC")]
+    #[arg(long, value_name = "POSITION:HASH")]
     head: Vec<Head>,
     /// The file that the service tells the chain's ends to: all of them are checked, too
     #[arg(long, env = AUDIT_HEADS, value_name = "FILE")]
@@ -52,10 +53,29 @@ fn verify(args: &VerifyArgs) -> anyhow::Result<()> {
     let keys = args.keyed.keys()?;
     let mut noted = args.head.clone();
     if let Some(path) = &args.audit_heads {
-        let lines = heads::read_file(path).with_context(|| format!("{}", path.display()))?;
-        noted.extend(lines.into_iter().map(|line| line.head));
+        let file = heads::read_file(path).with_context(|| format!("{}", path.display()))?;
+        if file.heads.is_empty() {
+            println!(
+                "{}: no end of the chain was told there yet.",
+                path.display()
+            );
+        }
+        for line in &file.unreadable {
+            println!(
+                "{}: passed over, since it is no end of the chain: {line}",
+                path.display()
+            );
+        }
+        noted.extend(file.heads.into_iter().map(|noted| noted.head));
     }
     with_connection(&args.keyed.database, |connection, clock| {
+        if let Some(id) = impostor(connection, &keys)
+            .context("the keys cannot be compared; is the schema there (enlist migrate)?")?
+        {
+            bail!(
+                "{SECRET_KEYS}: the key `{id}` is not the one that the service has under this id"
+            );
+        }
         let verified = verifying::verify(connection, &keys, &noted, clock.now())
             .context("the audit log cannot be read; is the schema there (enlist migrate)?")?;
         for line in said(&verified) {
@@ -108,6 +128,11 @@ fn said(verified: &Verified) -> Vec<String> {
         lines.push(format!(
             "{number} signatures, links or seals were made with the key `{key}`, which {SECRET_KEYS} does not hold: they \
              are not checked."
+        ));
+    }
+    for account in &verified.unsigned_accounts {
+        lines.push(format!(
+            "{account}: the event that tells who made it is not signed."
         ));
     }
     for account in &verified.older_accounts {

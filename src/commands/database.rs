@@ -15,7 +15,7 @@ use enlist::{
         postgres::{self, Options, Postgres},
     },
     secrets::keys::KeyRing,
-    server::keys::impostor,
+    server::keys::{impostor, introduce},
 };
 use secrecy::{ExposeSecret, SecretString};
 
@@ -68,8 +68,9 @@ pub fn trail(
     {
         bail!("{SECRET_KEYS}: the key `{id}` is not the one that the service has under this id");
     }
-    if keys.is_none() {
-        eprintln!("{UNSIGNED}");
+    match &keys {
+        Some(keys) => introduce(connection, keys)?,
+        None => eprintln!("{UNSIGNED}"),
     }
     Ok(Trail::shell(clock, keys.map(Arc::new)))
 }

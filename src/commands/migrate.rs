@@ -2,8 +2,8 @@
 
 use clap::Args;
 use enlist::{
-    config::{DatabaseArgs, OwnerArgs},
-    server::schema::bring_up,
+    config::{DatabaseArgs, KEEP_AUDIT, OwnerArgs, kept_audit},
+    server::schema::{bring_up, keep_audit},
 };
 
 use super::database::with_database;
@@ -15,12 +15,20 @@ pub struct MigrateArgs {
     database: DatabaseArgs,
     #[command(flatten)]
     owner: OwnerArgs,
+    /// Days after which the service may forget audit events, or forever; without it, that stays as it is
+    #[arg(long, env = KEEP_AUDIT)]
+    keep_audit: Option<String>,
 }
 
 /// Applies pending migrations and says which.
 pub fn run(args: &MigrateArgs) -> anyhow::Result<()> {
     with_database(&args.database, |url| {
-        let applied = bring_up(&args.owner.beside(url)?)?;
+        let urls = args.owner.beside(url)?;
+        let keep = args.keep_audit.as_deref().map(kept_audit).transpose()?;
+        let applied = bring_up(&urls)?;
+        if let Some(keep) = keep {
+            keep_audit(&urls, keep)?;
+        }
         match applied.len() {
             0 => println!("The database is up to date."),
             number => println!("{number} migrations applied: {}.", applied.join(", ")),

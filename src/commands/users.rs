@@ -17,10 +17,10 @@ use enlist::{
     audit::Trail,
     clock::Clock,
     config::{DatabaseArgs, OwnerArgs, SECRET_KEYS},
-    db::Db,
+    db::{Db, DbError},
     secrets::{keys::KeyRing, password::Hasher},
     server::{
-        keys::{check_keys, impostor},
+        keys::{check_keys, impostor, introduce},
         schema::bring_up,
     },
     users::{
@@ -247,7 +247,13 @@ async fn import(
             check_keys(&db, &keys, &clock).await?;
         }
         let other = db
-            .read(move |connection| impostor(connection, &keys))
+            .transaction(move |connection| {
+                let other = impostor(connection, &keys)?;
+                if other.is_none() {
+                    introduce(connection, &keys)?;
+                }
+                Ok::<_, DbError>(other)
+            })
             .await?;
         if let Some(id) = other {
             bail!(

@@ -32,6 +32,6 @@ pub use self::{
     mail_test::{MailTest, MailTestArgs},
     oauth::OauthArgs,
     organisation::OrganisationArgs,
-    retention::RetentionArgs,
+    retention::{KEEP_AUDIT, RetentionArgs, kept_audit},
     serve::{Config, InstanceRole, Sections, ServeArgs},
 };

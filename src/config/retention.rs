@@ -8,7 +8,8 @@ use crate::retention::Keep;
 
 const KEEP_MESSAGES: &str = "ENLIST_KEEP_MESSAGES";
 const KEEP_INVITATIONS: &str = "ENLIST_KEEP_INVITATIONS";
-const KEEP_AUDIT: &str = "ENLIST_KEEP_AUDIT";
+/// The variable with how long audit events are kept.
+pub const KEEP_AUDIT: &str = "ENLIST_KEEP_AUDIT";
 const DEFAULT_KEEP_MESSAGES: &str = "90";
 const DEFAULT_KEEP_INVITATIONS: &str = "400";
 const FOREVER: &str = "forever";
@@ -53,6 +54,14 @@ impl RetentionArgs {
             audit: audit?,
         })
     }
+}
+
+/// How long audit events are kept; `None`: for ever.
+///
+/// # Errors
+/// When it is neither a number of days nor `forever`.
+pub fn kept_audit(text: &str) -> Result<Option<TimeDelta>, ConfigErrors> {
+    kept(text, 1).map_err(|wrong| ConfigErrors::one(KEEP_AUDIT, wrong))
 }
 
 /// So many days, or for ever.

@@ -15,7 +15,11 @@ const EVERYTHING: &[&str] = &["SELECT", "INSERT", "UPDATE", "DELETE"];
 pub const TABLES: &[(&[&str], &[&str])] = &[
     (
         &["SELECT"],
-        &["__diesel_schema_migrations", "audit_beginning"],
+        &[
+            "__diesel_schema_migrations",
+            "audit_beginning",
+            "audit_retention",
+        ],
     ),
     (
         &["SELECT", "INSERT"],
@@ -158,6 +162,16 @@ pub(super) fn grant(connection: &mut PgConnection, role: &str) -> QueryResult<()
             "REVOKE ALL ON TABLE \"{name}\" FROM {grantee}; GRANT {needed} ON TABLE \"{name}\" TO {grantee}"
         ))?;
     }
+    // For `pg_dump`: the columns that number rows need no grant.
+    connection.batch_execute(&format!(
+        "DO $$ DECLARE sequence regclass; BEGIN
+            FOR sequence IN SELECT oid FROM pg_class WHERE relkind = 'S' AND relnamespace = quote_ident(current_schema())::regnamespace
+                AND pg_has_role(relowner, 'USAGE')
+            LOOP
+                EXECUTE format('GRANT SELECT ON SEQUENCE %s TO {grantee}', sequence);
+            END LOOP;
+        END $$"
+    ))?;
     for signature in functions_missed_by(connection, role)? {
         connection.batch_execute(&format!(
             "GRANT EXECUTE ON FUNCTION {signature} TO {grantee}"

@@ -68,6 +68,52 @@ pub fn keys_used_before(
     Ok(signed.union(invited).load(connection)?)
 }
 
+/// Of these keys, the id of one behind which another key stood that has made something.
+///
+/// # Errors
+/// When the database is away.
+pub fn another_has_signed(
+    connection: &mut PgConnection,
+    keys: &[(String, String)],
+) -> Result<Option<String>, DbError> {
+    let signed: HashMap<String, String> = secret_keys::table
+        .filter(secret_keys::has_signed)
+        .select((secret_keys::id, secret_keys::fingerprint))
+        .load::<(String, String)>(connection)?
+        .into_iter()
+        .collect();
+    let is_other = |(id, fingerprint): &&(String, String)| {
+        signed.get(id).is_some_and(|known| known != fingerprint)
+    };
+    Ok(keys.iter().find(is_other).map(|(id, _)| id.clone()))
+}
+
+/// Writes a key down that is about to sign, unless it is known.
+///
+/// # Errors
+/// When the database is away.
+pub fn introduce(
+    connection: &mut PgConnection,
+    (id, fingerprint): (&str, &str),
+) -> Result<(), DbError> {
+    let new = (
+        secret_keys::id.eq(id),
+        secret_keys::fingerprint.eq(fingerprint),
+        secret_keys::has_signed.eq(true),
+    );
+    diesel::insert_into(secret_keys::table)
+        .values(new)
+        .on_conflict_do_nothing()
+        .execute(connection)?;
+    let same = secret_keys::table
+        .filter(secret_keys::id.eq(id))
+        .filter(secret_keys::fingerprint.eq(fingerprint));
+    diesel::update(same)
+        .set(secret_keys::has_signed.eq(true))
+        .execute(connection)?;
+    Ok(())
+}
+
 /// Writes down which key stands behind each id, and that the first one signs.
 ///
 /// # Errors

@@ -52,7 +52,15 @@ pub async fn check_keys(db: &Db, keys: &KeyRing, clock: &Clock) -> anyhow::Resul
     let wrong = db
         .transaction(move |connection| {
             let needs = needs(connection, now)?;
-            let wrong = wrong(connection, &known, &needs)?;
+            let mut wrong = wrong(connection, &known, &needs)?;
+            if wrong.is_none()
+                && let Some(id) = key_use::another_has_signed(connection, &known)?
+            {
+                wrong = Some(format!(
+                    "ENLIST_SECRET_KEYS: the key `{id}` is not the one that the audit log was signed with under this id; \
+                     give a new key an id of its own, in front of the old one"
+                ));
+            }
             if wrong.is_none() {
                 key_use::identify_keys(connection, &known)?;
             }
@@ -61,6 +69,15 @@ pub async fn check_keys(db: &Db, keys: &KeyRing, clock: &Clock) -> anyhow::Resul
         .await
         .map_err(unreadable)?;
     wrong.map_or(Ok(()), |wrong| Err(anyhow::anyhow!("{wrong}")))
+}
+
+/// Writes the key down that is about to sign something, so that no other one takes its id.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub fn introduce(connection: &mut PgConnection, keys: &KeyRing) -> Result<(), DbError> {
+    let key = keys.signing();
+    key_use::introduce(connection, (key.id(), &key.identity()))
 }
 
 /// The id of a key that is another one than the service's of that id, if there is any: nothing must be signed with it.

@@ -1,8 +1,10 @@
 //! Brings the database up to date, for `enlist migrate` and for every start: with the owner's URL where there is one.
 
+use chrono::TimeDelta;
 use secrecy::ExposeSecret;
 
 use crate::{
+    audit::forgetting,
     config::{DATABASE_URL, DatabaseUrls, MIGRATE_URL},
     db,
 };
@@ -25,5 +27,22 @@ pub fn bring_up(urls: &DatabaseUrls) -> anyhow::Result<Vec<String>> {
     };
     applied.map_err(|(variable, error)| {
         anyhow::anyhow!("{variable}: cannot migrate the database: {error}")
+    })
+}
+
+/// Writes down how long audit events are to be kept, with the rights of whoever owns the schema: the service's own role
+/// cannot say so, and forgets nothing younger. Without those rights nothing is written.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub fn keep_audit(urls: &DatabaseUrls, keep: Option<TimeDelta>) -> anyhow::Result<()> {
+    let (variable, url) = match &urls.owner {
+        Some(owner) => (MIGRATE_URL, owner),
+        None => (DATABASE_URL, &urls.service),
+    };
+    let mut connection =
+        db::connect(url.expose_secret()).map_err(|error| anyhow::anyhow!("{variable}: {error}"))?;
+    forgetting::allow(&mut connection, keep).map_err(|error| {
+        anyhow::anyhow!("{variable}: cannot say how long the audit log is kept: {error}")
     })
 }

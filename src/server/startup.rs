@@ -19,7 +19,7 @@ use super::{
     keys::check_keys,
     openapi, outgoing,
     router::Routes,
-    schema::bring_up,
+    schema::{bring_up, keep_audit},
     vanished,
 };
 use crate::{
@@ -47,6 +47,9 @@ use crate::{
 
 /// How long requests that are under way may still take after the service was told to stop, in seconds.
 const SHUTDOWN_TIMEOUT: u64 = 30;
+
+/// How long the last audit events may take to be linked when the service stops.
+const LINKED_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long a client may take to send the head of a request.
 const HEAD_TIME: Duration = Duration::from_secs(5);
@@ -85,8 +88,13 @@ impl App {
     ) -> anyhow::Result<Self> {
         let url = config.database.service.expose_secret().to_owned();
         if config.migrate {
-            let urls = config.database.clone();
-            for version in tokio::task::spawn_blocking(move || bring_up(&urls)).await?? {
+            let (urls, keep) = (config.database.clone(), config.keep.audit);
+            let work = move || {
+                let applied = bring_up(&urls)?;
+                keep_audit(&urls, keep)?;
+                anyhow::Ok(applied)
+            };
+            for version in tokio::task::spawn_blocking(work).await?? {
                 tracing::info!(version, "migration applied");
             }
         }
@@ -244,7 +252,7 @@ impl App {
             self.keep.audit,
             self.audit_heads,
         );
-        let linking = tokio::spawn(linker.run());
+        let linking = tokio::spawn(linker.run(self.stop.subscribe()));
         let reminding = tokio::spawn(reminders::run(
             self.worker.db.clone(),
             self.worker.courier.clock.clone(),
@@ -287,7 +295,8 @@ impl App {
             watched
         );
         tidy.abort();
-        linking.abort();
+        // It links what was written at last, and tells the end.
+        let _ = tokio::time::timeout(LINKED_WITHIN, linking).await;
         reminding.abort();
         naming.abort();
         sealing.abort();

@@ -43,7 +43,7 @@ pub fn routes(api: &mut impl Register) {
 /// was found at each; where it ends, why and what to do about it. The answer is 200 in either case, within 60 seconds. The mail
 /// is short, holds no secret, and says that nothing has to be done. Five a minute for each caller, ten for all.
 #[utoipa::path(
-    tag = "mail",
+    tag = "mail", request_body = TestMailRequest,
     params(("Idempotency-Key" = Option<String>, Header, description = "A repeat with the same key and body gets the first answer")),
     responses((status = 200, description = "What became of it", body = TestedMail))
 )]

@@ -396,6 +396,12 @@ async fn what_is_old_is_forgotten_and_the_rest_is_whole() {
     app.users(0).await;
     let young = app.user(json!({"email": "young@example.com"})).await;
     link(&app).await;
+    // Nothing can be forgotten that the owner of the schema wants to be kept.
+    let recent = app.clock.now() - Duration::days(1);
+    let kept = forgetting::forget(&app.worker.db, &keys(), recent).await;
+    assert!(kept.unwrap_err().to_string().contains("are to be kept"));
+    // The database's clock does not go with the test's.
+    app.db.execute("INSERT INTO audit_retention VALUES (-3000)");
     let forget = async |days: i64| {
         let before = app.clock.now() - Duration::days(days);
         forgetting::forget(&app.worker.db, &keys(), before)
@@ -427,12 +433,24 @@ async fn what_is_old_is_forgotten_and_the_rest_is_whole() {
     let on = verify(&app);
     assert_eq!((on.linked, on.forgotten, on.faults.len()), (1, 5, 0));
     assert_eq!(on.head.unwrap().position, 6);
+    // What is not what was written is not forgotten: the service would vouch for it.
+    app.clock.advance(Duration::days(1));
+    app.db.execute(
+        "ALTER TABLE audit_events DISABLE TRIGGER USER; UPDATE audit_events SET at = '2000-01-01';
+         ALTER TABLE audit_events ENABLE TRIGGER USER",
+    );
+    forget(0).await;
+    assert_eq!(verify(&app).forgotten, 5);
     // Whoever cuts off more without the key is found out.
     app.db.execute(
         "BEGIN; SET LOCAL enlist.forgets = 'audit'; DELETE FROM audit_events; DELETE FROM audit_links;
          UPDATE audit_beginning SET position = 6; COMMIT",
     );
-    assert!(verify(&app).faults[0].contains("not ours"));
+    assert!(
+        verify(&app).faults[0].contains("not ours"),
+        "{:?}",
+        verify(&app).faults
+    );
 }
 
 #[tokio::test]

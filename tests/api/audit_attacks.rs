@@ -4,7 +4,7 @@
 use std::{path::PathBuf, process::Command, sync::Arc};
 
 use chrono::Duration;
-use diesel::connection::SimpleConnection;
+use diesel::{RunQueryDsl, connection::SimpleConnection};
 use enlist::{
     audit::{
         linking::Linker,
@@ -147,7 +147,11 @@ async fn a_forged_event_is_not_signed_by_being_linked() {
         ),
         ("api_key", "'k1', NULL", Some("not what its writer wrote")),
         ("shell", "NULL, NULL", None),
-        ("api_key", "'gone', sha256('x')", None),
+        (
+            "api_key",
+            "'gone', sha256('x')",
+            Some("was not known when it was linked"),
+        ),
     ] {
         let (app, _) = with_events().await;
         linker(&app).link().await.unwrap();
@@ -168,7 +172,7 @@ async fn a_forged_event_is_not_signed_by_being_linked() {
                     "{kind} {mac}: {verified:?}"
                 );
             }
-            // Listed apart: a shell may have no keys, and a key may not have been given.
+            // Listed apart: a shell may have no keys.
             None => {
                 assert_eq!(verified.faults, [""; 0], "{kind} {mac}");
                 let apart = verified.unsigned_shown.len() + verified.unchecked.len();
@@ -220,6 +224,24 @@ async fn rows_that_are_swallowed_stop_what_they_would_hide() {
     app.db.execute("DELETE FROM audit_unlinked");
     linker(&app).link().await.unwrap();
     is_named(&app, "has no link, and does not wait for one");
+    // One that takes all of it away when the transaction ends is seen where it is.
+    let (app, _) = with_events().await;
+    linker(&app).link().await.unwrap();
+    app.db.execute(
+        "CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+         CREATE CONSTRAINT TRIGGER swallow AFTER INSERT ON audit_events DEFERRABLE INITIALLY DEFERRED
+            FOR EACH ROW EXECUTE FUNCTION swallow()",
+    );
+    is_named(&app, "the trigger swallow on audit_events is not ours");
+    app.db.execute(
+        "DROP FUNCTION swallow CASCADE; ALTER TABLE audit_links DISABLE TRIGGER audit_links_append_only;
+         ALTER TABLE audit_events ENABLE ROW LEVEL SECURITY",
+    );
+    is_named(
+        &app,
+        "audit_links_append_only on audit_links is switched off",
+    );
+    is_named(&app, "rows of audit_events are hidden");
 }
 
 #[tokio::test]
@@ -329,7 +351,7 @@ async fn a_chain_that_was_made_anew_is_not_the_one_that_was_told() {
     attack(
         &app,
         "INSERT INTO audit_unlinked (event_id) SELECT event_id FROM audit_links ORDER BY position DESC;
-         DELETE FROM audit_links",
+         DELETE FROM audit_links; DELETE FROM audit_heads",
     );
     linker(&app).link().await.unwrap();
     is_clean(&app);
@@ -444,6 +466,20 @@ fn older_link(app: &TestApp, id: u32, kind: &str, before: &[u8], position: i64) 
     mac.to_vec()
 }
 
+/// What an older version links behind: the last link's MAC.
+fn before_older(app: &TestApp) -> Vec<u8> {
+    #[derive(diesel::QueryableByName)]
+    struct Last {
+        #[diesel(sql_type = diesel::sql_types::Bytea)]
+        mac: Vec<u8>,
+    }
+    let last: Last =
+        diesel::sql_query("SELECT mac FROM audit_links ORDER BY position DESC LIMIT 1")
+            .get_result(&mut app.db.connect())
+            .unwrap();
+    last.mac
+}
+
 #[tokio::test]
 async fn an_upgrade_is_no_fault_and_no_way_around_signatures() {
     let app = TestApp::start().await;
@@ -466,7 +502,7 @@ async fn an_upgrade_is_no_fault_and_no_way_around_signatures() {
     linker(&app).link().await.unwrap();
     older_event(&app, 5, "api_key");
     let head = is_clean(&app).head.unwrap();
-    older_link(&app, 5, "api_key", &head.mac, head.position + 1);
+    older_link(&app, 5, "api_key", &before_older(&app), head.position + 1);
     let mixed = is_clean(&app);
     assert_eq!((mixed.linked, mixed.by_older, mixed.unsigned), (6, 3, 2));
     // Links of the older version hold, too.
@@ -475,7 +511,11 @@ async fn an_upgrade_is_no_fault_and_no_way_around_signatures() {
         .batch_execute("BEGIN; ALTER TABLE audit_events DISABLE TRIGGER USER; UPDATE audit_events SET actor_name = 'new'")
         .unwrap();
     let changed = verifying::check(&mut connection, &ring(KEYS), &[], app.clock.now()).unwrap();
-    assert_eq!(changed.faults.len(), 6, "{:?}", changed.faults);
+    let of_links = changed
+        .faults
+        .iter()
+        .filter(|fault| fault.starts_with("link "));
+    assert_eq!(of_links.count(), 6, "{:?}", changed.faults);
     drop(connection);
     // A day later nobody has an older version.
     app.clock.advance(Duration::hours(25));
@@ -561,4 +601,179 @@ async fn an_erased_operator_leaves_an_id_and_nothing_else() {
         "SELECT enlist_audit_erase_operator((SELECT id FROM operators WHERE email = 'bob@example.com'))",
     );
     is_named(&app, "the details are gone");
+}
+
+/// With a key that nobody has, nothing is vouched for.
+#[tokio::test]
+async fn a_key_that_nobody_has_excuses_nothing() {
+    let forged = |action: &str, subject: &str| {
+        format!(
+            "INSERT INTO audit_events (id, at, actor_kind, action, subject_kind, subject_id, key_id, mac)
+             VALUES (gen_random_uuid(), '2020-01-01', 'service', '{action}', 'user', {subject}, 'k0', sha256('x'));
+             INSERT INTO audit_unlinked (event_id) SELECT id FROM audit_events WHERE key_id = 'k0'"
+        )
+    };
+    let eve = "INSERT INTO api_keys (id, name, role, key_hash, created_at)
+               VALUES ('00000000-0000-7000-8000-000000000001', 'eve', 'admin', sha256('x'), '2020-01-01')";
+    for (sql, fault) in [
+        // An event in the middle is another one, and its link's MAC stays.
+        (
+            "UPDATE audit_events e SET action = 'user.deleted', key_id = 'k0', who_hash = NULL, who_salt = NULL
+             FROM audit_links l WHERE l.event_id = e.id AND l.position = 3;
+             UPDATE audit_links SET key_id = 'k0' WHERE position = 3"
+                .to_owned(),
+            "not the one that was linked",
+        ),
+        // All links from one on are made anew.
+        (
+            "DELETE FROM audit_heads; UPDATE audit_links SET key_id = 'k0', mac = sha256('x') WHERE position > 2"
+                .to_owned(),
+            "nobody vouches for them",
+        ),
+        // The log is gone, and its beginning says that it is old.
+        (
+            format!(
+                "DELETE FROM audit_links; DELETE FROM audit_events; DELETE FROM audit_details; {eve};
+                 INSERT INTO audit_beginning VALUES (999, 'x', 'k0', 'x', now())"
+            ),
+            "sealed with the key `k0`, which was not given",
+        ),
+        (
+            format!(
+                "DELETE FROM audit_links; DELETE FROM audit_events; DELETE FROM audit_details; {eve};
+                 INSERT INTO audit_beginning VALUES (999, 'x', 'k0', 'x', now())"
+            ),
+            "API key `eve`",
+        ),
+        // Events that would excuse something.
+        (
+            format!("{}; DELETE FROM users", forged("user.deleted", "(SELECT id FROM users LIMIT 1)")),
+            "the details are gone",
+        ),
+        (
+            format!("{eve}; {}", forged("api_key.created", "'00000000-0000-7000-8000-000000000001'")),
+            "API key `eve`",
+        ),
+        (
+            format!(
+                "{}; INSERT INTO audit_events (id, at, actor_kind, action, subject_kind)
+                 VALUES ('016f5e66-e800-7000-8000-000000000000', '2020-01-01', 'operator', 'x', 'user');
+                 INSERT INTO audit_unlinked VALUES ('016f5e66-e800-7000-8000-000000000000')",
+                forged("audit_log.upgraded", "NULL")
+            ),
+            "nobody signed it",
+        ),
+        // Links below the chain's beginning, which nobody would look at.
+        (
+            format!(
+                "ALTER TABLE audit_links DROP CONSTRAINT audit_links_position; {eve}; {};
+                 INSERT INTO audit_links SELECT -1, id, 'k1', 'x' FROM audit_events WHERE key_id = 'k0'",
+                forged("api_key.created", "'00000000-0000-7000-8000-000000000001'")
+            ),
+            "link -1 is before the beginning",
+        ),
+        // A link of an older version, on an installation that never had one.
+        (
+            "UPDATE audit_events e SET key_id = NULL, mac = NULL, who_hash = NULL, who_salt = NULL, actor_kind = 'operator',
+                actor_name = NULL, actor_id = gen_random_uuid(), details_hash = NULL
+             FROM audit_links l WHERE l.event_id = e.id AND l.position = 4;
+             UPDATE audit_links SET linked_at = NULL, hash = NULL, found = NULL WHERE position = 4"
+                .to_owned(),
+            "no signed operator.erased tells of it",
+        ),
+        // Details of an event that has none.
+        (
+            "ALTER TABLE audit_details ALTER salt DROP NOT NULL;
+             UPDATE audit_events SET details_hash = NULL WHERE action = 'user.created'"
+                .to_owned(),
+            "not those that were written",
+        ),
+        // What keeps the end of the chain.
+        ("DELETE FROM audit_heads".to_owned(), "no end of the chain is kept"),
+    ] {
+        let (app, _) = with_events().await;
+        linker(&app).link().await.unwrap();
+        is_clean(&app);
+        attack(&app, &sql);
+        is_named(&app, fault);
+        // Whoever serves goes on, and vouches for none of it.
+        app.user(json!({"email": "bob@example.com"})).await;
+        linker(&app).link().await.unwrap();
+        let faults = verify(&app).faults;
+        // The end is kept again with the next link.
+        let is_mended = sql == "DELETE FROM audit_heads";
+        assert_eq!(faults.is_empty(), is_mended, "{sql}: {faults:#?}");
+    }
+}
+
+/// Whoever may only add rows cannot keep the chain from growing.
+#[tokio::test]
+async fn rows_that_are_added_do_not_stop_the_chain() {
+    let far = "INSERT INTO audit_links VALUES (4611686018427387904, gen_random_uuid(), 'k1', 'x', now(), 1, 'x')";
+    let next = "INSERT INTO audit_links SELECT n, gen_random_uuid(), 'k1', 'x', now(), 1, 'x' FROM generate_series(6, 8) n";
+    let again =
+        "INSERT INTO audit_unlinked (event_id) SELECT event_id FROM audit_links WHERE position = 3";
+    let nothing = "INSERT INTO audit_unlinked (event_id) VALUES (gen_random_uuid())";
+    for (sql, fault) in [
+        (far, "missing"),
+        (next, "link 6"),
+        (again, ""),
+        (nothing, ""),
+    ] {
+        let (app, _) = with_events().await;
+        linker(&app).link().await.unwrap();
+        app.db.execute(sql);
+        app.user(json!({"email": "bob@example.com"})).await;
+        linker(&app).link().await.unwrap();
+        let verified = verify(&app);
+        assert_eq!(verified.waiting, 0, "{sql}");
+        match fault {
+            "" => assert_eq!(verified.faults, [""; 0], "{sql}"),
+            fault => is_named(&app, fault),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_service_knows_the_end_that_it_told() {
+    let (app, _) = with_events().await;
+    linker(&app).link().await.unwrap();
+    let mut idle = linker(&app);
+    idle.tell().await.unwrap();
+    attack(
+        &app,
+        "DELETE FROM audit_events e USING audit_links l WHERE l.event_id = e.id AND l.position > 3;
+         DELETE FROM audit_links WHERE position > 3; DELETE FROM audit_heads",
+    );
+    app.user(json!({"email": "bob@example.com"})).await;
+    idle.link().await.unwrap();
+    is_named(&app, "links 4 to 5 are missing");
+    attack(&app, "DELETE FROM audit_heads");
+    idle.tell().await.unwrap();
+    is_named(&app, "is not in the chain any more");
+}
+
+#[tokio::test]
+async fn an_account_that_only_an_unsigned_event_tells_of_is_named() {
+    let (app, _) = with_events().await;
+    linker(&app).link().await.unwrap();
+    attack(
+        &app,
+        "INSERT INTO api_keys (id, name, role, key_hash, created_at)
+         VALUES ('00000000-0000-7000-8000-000000000001', 'eve', 'admin', sha256('x'), '2020-01-01');
+         INSERT INTO audit_events (id, at, actor_kind, action, subject_kind, subject_id)
+         SELECT gen_random_uuid(), now(), 'shell', CASE WHEN n < 150 THEN 'users.imported' ELSE 'api_key.created' END, 'api_key',
+            '00000000-0000-7000-8000-000000000001' FROM generate_series(1, 150) n;
+         INSERT INTO audit_unlinked (event_id) SELECT id FROM audit_events WHERE actor_kind = 'shell' AND mac IS NULL",
+    );
+    linker(&app).link().await.unwrap();
+    let verified = is_clean(&app);
+    assert_eq!(
+        (verified.unsigned, verified.unsigned_shown.len()),
+        (150, 100)
+    );
+    assert!(
+        verified.unsigned_accounts[0].contains("`eve`"),
+        "{verified:?}"
+    );
 }

@@ -1,0 +1,184 @@
+//! Going along the chain: each link fits the one before and its event, and somebody whose key is known vouches for it.
+
+use std::collections::HashMap;
+
+use diesel::PgConnection;
+use subtle::ConstantTimeEq;
+use uuid::Uuid;
+
+use super::{
+    ends::Beginning,
+    evidence::{self, LinkRow},
+    heads::{Head, Sealed},
+    rows::{EventRow, Who},
+    signature::{Found, Link, mac_of_link},
+    verifying::{MOST_SAID, Report},
+};
+use crate::db::DbError;
+
+/// What the next link is made behind.
+#[derive(Clone, Default)]
+struct Before {
+    /// The hash; of an older version's link, its MAC.
+    hash: Vec<u8>,
+    /// The MAC, which links of an older version are made behind.
+    mac: Vec<u8>,
+}
+
+impl Report<'_> {
+    /// A link or seal of ours vouches for all links before it.
+    fn vouch(&mut self) {
+        for (_, key) in std::mem::take(&mut self.unvouched) {
+            self.unchecked(&key);
+        }
+    }
+
+    /// Goes along the chain, or so many links of it and those that vouch for them. Gives the position of its last link.
+    pub(super) fn chain(
+        &mut self,
+        connection: &mut PgConnection,
+        beginning: &Beginning,
+        sealed: &[Sealed],
+        most: i64,
+    ) -> Result<i64, DbError> {
+        let mut last = (beginning.position, Uuid::max());
+        let mut before = Before {
+            hash: beginning.hash.clone(),
+            mac: beginning.hash.clone(),
+        };
+        let below = evidence::links(connection, (i64::MIN, Uuid::nil()))?;
+        for link in below
+            .iter()
+            .filter(|link| link.position <= beginning.position)
+        {
+            self.fault(format!("link {} is before the beginning", link.position));
+        }
+        loop {
+            let links = evidence::links(connection, last)?;
+            let ids: Vec<Uuid> = links.iter().map(|link| link.event_id).collect();
+            let events = evidence::events(connection, &ids)?;
+            let is_last = links.len() < evidence::AT_ONCE;
+            for link in links {
+                let mut behind = before.clone();
+                if link.position == last.0 {
+                    self.fault(format!("link {} is there twice", link.position));
+                } else if link.position != last.0 + 1 {
+                    let (from, to) = (last.0 + 1, link.position - 1);
+                    self.fault(format!("links {from} to {to} are missing"));
+                    // The chain goes on behind an end that somebody remembered.
+                    if let Some(told) = sealed.iter().find(|sealed| sealed.head.position == to) {
+                        behind.hash.clone_from(&told.head.hash);
+                    }
+                }
+                self.found.linked += 1;
+                last = (link.position, link.event_id);
+                if self.link(connection, &link, &events, &behind, sealed)? {
+                    let hash = link.hash.unwrap_or_else(|| link.mac.clone());
+                    self.found.head = Some(Head {
+                        position: link.position,
+                        hash: hash.clone(),
+                    });
+                    before = Before {
+                        hash,
+                        mac: link.mac,
+                    };
+                }
+            }
+            let is_enough = self.found.linked >= most && self.unvouched.is_empty();
+            if is_last || is_enough || self.found.faults.len() >= MOST_SAID {
+                break;
+            }
+        }
+        let unvouched = std::mem::take(&mut self.unvouched);
+        if let (Some((from, key)), Some((to, _))) = (unvouched.first(), unvouched.last()) {
+            self.fault(format!(
+                "links {from} to {to} were made with the key `{key}` or others that were not given: nobody vouches for them"
+            ));
+        }
+        Ok(last.0)
+    }
+
+    /// Checks a link and its event. Gives whether the chain goes on behind it.
+    fn link(
+        &mut self,
+        connection: &mut PgConnection,
+        link: &LinkRow,
+        events: &HashMap<Uuid, EventRow>,
+        before: &Before,
+        sealed: &[Sealed],
+    ) -> Result<bool, DbError> {
+        let place = format!("link {}, event {}", link.position, link.event_id);
+        let Some(event) = events.get(&link.event_id) else {
+            self.fault(format!("{place}: the event is missing"));
+            return Ok(true);
+        };
+        let wait = link.linked_at.map(|linked_at| linked_at - event.at);
+        self.found.longest_wait = self.found.longest_wait.max(wait);
+        self.event(connection, &place, event, link)?;
+        // What an older version wrote of an operator who was erased cannot be told any more.
+        let is_told = event.who() != Who::Erased || event.is_hashed();
+        let key = self.keys.get(&link.key_id);
+        let fits = match (
+            &link.hash,
+            link.linked_at,
+            link.found.and_then(Found::stored),
+        ) {
+            (Some(hash), Some(linked_at), Some(found)) => {
+                let link = Link {
+                    before: &before.hash,
+                    position: link.position,
+                    linked_at,
+                    signature: event.mac.as_deref(),
+                    found,
+                };
+                !is_told || event.content().link(&link)[..] == hash[..]
+            }
+            (None, None, None) => match key {
+                // Older links cover the plain name. That it is gone is told by operator.erased, or is a fault already.
+                _ if event.who() == Who::Erased => true,
+                Some(key) => {
+                    let content = event.content_as_before();
+                    let expected = content.first_link(key, &before.mac, link.position);
+                    bool::from(expected[..].ct_eq(&link.mac))
+                }
+                // Behind an upgrade only links that can be checked count.
+                None => !self.proof.is_behind_upgrade(link.position),
+            },
+            _ => false,
+        };
+        if !fits {
+            self.fault(format!(
+                "{place}: the event, or the link before, is not the one that was linked"
+            ));
+            // Later ones are behind it if it is a link of ours.
+            return Ok(match (key, &link.hash) {
+                (Some(key), Some(hash)) => bool::from(mac_of_link(key, hash)[..].ct_eq(&link.mac)),
+                _ => true,
+            });
+        }
+        match (key, &link.hash) {
+            (Some(key), Some(hash)) => {
+                if !bool::from(mac_of_link(key, hash)[..].ct_eq(&link.mac)) {
+                    self.fault(format!("{place}: the link is not ours"));
+                    return Ok(false);
+                }
+                self.vouch();
+            }
+            (None, Some(hash)) => {
+                self.unvouched.push((link.position, link.key_id.clone()));
+                // An end that was sealed with another key vouches for it, too.
+                let is_told = |told: &Sealed| {
+                    told.is_ours == Some(true)
+                        && told.head.position == link.position
+                        && told.head.hash == *hash
+                };
+                if sealed.iter().any(is_told) {
+                    self.vouch();
+                }
+            }
+            (None, None) => self.unchecked(&link.key_id),
+            (Some(_), None) => {}
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,270 @@
+//! Events that excuse something: that a person's details are gone, that nobody signed. They count only where they are
+//! genuine.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::{
+    dsl::{exists, select},
+    prelude::*,
+};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{
+    domain::{Action, SubjectKind},
+    evidence::{self, LinkRow},
+    rows::{Authenticity, EventRow},
+    signature::{Found, salted},
+};
+use crate::{db::DbError, schema::audit_links, secrets::keys::KeyRing};
+
+/// How long after an upgrade instances of the older version may still write and not sign.
+const GRACE: TimeDelta = TimeDelta::hours(24);
+
+/// What the log itself says of an upgrade, and how events that excuse something are found.
+pub(super) struct Proof<'a> {
+    keys: &'a KeyRing,
+    /// Where the chain begins.
+    beginning: i64,
+    /// The link of the upgrade, when it was made, and the accounts of whom no event told then.
+    upgrade: Option<(i64, DateTime<Utc>, Vec<Uuid>)>,
+    /// The first link of this version, if there is any.
+    first: Option<i64>,
+    /// Whether there is anything that an older version left.
+    has_older: bool,
+    now: DateTime<Utc>,
+    /// Whether what was asked of somebody lately is told of: events of one come close to each other.
+    asked: HashMap<(Uuid, Action), bool>,
+}
+
+/// Answers that are remembered.
+const REMEMBERED: usize = 10_000;
+
+/// The details of an event, if they are those that were written.
+fn details(event: &EventRow, row: &LinkRow) -> Option<Value> {
+    let (hash, salt) = (event.details_hash.as_deref()?, row.salt.as_deref()?);
+    let is_genuine = salted(salt, row.before.as_deref(), row.after.as_deref())[..] == *hash;
+    let after = row.after.as_deref().filter(|_| is_genuine)?;
+    serde_json::from_str(after).ok()
+}
+
+fn ids(details: Option<Value>, name: &str) -> Vec<Uuid> {
+    let ids = details.and_then(|mut details| details.get_mut(name).map(Value::take));
+    ids.and_then(|ids| serde_json::from_value(ids).ok())
+        .unwrap_or_default()
+}
+
+impl<'a> Proof<'a> {
+    pub(super) fn of(
+        connection: &mut PgConnection,
+        keys: &'a KeyRing,
+        beginning: i64,
+        now: DateTime<Utc>,
+    ) -> Result<Self, DbError> {
+        let first = audit_links::table
+            .filter(audit_links::position.gt(beginning))
+            .filter(audit_links::hash.is_not_null())
+            .select(diesel::dsl::min(audit_links::position))
+            .first(connection)?;
+        let has_older: bool = select(exists(
+            audit_links::table
+                .filter(audit_links::hash.is_null())
+                .select(audit_links::position),
+        ))
+        .get_result(connection)?;
+        let mut proof = Self {
+            keys,
+            beginning,
+            upgrade: None,
+            first,
+            has_older: has_older || beginning > 0,
+            now,
+            asked: HashMap::new(),
+        };
+        let told = evidence::done_to(
+            connection,
+            &[Action::AuditUpgraded.as_str()],
+            None,
+            beginning,
+        )?;
+        let mut genuine = told
+            .into_iter()
+            .filter(|(event, row)| proof.is_genuine(event, row) && Some(row.position) == first);
+        if let Some((event, row)) = genuine.next()
+            && let Some(linked_at) = row.linked_at
+        {
+            // Only links of an older version make an upgrade.
+            let is_behind_older: bool = select(exists(
+                audit_links::table
+                    .filter(audit_links::position.eq(row.position - 1))
+                    .filter(audit_links::hash.is_null())
+                    .select(audit_links::position),
+            ))
+            .get_result(connection)?;
+            if is_behind_older || (beginning > 0 && row.position == beginning + 1) {
+                let accounts = ids(details(&event, &row), "accounts");
+                proof.upgrade = Some((row.position, linked_at, accounts));
+            }
+        }
+        Ok(proof)
+    }
+
+    /// Whether the writer's signature was checked here, or by whoever linked the event.
+    fn is_genuine(&self, event: &EventRow, row: &LinkRow) -> bool {
+        match event.authenticity(self.keys) {
+            Authenticity::Genuine => true,
+            Authenticity::Unchecked(_) => row.found.and_then(Found::stored) == Some(Found::Genuine),
+            Authenticity::Unsigned | Authenticity::Changed => false,
+        }
+    }
+
+    /// The same, or of an older version, whose links alone say so.
+    fn counts(&self, event: &EventRow, row: &LinkRow) -> bool {
+        self.is_genuine(event, row)
+            || event.mac.is_none()
+                && (row.is_linked() && row.hash.is_none() || self.allows_unsigned(row.linked_at))
+    }
+
+    /// Whether no link is one of this version.
+    pub(super) fn is_of_older(&self) -> bool {
+        self.first.is_none()
+    }
+
+    /// Whether a link is behind those that an older version left.
+    pub(super) fn is_behind_upgrade(&self, position: i64) -> bool {
+        self.first.is_some_and(|first| position > first)
+    }
+
+    /// Whether an event that was linked then (`None`: that is not linked yet) may be one of an older version.
+    pub(super) fn allows_unsigned(&self, linked_at: Option<DateTime<Utc>>) -> bool {
+        match &self.upgrade {
+            Some((_, upgraded_at, _)) => linked_at.unwrap_or(self.now) <= *upgraded_at + GRACE,
+            // Older links, and nobody has taken over yet.
+            None => linked_at.is_none() && self.first.is_none() && self.has_older,
+        }
+    }
+
+    /// Whether no event told of an account at the upgrade.
+    pub(super) fn is_of_upgrade(&self, account: Uuid) -> bool {
+        let upgrade = self.upgrade.as_ref();
+        upgrade.is_some_and(|(_, _, accounts)| accounts.contains(&account))
+    }
+
+    /// Whether the details of an event may be gone.
+    pub(super) fn may_lack_details(
+        &mut self,
+        connection: &mut PgConnection,
+        event: &EventRow,
+    ) -> Result<bool, DbError> {
+        let deleted = (event.person_id, Action::UserDeleted);
+        let of_operator = event.subject_kind == SubjectKind::Operator.as_str();
+        let erased = (
+            event.subject_id.filter(|_| of_operator),
+            Action::OperatorErased,
+        );
+        for (subject, action) in [deleted, erased] {
+            let Some(subject) = subject else { continue };
+            let is_told = match self.asked.get(&(subject, action)) {
+                Some(is_told) => *is_told,
+                None => {
+                    let subjects = Some(&[subject][..]);
+                    let told = evidence::done_to(
+                        connection,
+                        &[action.as_str()],
+                        subjects,
+                        self.beginning,
+                    )?;
+                    let is_told = told.iter().any(|(event, row)| self.counts(event, row));
+                    if self.asked.len() >= REMEMBERED {
+                        self.asked.clear();
+                    }
+                    self.asked.insert((subject, action), is_told);
+                    is_told
+                }
+            };
+            if is_told {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether the operator who did it was erased, and the event with who it was.
+    pub(super) fn is_operator_erased(
+        &self,
+        connection: &mut PgConnection,
+        event: &EventRow,
+    ) -> Result<bool, DbError> {
+        let Some(operator) = event.actor_id else {
+            return Ok(false);
+        };
+        let action = Action::OperatorErased.as_str();
+        let told = evidence::done_to(connection, &[action], Some(&[operator]), self.beginning)?;
+        Ok(told.into_iter().any(|(erased, row)| {
+            self.is_genuine(&erased, &row)
+                // Of what cannot be checked any more, the event names each.
+                && (event.is_hashed() || ids(details(&erased, &row), "older_events").contains(&event.id))
+        }))
+    }
+
+    /// API keys and operators of whom no event, or none that is signed, tells who made them.
+    pub(super) fn accounts_to_tell(
+        &self,
+        connection: &mut PgConnection,
+    ) -> Result<Vec<Untold>, DbError> {
+        let accounts = evidence::accounts(connection)?;
+        let made = [
+            Action::ApiKeyCreated.as_str(),
+            Action::OperatorCreated.as_str(),
+        ];
+        let mut untold = Vec::new();
+        for some in accounts.chunks(evidence::AT_ONCE) {
+            let subjects: Vec<Uuid> = some.iter().map(|account| account.id).collect();
+            let told = evidence::done_to(connection, &made, Some(&subjects), self.beginning)?;
+            for account in some {
+                let of = told
+                    .iter()
+                    .filter(|(event, _)| event.subject_id == Some(account.id));
+                let (mut is_told, mut is_listed) = (false, false);
+                for (event, row) in of {
+                    is_told |= self.counts(event, row);
+                    // A shell may have no keys.
+                    is_listed |= event.mac.is_none() && event.is_from_a_shell();
+                }
+                if !is_told {
+                    let made = if is_listed {
+                        Made::Unsigned
+                    } else {
+                        Made::Untold
+                    };
+                    untold.push(Untold {
+                        kind: account.kind.clone(),
+                        id: account.id,
+                        name: account.name.clone(),
+                        created_at: account.created_at,
+                        made,
+                    });
+                }
+            }
+        }
+        Ok(untold)
+    }
+}
+
+/// What the log tells of who made an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Made {
+    /// An event of a shell without keys.
+    Unsigned,
+    Untold,
+}
+
+/// An API key or operator whose making no signed event tells of.
+pub(super) struct Untold {
+    pub(super) kind: String,
+    pub(super) id: Uuid,
+    pub(super) name: String,
+    pub(super) created_at: DateTime<Utc>,
+    pub(super) made: Made,
+}
