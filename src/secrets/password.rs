@@ -1,10 +1,13 @@
 //! Users' own passwords: Argon2id, off the async threads, never more than two at a time, and strangers last.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use argon2::{
-    Algorithm, Argon2, Params, Version,
-    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
+    Algorithm, Argon2, Block, Params, Version,
+    password_hash::phc::{Output, ParamsString, PasswordHash, Salt},
 };
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -52,7 +55,13 @@ pub struct Hasher {
     first: Arc<Semaphore>,
     /// Strangers who wait or have a place.
     strangers: Arc<Semaphore>,
+    /// What is hashed in: as many as were at a place at once. Memory that each hash allocates is kept by the allocator for
+    /// the thread that it was on, and there are hundreds of them.
+    memories: Arc<Mutex<Vec<Memory>>>,
 }
+
+/// What a password is hashed in.
+type Memory = Vec<Block>;
 
 impl Default for Hasher {
     fn default() -> Self {
@@ -61,6 +70,7 @@ impl Default for Hasher {
             places: semaphore(PLACES),
             first: semaphore(1),
             strangers: semaphore(STRANGERS),
+            memories: Arc::default(),
         }
     }
 }
@@ -107,7 +117,8 @@ impl Hasher {
     /// # Errors
     /// When there is no place in time, or the operating system has no randomness for the salt.
     pub async fn hash(&self, password: SecretString) -> Result<SecretString, HashError> {
-        self.at_a_place(Turn::KNOWN, move || hash(&password)).await
+        self.at_a_place(Turn::KNOWN, move |memory| new_hash(&password, memory))
+            .await
     }
 
     /// Whether a password is the one behind a PHC string. Where there is none it is not, after as much work.
@@ -120,15 +131,16 @@ impl Hasher {
         given: SecretString,
         stored: Option<SecretString>,
     ) -> Result<bool, HashError> {
-        self.at_a_place(turn, move || {
+        self.at_a_place(turn, move |memory| {
             let Some(stored) = stored else {
-                hashed(&given, &[0; 16])?;
+                hashed(&given, &[0; 16], &ours()?, memory)?;
                 return Ok(false);
             };
-            let stored =
-                PasswordHash::new(stored.expose_secret()).map_err(|error| error.to_string())?;
-            let given = given.expose_secret().as_bytes();
-            Ok(Argon2::default().verify_password(given, &stored).is_ok())
+            let stored = PasswordHash::new(stored.expose_secret()).map_err(told)?;
+            let salt = stored.salt.as_ref().map_or([].as_slice(), AsRef::as_ref);
+            let made = hashed(&given, salt, &how(&stored)?, memory)?;
+            // Outputs are compared in constant time.
+            Ok(made.hash.is_some() && made.hash == stored.hash)
         })
         .await
     }
@@ -143,7 +155,7 @@ impl Hasher {
     async fn at_a_place<T: Send + 'static>(
         &self,
         turn: Turn,
-        work: impl FnOnce() -> Result<T, String> + Send + 'static,
+        work: impl FnOnce(&mut Memory) -> Result<T, String> + Send + 'static,
     ) -> Result<T, HashError> {
         let place = Arc::clone(&self.places).acquire_owned();
         let place = tokio::time::timeout(WAIT_FOR_PLACE, place)
@@ -152,10 +164,15 @@ impl Hasher {
             .map_err(HashError::failed)?;
         let Turn { first, stranger } = turn;
         drop(first);
+        let memories = Arc::clone(&self.memories);
         // Taken until it is done, also where nobody waits for it any more.
         tokio::task::spawn_blocking(move || {
             let _taken = (place, stranger);
-            work()
+            let kept = || memories.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut memory = kept().pop().unwrap_or_default();
+            let done = work(&mut memory);
+            kept().push(memory);
+            done
         })
         .await
         .map_err(HashError::failed)?
@@ -168,16 +185,65 @@ impl Hasher {
 /// # Errors
 /// When the operating system has no randomness for the salt.
 pub fn hash(password: &SecretString) -> Result<SecretString, String> {
-    let salt = clock::random_bytes::<16>().map_err(|error| error.to_string())?;
-    Ok(hashed(password, &salt)?.into())
+    new_hash(password, &mut Memory::new())
 }
 
-fn hashed(password: &SecretString, salt: &[u8]) -> Result<String, String> {
-    let params = Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|error| error.to_string())?;
-    let hash = Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-        .hash_password_with_salt(password.expose_secret().as_bytes(), salt)
-        .map_err(|error| error.to_string())?;
-    Ok(hash.to_string())
+fn new_hash(password: &SecretString, memory: &mut Memory) -> Result<SecretString, String> {
+    let salt = clock::random_bytes::<16>().map_err(told)?;
+    let hash = hashed(password, &salt, &ours()?, memory)?;
+    Ok(hash.to_string().into())
+}
+
+fn told(error: impl ToString) -> String {
+    error.to_string()
+}
+
+/// How a password is hashed.
+type How = (Algorithm, Version, Params);
+
+/// As passwords are hashed today,
+fn ours() -> Result<How, String> {
+    let params = Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(told)?;
+    Ok((Algorithm::Argon2id, Version::V0x13, params))
+}
+
+/// and as this one was.
+fn how(stored: &PasswordHash) -> Result<How, String> {
+    let algorithm = Algorithm::try_from(stored.algorithm.as_str()).map_err(told)?;
+    let version = stored.version.map(Version::try_from).transpose();
+    let params = Params::try_from(stored).map_err(told)?;
+    Ok((
+        algorithm,
+        version.map_err(told)?.unwrap_or_default(),
+        params,
+    ))
+}
+
+/// What the library's own way to hash does, but in memory that is given.
+fn hashed(
+    password: &SecretString,
+    salt: &[u8],
+    how: &How,
+    memory: &mut Memory,
+) -> Result<PasswordHash, String> {
+    let (algorithm, version, params) = how;
+    memory.resize(memory.len().max(params.block_count()), Block::default());
+    let mut output = vec![0; params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN)];
+    Argon2::new(*algorithm, *version, params.clone())
+        .hash_password_into_with_memory(
+            password.expose_secret().as_bytes(),
+            salt,
+            &mut output,
+            memory.as_mut_slice(),
+        )
+        .map_err(told)?;
+    Ok(PasswordHash {
+        algorithm: algorithm.ident(),
+        version: Some((*version).into()),
+        params: ParamsString::try_from(params).map_err(told)?,
+        salt: Some(Salt::new(salt).map_err(told)?),
+        hash: Some(Output::new(&output).map_err(told)?),
+    })
 }
 
 #[cfg(test)]
@@ -207,6 +273,8 @@ mod tests {
         }
         assert!(!Hasher::is_outdated(&hash));
         assert!(Hasher::is_outdated(&text.replace("t=2", "t=1").into()));
+        let memories = hasher.memories.lock().unwrap().len();
+        assert_eq!(memories, 1, "one after the other, in one memory");
         let turn = hasher.turn(true).await.unwrap();
         let broken = hasher.verify(turn, "x".into(), Some("no hash".into()));
         assert!(matches!(broken.await.unwrap_err(), HashError::Failed(_)));
@@ -236,6 +304,8 @@ mod tests {
         for one in asked {
             one.await.unwrap().unwrap();
         }
+        let memories = hasher.memories.lock().unwrap().len();
+        assert!((1..=PLACES).contains(&memories), "{memories}");
     }
 
     #[tokio::test]

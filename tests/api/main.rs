@@ -36,6 +36,7 @@ mod mailbox;
 mod mailed;
 mod malformed;
 mod masking;
+mod memory;
 mod metrics;
 mod migrations;
 mod model;
