@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
-    core::Collector,
+    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    TextEncoder, core::Collector,
 };
 
 /// The media type of the text (Prometheus exposition format 0.0.4).
@@ -99,6 +99,7 @@ pub struct Metrics {
     places: IntGauge,
     is_left_alone: IntGauge,
     enrollments: IntCounterVec,
+    sign_in_pauses: IntCounter,
     busy: IntGauge,
     open: IntGauge,
     most: IntGauge,
@@ -202,6 +203,13 @@ impl Metrics {
                 "Tries to enroll a device: enrolled, repeated, or the code of the refusal.",
                 "outcome",
             )?,
+            sign_in_pauses: kept(
+                &registry,
+                IntCounter::new(
+                    "enlist_sign_in_pauses_total",
+                    "Pauses that wrong passwords at signing in have begun, whether or not an operator has the address.",
+                )?,
+            )?,
             busy: gauge(
                 &registry,
                 "enlist_db_connections_busy",
@@ -270,6 +278,11 @@ impl Metrics {
     /// A device was enrolled, or not: `enrolled`, `repeated` or the refusal's code.
     pub fn enrolled(&self, outcome: &'static str) {
         self.enrollments.with_label_values(&[outcome]).inc();
+    }
+
+    /// Wrong passwords of an operator, or of nobody, have begun a pause.
+    pub fn sign_in_paused(&self) {
+        self.sign_in_pauses.inc();
     }
 
     /// Everything as text: what this process counted, how its pool is used, and what the database says of the queue,

@@ -1,4 +1,4 @@
-//! From where operators signed in lately. Whoever asks from there is guessed to be the operator, and waits neither in the
+//! From where operators signed in lately. Whoever asks from there is guessed to be one of them, and waits neither in the
 //! pauses nor in the queue of strangers; nothing else follows from it.
 
 use std::{
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     db::DbError,
-    schema::{known_networks, operators},
+    schema::known_networks,
     secrets::keys::{Key, KeyRing, Purpose},
 };
 
@@ -60,9 +60,9 @@ pub fn is_known(
     Ok(select(exists(known)).get_result(connection)?)
 }
 
-/// Who is known from where: asked before anything is looked up, so that a crowd of strangers does not come so far.
-#[derive(Debug, Default)]
-pub struct Lately(HashMap<String, (Uuid, HashSet<Uuid>)>);
+/// From where operators are known: asked before anything is looked up, so that a crowd of strangers does not come so far.
+#[derive(Debug)]
+pub struct Lately(HashMap<Uuid, HashSet<Uuid>>);
 
 impl Lately {
     /// As the database has it.
@@ -70,26 +70,20 @@ impl Lately {
     /// # Errors
     /// When the database is away.
     pub fn read(connection: &mut PgConnection, now: DateTime<Utc>) -> Result<Self, DbError> {
-        let rows: Vec<(Uuid, String, Uuid)> = known_networks::table
-            .inner_join(operators::table)
+        let rows: Vec<(Uuid, Uuid)> = known_networks::table
             .filter(known_networks::seen_at.gt(now - KNOWN_FOR))
-            .select((operators::id, operators::email, known_networks::network))
+            .select((known_networks::operator_id, known_networks::network))
             .load(connection)?;
-        let mut lately = Self::default();
-        for (operator, email, network) in rows {
-            let known = lately.0.entry(email.to_lowercase());
-            known
-                .or_insert_with(|| (operator, HashSet::new()))
-                .1
-                .insert(network);
+        let mut lately = HashMap::<_, HashSet<_>>::new();
+        for (operator, network) in rows {
+            lately.entry(operator).or_default().insert(network);
         }
-        Ok(lately)
+        Ok(Self(lately))
     }
 
-    /// Whether the operator with this address was known from there then.
-    pub fn knew(&self, keys: &KeyRing, email: &str, network: &Network) -> bool {
-        let known = self.0.get(&email.to_lowercase());
-        known.is_some_and(|(operator, networks)| {
+    /// Whether any operator was known from there then.
+    pub fn knew(&self, keys: &KeyRing, network: &Network) -> bool {
+        self.0.iter().any(|(operator, networks)| {
             keys.iter()
                 .any(|key| networks.contains(&network.mac(key, *operator)))
         })

@@ -134,15 +134,8 @@ impl Access {
         }
     }
 
-    /// Whether somebody who signs in seems to be the operator, as things were half a second ago: good enough to say who
-    /// waits for whom. What a try counts for is looked up with it.
-    pub async fn may_be_known(
-        &self,
-        keys: &KeyRing,
-        email: &str,
-        network: &Network,
-        now: DateTime<Utc>,
-    ) -> bool {
+    /// Whether any operator is known from there, as things were half a second ago: good enough to say who waits for whom.
+    pub async fn knows(&self, keys: &KeyRing, network: &Network, now: DateTime<Utc>) -> bool {
         let read = self
             .db
             .read(move |connection| Lately::read(connection, now));
@@ -150,7 +143,7 @@ impl Access {
             .lately
             .try_get_with((), async { read.await.map(Arc::new) });
         match lately.await {
-            Ok(lately) => lately.knew(keys, email, network),
+            Ok(lately) => lately.knew(keys, network),
             Err(error) => {
                 tracing::warn!(%error, "it cannot be looked up who is known from where");
                 false

@@ -1,7 +1,7 @@
 //! Signing in and out. A try is counted before the password is looked at, and looked at without a transaction.
 
 use chrono::{DateTime, Utc};
-use diesel::PgConnection;
+use diesel::{Connection, PgConnection, result::Error::RollbackTransaction};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use uuid::Uuid;
@@ -45,16 +45,22 @@ pub fn refused() -> ApiError {
 /// Where a try is counted.
 pub struct Counts {
     subjects: Vec<Subject>,
-    /// Nobody else's tries are counted there.
+    /// They are of an operator who is known: what is right starts them anew.
     is_own: bool,
 }
 
 impl Counts {
-    /// Of a sign-in. Strangers' tries count for their network, and for the address wherever they come from; those of
-    /// somebody who is known for this network alone, so that no stranger pauses them.
-    fn of_sign_in(keys: &KeyRing, email: &str, network: &Network, is_known: bool) -> Self {
+    /// Of a sign-in. Strangers' tries count for their network, and for the address wherever they come from; those from a
+    /// network that any operator is known from for this network alone, so that no stranger elsewhere pauses them.
+    fn of_sign_in(
+        keys: &KeyRing,
+        email: &str,
+        network: &Network,
+        is_of_ours: bool,
+        is_known: bool,
+    ) -> Self {
         let part = |secret| Subject::of_part(keys, secret, &network.0, email);
-        let subjects = if is_known {
+        let subjects = if is_of_ours || is_known {
             vec![part(Secret::FromKnown)]
         } else {
             vec![part(Secret::FromNetwork), everywhere(keys, email)]
@@ -126,10 +132,9 @@ pub async fn check(
     given: &SecretString,
 ) -> Result<Option<Checked>, ApiError> {
     let network = Network::of(trail.address);
-    let may_be_known = access
-        .may_be_known(&state.keys, email, &network, state.clock.now())
-        .await;
-    let turn = state.hasher.turn(may_be_known).await?;
+    // Of all names alike: or who waits in line and who does not would tell whose the address is.
+    let is_of_ours = access.knows(&state.keys, &network, state.clock.now()).await;
+    let turn = state.hasher.turn(is_of_ours).await?;
     let (now, keys, email) = (state.clock.now(), state.keys.clone(), email.to_owned());
     let asked = state
         .db
@@ -137,7 +142,7 @@ pub async fn check(
             let operator = operators::by_email(connection, &email)?;
             let id = operator.as_ref().map_or(Uuid::nil(), |(id, ..)| *id);
             let is_known = known::is_known(connection, &keys, id, &network, now)?;
-            let counts = Counts::of_sign_in(&keys, &email, &network, is_known);
+            let counts = Counts::of_sign_in(&keys, &email, &network, is_of_ours, is_known);
             let begins = counted(connection, &counts, now)?;
             Ok::<_, ApiError>(Asked {
                 counts,
@@ -224,6 +229,7 @@ async fn compare(
         Some(found) if is_right && found.enabled => found,
         other => {
             if let Some(until) = asked.begins {
+                state.metrics.sign_in_paused();
                 note_pause(state, trail.clone(), other, until).await?;
             }
             return Ok(None);
@@ -246,12 +252,13 @@ async fn compare(
 /// A pause that wrong tries have begun.
 #[derive(Serialize)]
 struct Pause {
-    /// Only an operator's: what people type there by mistake may be a secret.
     email: Option<String>,
     until: DateTime<Utc>,
 }
 
-/// Writes down that a pause begins: once, however often somebody asks while it lasts.
+/// Writes down that a pause begins: once, however often somebody asks while it lasts. Only of an operator: strangers must
+/// not fill the log, and what people type there by mistake may be a secret. Of nobody it is written all the same, and taken
+/// back, so that it takes the same time.
 async fn note_pause(
     state: &State,
     trail: Trail,
@@ -264,7 +271,19 @@ async fn note_pause(
     let event = event.after(&Pause { email, until });
     state
         .db
-        .transaction(move |connection| Ok::<_, ApiError>(trail.record(connection, &event)?))
+        .transaction(move |connection| {
+            let written = connection.transaction(|connection| {
+                trail.record(connection, &event)?;
+                match id {
+                    Some(_) => Ok(()),
+                    None => Err(DbError::from(RollbackTransaction)),
+                }
+            });
+            match written {
+                Err(DbError::Query(RollbackTransaction)) => Ok(()),
+                written => Ok::<_, ApiError>(written?),
+            }
+        })
         .await
 }
 

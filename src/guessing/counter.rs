@@ -26,7 +26,7 @@ pub enum Secret {
     OperatorPassword,
     /// from one network,
     FromNetwork,
-    /// and from one where that operator is known.
+    /// and from one where any operator is known.
     FromKnown,
     /// An operator's password, in a session of that operator.
     OwnPassword,
