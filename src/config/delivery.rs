@@ -25,7 +25,7 @@ pub struct DeliveryArgs {
     /// Mails a second over all instances [default: no limit]
     #[arg(long, env = MAIL_RATE)]
     pub mail_rate: Option<String>,
-    /// Invitation mails that a user gets within 24 hours, over all sends and resends
+    /// Invitation mails that a user gets within 24 hours, over all sends and resends; PINs on request use up none of them
     #[arg(long, env = MAIL_PER_USER_DAY, default_value = DEFAULT_MAIL_PER_USER_DAY)]
     pub mail_per_user_day: String,
 }

@@ -9,7 +9,7 @@ use super::{
     enroll::{self, Desk},
     landing,
     outcome::{Enrolled, Refused},
-    pin_requests::{self, Requested},
+    pin_requests::{self, Line, Requested},
 };
 use crate::{
     db::DbError,
@@ -19,6 +19,7 @@ use crate::{
         extract::Body,
         route::{Needs, Register},
     },
+    invitations::plan::MailsADay,
     model::caller::{Caller, Permission},
     outbox::registrations::Registrations,
     state::State,
@@ -159,25 +160,43 @@ async fn enroll_device(
 ///
 /// The answer is always the same. If the user has a pending invitation with a PIN, and the setting that it was
 /// sent with allows it, the PIN is mailed to the registered address: the same one while it lives, else the
-/// next one, and the old one is dead. At most 3 mails an hour and 10 a day.
+/// next one, and the old one is dead. At most 3 mails an hour and 10 a day, and none where the user had as many invitation
+/// mails that day as anybody may get.
 #[utoipa::path(
     tag = "enrollments", request_body = RequestPin,
-    responses((status = 202, description = "Heard; whether there is anything to send is not told", body = PinRequested))
+    responses(
+        (status = 202, description = "Heard; whether there is anything to send is not told", body = PinRequested),
+        (status = 429, description = "`rate_limited`: too many requests from this address, or from everywhere", body = crate::http::problem::Problem),
+    )
 )]
 #[post("/enrollments/pin-requests")]
 async fn request_pin(
     state: web::Data<State>,
     registrations: web::Data<Registrations>,
+    mails_a_day: web::Data<MailsADay>,
+    line: web::Data<Line>,
     body: Body<RequestPin>,
 ) -> Result<HttpResponse, ApiError> {
+    let name = body.value.username;
+    let Some(is_first) = line.join(name.as_str()) else {
+        return Err(ApiError {
+            retry_after: Some(5),
+            ..ApiError::new(
+                429,
+                "rate_limited",
+                "Too many people ask for PINs at this moment. Try again after `Retry-After` seconds.",
+            )
+        });
+    };
     let shared = state.clone();
     let work = async move {
+        let _turn = line.turn(name.as_str()).await;
         let (clock, registrations) = (shared.clock.clone(), registrations.get_ref().clone());
-        let name = body.value.username;
         let done: Result<Requested, DbError> = shared
             .db
             .transaction(move |connection| {
-                pin_requests::request(connection, &clock, &registrations, name.as_str())
+                let name = name.as_str();
+                pin_requests::request(connection, &clock, &registrations, **mails_a_day, name)
             })
             .await;
         match done {
@@ -187,7 +206,9 @@ async fn request_pin(
         }
     };
     // After the answer: neither what it says nor when it comes depends on what there is to find.
-    tokio::spawn(work.in_current_span());
+    if is_first {
+        tokio::spawn(work.in_current_span());
+    }
     Ok(HttpResponse::Accepted().json(PinRequested {
         detail: "If there is a PIN to send, it is on its way to the registered e-mail address.",
     }))

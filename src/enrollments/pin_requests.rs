@@ -2,11 +2,18 @@
 //!
 //! Whoever asks is told nothing: the answer is given before anything is looked up.
 
+use std::{
+    collections::HashSet,
+    num::NonZeroU32,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
 use chrono::{DateTime, Duration, Utc};
 use diesel::{
     prelude::*,
     sql_types::{BigInt, Bool, Int2, Int4, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
+use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 use uuid::Uuid;
 
 use super::found::found_by_name;
@@ -14,6 +21,7 @@ use crate::{
     clock::Clock,
     db::{DbError, prepared::Prepared, stored},
     guessing::policy,
+    invitations::{mailed, plan::MailsADay},
     model::invitation::{Method, pin_expires_at},
     outbox::registrations::Registrations,
     schema::pin_requests,
@@ -22,6 +30,40 @@ use crate::{
 /// Mails an hour and a day to one user, at most.
 const AN_HOUR: i64 = 3;
 const A_DAY: i64 = 10;
+
+/// Names that wait for their turn, at most.
+const WAITING: usize = 1_000;
+
+/// The line in which requests wait after they were answered. One at a time goes on, so all of them together take one
+/// connection to the database; and a name waits once, so that the line tells nothing of how long one takes.
+#[derive(Default)]
+pub struct Line {
+    waiting: Mutex<HashSet<String>>,
+    turn: Arc<Turn<()>>,
+}
+
+impl Line {
+    fn waiting(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets a name wait. `Some(false)`: it does so already. `None`: the line is full.
+    pub fn join(&self, name: &str) -> Option<bool> {
+        let mut waiting = self.waiting();
+        let name = name.to_lowercase();
+        if waiting.len() >= WAITING && !waiting.contains(&name) {
+            return None;
+        }
+        Some(waiting.insert(name))
+    }
+
+    /// Waits for the turn of a name that has joined. It may join again from then on.
+    pub async fn turn(&self, name: &str) -> OwnedMutexGuard<()> {
+        let turn = Arc::clone(&self.turn).lock_owned().await;
+        self.waiting().remove(&name.to_lowercase());
+        turn
+    }
+}
 
 /// What came of a request: for the log and the tests, never for whoever asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +120,7 @@ pub fn request(
     connection: &mut PgConnection,
     clock: &Clock,
     registrations: &Registrations,
+    mails_a_day: MailsADay,
     name: &str,
 ) -> Result<Requested, DbError> {
     let now = clock.now();
@@ -98,7 +141,14 @@ pub fn request(
     if before.on_its_way {
         return Ok(Requested::OnItsWay);
     }
-    if before.within_an_hour >= AN_HOUR || before.within_a_day >= A_DAY {
+    // What was sent counts here, too; what was asked for does not count where somebody sends.
+    let asked_for = u32::try_from(before.within_a_day).unwrap_or(u32::MAX);
+    let left = NonZeroU32::new(mails_a_day.0.get().saturating_sub(asked_for)).map(MailsADay);
+    let is_full = match left {
+        None => true,
+        Some(left) => !mailed::too_often(connection, &[pending.user_id], left, now)?.is_empty(),
+    };
+    if before.within_an_hour >= AN_HOUR || before.within_a_day >= A_DAY || is_full {
         return Ok(Requested::TooOften);
     }
     let end = pin_expires_at(
@@ -162,7 +212,7 @@ fn before(
 }
 
 /// Queues the mail. What was wrongly tried goes on counting, also against the next PIN; whose life begins when its
-/// mail is handed over. The message is no part of the batch that was once sent.
+/// mail is handed over. The message is no part of the batch that was once sent; it and the request have one id.
 fn queue(
     connection: &mut PgConnection,
     clock: &Clock,
@@ -172,16 +222,15 @@ fn queue(
 ) -> Result<(), DbError> {
     Prepared::new(
         "WITH renewed AS (
-            UPDATE invitations SET counter = counter + 1, pin_issued_at = NULL WHERE id = $1 AND $6
+            UPDATE invitations SET counter = counter + 1, pin_issued_at = NULL WHERE id = $1 AND $5
         ), noted AS (
-            INSERT INTO pin_requests (id, user_id, requested_at) VALUES ($4, $2, $5)
+            INSERT INTO pin_requests (id, user_id, requested_at) VALUES ($3, $2, $4)
         )
         INSERT INTO messages (id, kind, invitation_id, state, attempts, due_at, created_at)
-        VALUES ($3, 'invitation', $1, 'queued', 0, $5, $5)",
+        VALUES ($3, 'invitation', $1, 'queued', 0, $4, $4)",
         (
             pending.id.into_sql::<SqlUuid>(),
             pending.user_id.into_sql::<SqlUuid>(),
-            clock.new_id().into_sql::<SqlUuid>(),
             clock.new_id().into_sql::<SqlUuid>(),
             now.into_sql::<Timestamptz>(),
             next.into_sql::<Bool>(),
@@ -201,4 +250,23 @@ pub fn forget_old(connection: &mut PgConnection, now: DateTime<Utc>) -> Result<u
         diesel::delete(pin_requests::table.filter(pin_requests::requested_at.le(before)))
             .execute(connection)?,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_name_waits_once_and_the_line_has_an_end() {
+        let line = Line::default();
+        for number in 0..WAITING {
+            assert_eq!(line.join(&format!("user{number}")), Some(true));
+        }
+        assert_eq!((line.join("USER7"), line.join("ada")), (Some(false), None));
+        let turn = line.turn("User7").await;
+        assert_eq!((line.join("ada"), line.join("user7")), (Some(true), None));
+        drop(turn);
+        drop(line.turn("user8").await);
+        assert_eq!(line.join("user7"), Some(true));
+    }
 }

@@ -1,5 +1,6 @@
-//! How often users were mailed invitations lately (PRODUCT §7). Whoever queues some looks here first, and those who do
-//! take turns, over all instances: what is counted is what is committed.
+//! How often users were mailed invitations lately (PRODUCT §7). Whoever queues some looks here first, and those who send
+//! take turns, over all instances: what is counted is what is committed. PINs that were asked for are not counted, or
+//! strangers could use the mails of whoever sends up.
 
 use std::collections::HashMap;
 
@@ -43,7 +44,10 @@ struct Row {
 
 /// Who was mailed as many invitations within a day as may be, these among them, and when the first of those mails is a
 /// day old: in one statement for 100,000 as for one. However the mails ended, each was one.
-pub(super) fn too_often(
+///
+/// # Errors
+/// When the database is away.
+pub fn too_often(
     connection: &mut PgConnection,
     users: &[Uuid],
     most: MailsADay,
@@ -56,7 +60,7 @@ pub(super) fn too_often(
     let rows: Vec<Row> = diesel::sql_query(
         "SELECT i.user_id, min(m.created_at) AS oldest FROM messages m JOIN invitations i ON i.id = m.invitation_id
          WHERE m.id >= $1 AND m.kind = 'invitation' AND i.id >= $2 AND i.user_id IS NOT NULL
-            AND ($4 IS NULL OR i.user_id = ANY ($4))
+            AND ($4 IS NULL OR i.user_id = ANY ($4)) AND NOT EXISTS (SELECT FROM pin_requests p WHERE p.id = m.id)
          GROUP BY i.user_id HAVING count(*) >= $3",
     )
     .bind::<SqlUuid, _>(first_id_at(now - day + Duration::milliseconds(1)))

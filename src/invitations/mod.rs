@@ -6,7 +6,7 @@ pub mod http;
 pub mod key_use;
 pub mod lifecycle;
 pub mod live;
-mod mailed;
+pub mod mailed;
 pub mod pins;
 pub mod plan;
 pub mod preview;

@@ -24,7 +24,7 @@ use crate::{
     batches::{self, progress::Progress},
     bounces, devices,
     embedded::mailbox::{self, Mailbox},
-    enrollments::{self, landing::render::Pages},
+    enrollments::{self, landing::render::Pages, pin_requests::Line},
     groups,
     http::{limits::Limits, route::Register},
     invitations::{self, plan::MailsADay},
@@ -81,6 +81,7 @@ pub struct Shared {
     pub tester: web::Data<Tester>,
     pub limits: web::Data<Limits>,
     pub mails_a_day: web::Data<MailsADay>,
+    pub pin_requests: web::Data<Line>,
     pub progress: web::Data<Progress>,
     pub uploads: web::Data<Uploads>,
     pub document: web::Data<Document>,
@@ -101,6 +102,7 @@ impl Shared {
             .app_data(self.tester.clone())
             .app_data(self.limits.clone())
             .app_data(self.mails_a_day.clone())
+            .app_data(self.pin_requests.clone())
             .app_data(self.progress.clone())
             .app_data(self.uploads.clone())
             .app_data(self.document.clone());

@@ -1,11 +1,14 @@
 //! How many invitation mails a user gets in a day, over all ways to send some.
 
 use chrono::Duration;
-use enlist::invitations::plan::MailsADay;
+use enlist::{enrollments::pin_requests::Requested, invitations::plan::MailsADay};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::app::{Answer, Setup, TestApp};
+use crate::{
+    pin_requests::asked_with,
+    support::app::{Answer, Setup, TestApp},
+};
 
 const MAILS: &str = "SELECT count(*) FROM messages WHERE kind = 'invitation'";
 
@@ -157,4 +160,36 @@ async fn a_second_one_within_a_minute_is_told_in_the_preview() {
     assert_eq!(send(&app, body.clone()).await.0, "created");
     pass(&app, 60);
     assert!(!warned().await);
+}
+
+/// What strangers ask for takes nothing away from whoever sends, and goes no further than the day's limit.
+#[tokio::test]
+async fn pins_on_request_keep_to_the_limit_and_use_up_none_of_it() {
+    let app = app_with(2).await;
+    let ada = app.user(json!({"email": "ada@example.com"})).await;
+    let to_ada = json!({"user_ids": [ada]});
+    let asked = || {
+        pass(&app, 3_600);
+        asked_with(&app, "ada@example.com", 2)
+    };
+    let accept = || app.db.execute("UPDATE messages SET state = 'accepted'");
+    assert_eq!(send(&app, to_ada.clone()).await.0, "created");
+    accept();
+    let request = app.anonymous(reqwest::Method::POST, "/enrollments/pin-requests");
+    let request = request.json(&json!({"username": "ada@example.com"}));
+    assert_eq!(request.send().await.unwrap().status(), 202);
+    while app.db.number(MAILS) < 2 {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    accept();
+    assert_eq!(asked(), Requested::TooOften);
+    // One was sent, so one may be.
+    assert_eq!(send(&app, to_ada.clone()).await.0, "created");
+    accept();
+    assert_eq!(asked(), Requested::TooOften);
+    assert_eq!(send(&app, to_ada.clone()).await.1, "mailed_too_often");
+    assert_eq!(app.db.number(MAILS), 3);
+    // A day after the first of them.
+    pass(&app, 86_400 - 2 * 3_600);
+    assert_eq!(send(&app, to_ada).await.0, "created");
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::Duration as Span;
 use enlist::{
     enrollments::pin_requests::{Requested, request},
+    invitations::plan::MailsADay,
     model::caller::Role,
 };
 use mailparse::{MailHeaderMap, parse_mail};
@@ -25,11 +26,18 @@ async fn ask(app: &TestApp, body: Value) -> Answer {
 
 /// What a request comes to, without the way through the network.
 fn asked(app: &TestApp, name: &str) -> Requested {
+    asked_with(app, name, 20)
+}
+
+/// The same, where a user gets no more than so many mails a day.
+pub fn asked_with(app: &TestApp, name: &str, most: u32) -> Requested {
     use diesel::Connection;
+    let most = MailsADay(most.try_into().unwrap());
     app.db
         .connect()
         .transaction::<_, enlist::db::DbError, _>(|connection| {
-            request(connection, &app.clock, &app.worker.registrations, name)
+            let registrations = &app.worker.registrations;
+            request(connection, &app.clock, registrations, most, name)
         })
         .unwrap()
 }
@@ -269,4 +277,37 @@ async fn nothing_is_sent_where_there_is_nothing_to_send() {
         Requested::NothingToSend,
         "disabled"
     );
+}
+
+/// Whoever asks for one user's PIN again and again, while that user's invitation is held, keeps nobody else waiting.
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_who_ask_for_a_pin_take_one_connection() {
+    use diesel::connection::SimpleConnection;
+    let app = TestApp::start().await;
+    guest(&app, "ada", json!({})).await;
+    let mut holder = app.db.connect();
+    holder
+        .batch_execute("BEGIN; SELECT FROM invitations FOR NO KEY UPDATE")
+        .unwrap();
+    for number in 0..200 {
+        let name = ["ada@example.com", "ADA@example.com", "Ada@Example.com"][number % 3];
+        let answer = ask(&app, json!({"username": name})).await;
+        assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.text);
+    }
+    let answer = app.get("/users").await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let begun = std::time::Instant::now();
+    while app.db.number(waiting) == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(10));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(app.db.number(waiting), 1);
+    holder.batch_execute("COMMIT").unwrap();
+    // The one that waits, and the next, which finds the mail on its way.
+    while app.db.number("SELECT count(*) FROM pin_requests") == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    app.worker.deliver_due().await.unwrap();
+    assert_eq!(app.sink.messages().len(), 1);
 }
