@@ -59,22 +59,24 @@ pub struct DeviceReport {
     #[schema(value_type = Option<String>, max_length = 100)]
     #[deserr(default)]
     pub os_version: Option<Label>,
-    /// `true` is taken from a caller with a key only.
+    /// Taken from a caller with a key only. What such a caller said of a device that is held stays while this is left out.
     #[deserr(default)]
     #[schema(value_type = Option<bool>)]
     pub supervised: Option<bool>,
-    /// An Apple User Enrollment. `true` is taken from a caller with a key only.
+    /// An Apple User Enrollment, which is not supervised. Taken as `supervised` is.
     #[deserr(default)]
     #[schema(value_type = Option<bool>)]
     pub user_enrollment: Option<bool>,
 }
 
 impl DeviceReport {
-    /// What decides who owns it.
-    pub fn facts(&self) -> DeviceFacts {
+    /// What decides who owns it: what is said now, else what was said before; and one of the two is not the other.
+    pub fn facts(&self, before: DeviceFacts) -> DeviceFacts {
+        let (supervised, user_enrollment) = (self.supervised, self.user_enrollment);
         DeviceFacts {
-            supervised: self.supervised.unwrap_or(false),
-            user_enrollment: self.user_enrollment.unwrap_or(false),
+            supervised: supervised.unwrap_or(before.supervised && user_enrollment != Some(true)),
+            user_enrollment: user_enrollment
+                .unwrap_or(before.user_enrollment && supervised != Some(true)),
         }
     }
 
@@ -181,6 +183,8 @@ impl EnrollRequest {
                     );
                 }
             }
+            // What it denies is not taken either: somebody with a key may have said it.
+            (self.device.supervised, self.device.user_enrollment) = (None, None);
         }
         if self.device.serial_number.is_none() && self.device.device_id.is_none() {
             faults.push(

@@ -192,7 +192,7 @@ fn decide(
         token: matches!(seen, Seen::Token(_)).then_some(guarded.is_some()),
     };
     let Found { person, newest } = found;
-    let right = right_for(person.as_ref(), newest.as_ref());
+    let mut right = right_for(person.as_ref(), newest.as_ref());
     let applied = match &person {
         Some(person) if right.password == Some(true) && pin.is_none() => Some(
             settings::queries::applied(connection, keys, person.user.id)?,
@@ -213,10 +213,14 @@ fn decide(
         let newest = invited.map(|invited| invited.id);
         let before = tries::used_before(connection, user, newest, &attempt.device, now)?;
         let before = before.filter(|_| !is_over);
-        let right = right_for(person.as_ref(), before.as_ref());
-        let invited = before.as_ref().map(|guarded| &guarded.invited);
-        verdict = verdict_of(invited, right, enabled, false, now);
-        used = before;
+        let of_before = right_for(person.as_ref(), before.as_ref());
+        // By its PIN alone: with a password it would answer whatever PIN of the newest is guessed at.
+        if of_before.pin == Some(true) {
+            right = of_before;
+            let invited = before.as_ref().map(|guarded| &guarded.invited);
+            verdict = verdict_of(invited, right, enabled, false, now);
+            used = before;
+        }
     }
     let Some(person) = person.filter(|_| verdict != Verdict::Wrong) else {
         return Ok(Err(Refused::Wrong));
@@ -253,22 +257,23 @@ fn decide(
     };
     // A right secret is no wrong try; of the invitation's an enrollment has said so already.
     counter::take_back(connection, &tried(keys, attempt, right))?;
-    if let (Some(guarded), Some(_), false) = (&newest, pin, matches!(outcome, Ok(Enrolled::New(_))))
-    {
-        tries::take_back_pin_try(connection, guarded)?;
+    let is_written = matches!(outcome, Ok(Enrolled::New(_)));
+    if let Some(guarded) = newest.filter(|_| right.pin == Some(true) && !is_written) {
+        tries::take_back_pin_try(connection, &guarded)?;
     }
     Ok(outcome)
 }
 
 /// Where the secrets that were right are counted.
 fn tried(keys: &KeyRing, attempt: &Attempt, right: Right) -> Vec<Subject> {
-    let Proof::Typed { username, pin, .. } = &attempt.proof else {
+    let Proof::Typed { username, .. } = &attempt.proof else {
         return Vec::new();
     };
-    let password = right.password == Some(true);
     [
-        pin.is_some().then_some(Secret::Pin),
-        password.then_some(Secret::UserPassword),
+        right.pin.and_then(|right| right.then_some(Secret::Pin)),
+        right
+            .password
+            .and_then(|right| right.then_some(Secret::UserPassword)),
     ]
     .into_iter()
     .flatten()

@@ -19,7 +19,7 @@ use crate::{
     model::{
         device::{DeviceId, Label, SerialNumber},
         invitation::Method,
-        ownership::{Decided, Ownership, Reason},
+        ownership::{Decided, DeviceFacts, Ownership, Reason},
     },
     schema::enrollments,
 };
@@ -33,6 +33,7 @@ pub struct Entry<'a> {
     pub method: Method,
     pub device_id: Uuid,
     pub device: &'a DeviceReport,
+    pub facts: DeviceFacts,
     pub ownership: Decided,
     /// The id of the message, if there is to be one.
     pub confirmation: Option<Uuid>,
@@ -43,7 +44,6 @@ impl Entry<'_> {
     /// The row that [`enroll_new`] writes.
     pub fn new_device(&self) -> Device {
         let report = self.device;
-        let facts = report.facts();
         Device {
             id: self.device_id,
             user_id: Some(self.user.id),
@@ -58,8 +58,8 @@ impl Entry<'_> {
                 .os_version
                 .as_ref()
                 .map(|label| label.as_str().to_owned()),
-            supervised: facts.supervised,
-            user_enrollment: facts.user_enrollment,
+            supervised: self.facts.supervised,
+            user_enrollment: self.facts.user_enrollment,
             device_ownership: self.ownership,
             enrolled_at: self.now,
             updated_at: self.now,
@@ -100,13 +100,13 @@ fn binds<'a>(entry: &'a Entry<'a>) -> impl QueryFragment<Pg> + 'a {
         device.platform().as_str().into_sql::<Text>(),
         label(&device.model).into_sql::<Nullable<Text>>(),
         label(&device.os_version).into_sql::<Nullable<Text>>(),
-        device.facts().supervised.into_sql::<Bool>(),
+        entry.facts.supervised.into_sql::<Bool>(),
         entry.ownership.requested.as_str().into_sql::<Text>(),
         entry.ownership.effective.as_str().into_sql::<Text>(),
         entry.ownership.reason.as_str().into_sql::<Text>(),
         entry.method.as_str().into_sql::<Text>(),
         entry.confirmation.into_sql::<Nullable<SqlUuid>>(),
-        device.facts().user_enrollment.into_sql::<Bool>(),
+        entry.facts.user_enrollment.into_sql::<Bool>(),
     )
 }
 

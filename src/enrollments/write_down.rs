@@ -14,7 +14,10 @@ use crate::{
     clock::Clock,
     db::DbError,
     devices::{self, domain::Device},
-    model::{invitation::Method, ownership},
+    model::{
+        invitation::Method,
+        ownership::{self, DeviceFacts},
+    },
     outbox::registrations::Registrations,
     settings::Applied,
 };
@@ -91,6 +94,8 @@ pub(super) fn write_down(
     };
     let report = &attempt.device;
     let confirmed = applied.confirmation && person.user.email.is_some();
+    let owner = |facts| ownership::decided(facts, method, requested, attempt.owner_choice);
+    let facts = report.facts(DeviceFacts::default());
     let mut entry = Entry {
         id: clock.new_id(),
         user: &person.user,
@@ -98,7 +103,8 @@ pub(super) fn write_down(
         method,
         device_id: clock.new_id(),
         device: report,
-        ownership: ownership::decided(report.facts(), method, requested, attempt.owner_choice),
+        facts,
+        ownership: owner(facts),
         confirmation: confirmed.then(|| clock.new_id()),
         now,
     };
@@ -117,11 +123,17 @@ pub(super) fn write_down(
         if held.iter().any(is_foreign) {
             return Ok(Err(Refused::EnrolledElsewhere));
         }
-        entry.device_id = match held.as_slice() {
+        let device = match held.as_slice() {
             [] => return Ok(Err(Refused::DeviceLimitReached)),
-            [device] => device.id,
+            [device] => device,
             _ => return Ok(Err(Refused::TwoDevices)),
         };
+        entry.device_id = device.id;
+        entry.facts = report.facts(DeviceFacts {
+            supervised: device.supervised,
+            user_enrollment: device.user_enrollment,
+        });
+        entry.ownership = owner(entry.facts);
         if invitation.is_none() {
             let before = queries::last_by_password(connection, entry.device_id, &person.user)?;
             if let Some(before) = before.filter(|before| is_repeat(attempt, before, now)) {

@@ -759,3 +759,80 @@ async fn nothing_that_was_shown_stands_in_the_log() {
         assert!(!logged.contains(secret), "{secret} in {logged}");
     }
 }
+
+/// What a caller with a key said of a device that is held stays until such a caller says something else.
+#[tokio::test]
+async fn nobody_without_a_key_takes_back_what_a_device_is() {
+    let app = TestApp::start().await;
+    let key = api_key(&app.db, Role::Enroller);
+    let company = ("company_owned", "supervised");
+    let own = ("user_owned", "user_enrollment");
+    let chosen = ("user_owned", "user_choice");
+    let no = json!({"supervised": false, "user_enrollment": false});
+    for (number, (first, with_key, second, supervised, expected)) in [
+        (json!({"supervised": true}), false, json!({}), true, company),
+        (
+            json!({"supervised": true}),
+            false,
+            no.clone(),
+            true,
+            company,
+        ),
+        (
+            json!({"user_enrollment": true}),
+            false,
+            no.clone(),
+            false,
+            own,
+        ),
+        (json!({"supervised": true}), true, json!({}), true, company),
+        (json!({"supervised": true}), true, no, false, chosen),
+        // One is not the other: what is said last holds.
+        (
+            json!({"user_enrollment": true}),
+            true,
+            json!({"supervised": true}),
+            true,
+            company,
+        ),
+        (
+            json!({"supervised": true}),
+            true,
+            json!({"user_enrollment": true}),
+            false,
+            own,
+        ),
+        (json!({}), false, json!({}), false, chosen),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let name = format!("user{number}");
+        let terms = json!({"device_ownership": "user_owned"});
+        let first_time = guest(&app, &name, terms.clone()).await;
+        let ask = |pin: &str, facts: &Value| {
+            let mut device = device(&name);
+            let fields = device.as_object_mut().unwrap();
+            fields.extend(facts.as_object().unwrap().clone());
+            json!({"username": format!("{name}@example.com"), "pin": pin, "owner_choice": "user_owned", "device": device})
+        };
+        let taken = enroll_as(&app, &key, ask(&first_time.pin, &first)).await;
+        assert_eq!(taken.status, StatusCode::CREATED, "{}", taken.text);
+        let again = invite(&app, &first_time.user, terms).await;
+        let body = ask(&again.pin, &second);
+        let taken = if with_key {
+            enroll_as(&app, &key, body).await
+        } else {
+            enroll(&app, body).await
+        };
+        assert_eq!(taken.status, StatusCode::CREATED, "{}", taken.text);
+        let device = &taken.json["device"];
+        assert_eq!(device["supervised"], supervised, "{number}: {device}");
+        let owner =
+            json!({"requested": "user_owned", "effective": expected.0, "reason": expected.1});
+        assert_eq!(taken.json["device_ownership"], owner, "{number}");
+        assert_eq!(device["device_ownership"], owner, "{number}");
+        let path = format!("/devices/{}", device["id"].as_str().unwrap());
+        assert_eq!(&app.get(&path).await.json, device);
+    }
+}

@@ -565,3 +565,49 @@ async fn an_address_may_ask_ten_times_at_once_and_a_key_has_its_own_limit() {
     // Everything else goes on.
     assert_eq!(app.get("/users").await.status, StatusCode::OK);
 }
+
+/// Whoever has the password guesses at the PIN, for a device that the password alone enrolled lately: each wrong PIN counts.
+#[tokio::test]
+async fn a_wrong_pin_counts_whatever_else_is_right() {
+    let app = TestApp::start().await;
+    for (number, method) in ["pin", "pin_and_password"].into_iter().enumerate() {
+        let name = format!("user{number}");
+        let ada = guest(&app, &name, json!({"method": "password"})).await;
+        let ask = |pin: Option<&str>| json!({"username": format!("{name}@example.com"), "pin": pin, "password": PASSWORD, "device": device(&name)});
+        assert_eq!(
+            enroll(&app, ask(None)).await.status,
+            StatusCode::CREATED,
+            "{method}"
+        );
+        let newer = invite(&app, &ada.user, json!({"method": method})).await;
+        let tries = format!(
+            "SELECT pin_tries FROM invitations WHERE id = '{}'",
+            newer.invitation
+        );
+        for number in 1..=5 {
+            enroll(&app, ask(Some(&wrong(&newer.pin))))
+                .await
+                .is_problem(401, "invalid_credentials");
+            assert_eq!(app.db.number(&tries), number);
+        }
+        enroll(&app, ask(Some(&newer.pin)))
+            .await
+            .is_problem(429, "too_many_attempts");
+        app.clock.advance(Duration::seconds(30));
+        let right = enroll(&app, ask(Some(&newer.pin))).await;
+        assert_eq!(right.status, StatusCode::CREATED, "{}", right.text);
+        assert_eq!(app.db.number(&tries), 5, "a right one is no try");
+    }
+}
+
+/// A PIN that an invitation does not ask for is not looked at, and not taken for right either.
+#[tokio::test]
+async fn a_pin_that_nobody_asked_for_is_a_try() {
+    let app = TestApp::start().await;
+    guest(&app, "ada", json!({"method": "password"})).await;
+    let body = json!({"username": "ada@example.com", "pin": "0000", "password": PASSWORD, "device": device("S")});
+    let answers: Vec<_> = [201, 200, 200, 200, 200, 429].into();
+    for status in answers {
+        assert_eq!(enroll(&app, body.clone()).await.status, status);
+    }
+}
