@@ -67,7 +67,7 @@ impl Proxies {
                 .map(|name| address(name.trim()))
                 .collect(),
             ProxyHeader::Forwarded => {
-                let text = joined(headers, &header::FORWARDED);
+                let text = unquoted(&joined(headers, &header::FORWARDED));
                 let mut named: Vec<Option<IpAddr>> = rfc7239::parse(&text)
                     .map(|hop| match hop.ok()?.forwarded_for {
                         Some(NodeIdentifier {
@@ -91,6 +91,23 @@ fn joined(headers: &HeaderMap, name: &HeaderName) -> String {
         .map(|line| String::from_utf8_lossy(line.as_bytes()))
         .collect();
     lines.join(",")
+}
+
+/// The same without what separates inside quotes, where it separates nothing: a client may write it, as its `Host` say, and
+/// the library splits there. Read from the end, because what stands there is the nearest proxy's.
+fn unquoted(text: &str) -> String {
+    let mut is_quoted = false;
+    let reversed = text.char_indices().rev().map(|(at, letter)| {
+        let escapes = text[..at].bytes().rev().take_while(|byte| *byte == b'\\');
+        match letter {
+            '"' if escapes.count() % 2 == 0 => is_quoted = !is_quoted,
+            ',' | ';' if is_quoted => return '_',
+            _ => {}
+        }
+        letter
+    });
+    let reversed: String = reversed.collect();
+    reversed.chars().rev().collect()
 }
 
 /// An address, with or without a port, as proxies write it.
@@ -172,6 +189,16 @@ mod tests {
             (&["for=198.51.100.9, for=192.0.2.1"], "192.0.2.1"),
             (&["for=198.51.100.9", "for=192.0.2.1;host=a"], "192.0.2.1"),
             (&["for=192.0.2.1, for=\"[2001:db8:f::1]\""], "192.0.2.1"),
+            // What a client wrote as its host is no address, and neither is a quote that it left open.
+            (&["for=192.0.2.1;host=\"a,for=198.51.100.9\""], "192.0.2.1"),
+            (
+                &["for=192.0.2.1;host=\"a\\\",for=198.51.100.9;b\""],
+                "192.0.2.1",
+            ),
+            (
+                &["for=198.51.100.9;x=\"", "for=192.0.2.1;host=\"h\""],
+                "192.0.2.1",
+            ),
             (&["for=_hidden"], "10.0.0.1"),
             (&["for=unknown"], "10.0.0.1"),
             (&["proto=https"], "10.0.0.1"),
