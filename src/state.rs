@@ -8,7 +8,7 @@ use crate::{
     clock::Clock,
     db::Db,
     metrics::Metrics,
-    secrets::{keys::KeyRing, password::Hasher},
+    secrets::{keys::KeyRing, line::Line, password::Hasher},
 };
 
 /// What every handler may use.
@@ -17,6 +17,8 @@ pub struct State {
     pub clock: Clock,
     pub keys: Arc<KeyRing>,
     pub hasher: Hasher,
+    /// Where strangers with PINs wait.
+    pub pins: Line,
     /// Rung when something was queued.
     pub bell: Arc<Notify>,
     pub metrics: Arc<Metrics>,

@@ -21,10 +21,7 @@ use crate::{
     guessing::counter::{self, Begins, Secret, Subject, Try},
     http::error::ApiError,
     model::{caller::Caller, secret_input::Password},
-    secrets::{
-        keys::KeyRing,
-        password::{Hasher, Turn},
-    },
+    secrets::{keys::KeyRing, line::Turn, password::Hasher},
     state::State,
 };
 

@@ -29,6 +29,7 @@ use crate::{
     outbox::registrations::Registrations,
     secrets::{
         keys::KeyRing,
+        line::Line,
         password::Hasher,
         pin::Pin,
         token::{self, Claims},
@@ -46,6 +47,7 @@ pub struct Desk<'a> {
     pub clock: &'a Clock,
     pub keys: &'a Arc<KeyRing>,
     pub hasher: &'a Hasher,
+    pub pins: &'a Line,
     /// Whether whoever asks is known: has a key.
     pub is_known: bool,
     pub registrations: &'a Registrations,
@@ -55,6 +57,7 @@ pub struct Desk<'a> {
 struct Inside<'a> {
     clock: &'a Clock,
     keys: &'a KeyRing,
+    is_known: bool,
     registrations: &'a Registrations,
 }
 
@@ -95,6 +98,9 @@ pub async fn enroll(desk: &Desk<'_>, attempt: Attempt) -> Result<Outcome, ApiErr
             },
         },
     };
+    let has_pin = matches!(&attempt.proof, Proof::Typed { pin: Some(_), .. });
+    let is_known = desk.is_known;
+    let _turn = desk.pins.turn(is_known || !has_pin).await?;
     let mut times = 0;
     loop {
         times += 1;
@@ -107,6 +113,7 @@ pub async fn enroll(desk: &Desk<'_>, attempt: Attempt) -> Result<Outcome, ApiErr
                 let desk = Inside {
                     clock: &clock,
                     keys: &keys,
+                    is_known,
                     registrations: &registrations,
                 };
                 decide(connection, &desk, &attempt, &seen)
@@ -171,6 +178,9 @@ fn decide(
         Proof::Typed { pin, .. } => pin.as_ref(),
         Proof::Token(_) => None,
     };
+    if pin.is_some() && !desk.is_known {
+        tries::take_turn(connection)?;
+    }
     let found = match find(connection, keys, attempt, seen, now)? {
         Try::Paused(wait) => return Ok(Err(Refused::TooManyTries(wait))),
         Try::Counted(found) => found,

@@ -16,7 +16,7 @@ use crate::{
     guessing::steps,
     http::{
         error::ApiError,
-        extract::Body,
+        extract::{Body, SECRET},
         route::{Needs, Register},
     },
     invitations::plan::MailsADay,
@@ -118,7 +118,7 @@ async fn enroll_device(
     state: web::Data<State>,
     registrations: web::Data<Registrations>,
     caller: Option<Caller>,
-    body: Body<EnrollRequest>,
+    body: Body<EnrollRequest, SECRET>,
 ) -> Result<HttpResponse, ApiError> {
     let begun = Instant::now();
     let is_known = caller.is_some();
@@ -128,6 +128,7 @@ async fn enroll_device(
         clock: &state.clock,
         keys: &state.keys,
         hasher: &state.hasher,
+        pins: &state.pins,
         is_known,
         registrations: &registrations,
     };
@@ -175,7 +176,7 @@ async fn request_pin(
     registrations: web::Data<Registrations>,
     mails_a_day: web::Data<MailsADay>,
     line: web::Data<Line>,
-    body: Body<RequestPin>,
+    body: Body<RequestPin, SECRET>,
 ) -> Result<HttpResponse, ApiError> {
     let name = body.value.username;
     let Some(is_first) = line.join(name.as_str()) else {

@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use diesel::{
     prelude::*,
-    sql_types::{Array, Int4, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Int4, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use secrecy::SecretString;
 use uuid::Uuid;
@@ -19,6 +19,23 @@ use crate::{
     guessing::{counter::Begins, policy},
     model::device::{DeviceId, SerialNumber},
 };
+
+/// The lock under which strangers with PINs take turns: "pins" in ASCII.
+const PINS_LOCK: i64 = 0x7069_6e73;
+
+/// Waits for strangers at other instances. One by one, whatever the names: tries at two names of one user wait for each other
+/// at the invitation, and who asks at once would see by the time whether those at two strangers' do.
+///
+/// # Errors
+/// When the database is away.
+pub fn take_turn(connection: &mut PgConnection) -> Result<(), DbError> {
+    Prepared::new(
+        "SELECT pg_advisory_xact_lock($1)",
+        (PINS_LOCK.into_sql::<BigInt>(),),
+    )
+    .execute(connection)?;
+    Ok(())
+}
 
 /// Looks a name up for a try with a PIN that was counted, and counts it against the user's newest invitation, too, in
 /// whatever state that is: so the tries under all names of a user add up. The invitation is locked until the end of the

@@ -20,6 +20,8 @@ use crate::model::{
 
 /// The usual limit of a body, in bytes.
 pub const SMALL: usize = 256 * 1024;
+/// The limit where anybody may send a secret, in bytes: as much as the longest names, secrets and labels can take.
+pub const SECRET: usize = 16 * 1024;
 /// The limit where a selection of users is taken, in bytes.
 pub const SELECTION: usize = 8 * 1024 * 1024;
 

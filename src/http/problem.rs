@@ -12,7 +12,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{error::ApiError, request_id};
-use crate::{db::DbError, model::wire::Fault, secrets::password::HashError};
+use crate::{
+    db::DbError,
+    model::wire::Fault,
+    secrets::{line::Crowded, password::HashError},
+};
 
 /// Problem details of a failed request (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
@@ -105,6 +109,21 @@ impl From<diesel::result::Error> for ApiError {
     }
 }
 
+impl From<Crowded> for ApiError {
+    fn from(_: Crowded) -> Self {
+        // No fault of ours: what strangers do is no error in the log, and rings nobody.
+        Self {
+            retry_after: Some(5),
+            ..Self::new(
+                429,
+                "rate_limited",
+                "Too many PINs and passwords are given at once, here or elsewhere. It was no try; try again after \
+                 `Retry-After` seconds.",
+            )
+        }
+    }
+}
+
 impl From<HashError> for ApiError {
     fn from(error: HashError) -> Self {
         match error {
@@ -112,15 +131,7 @@ impl From<HashError> for ApiError {
                 detail: "Too many passwords are being looked at at once. Nothing was changed; try again shortly.".into(),
                 ..Self::unavailable(5, error)
             },
-            // No fault of ours: what strangers do is no error in the log, and rings nobody.
-            HashError::Crowded => Self {
-                retry_after: Some(5),
-                ..Self::new(
-                    429,
-                    "rate_limited",
-                    "Too many passwords are given at once, here or elsewhere. It was no try; try again after `Retry-After` seconds.",
-                )
-            },
+            HashError::Crowded(crowded) => crowded.into(),
             HashError::Failed(reason) => Self::internal(reason),
         }
     }

@@ -2,6 +2,7 @@
 //! sealed under it (PRODUCT §3).
 
 pub mod keys;
+pub mod line;
 pub mod password;
 pub mod pin;
 pub mod return_path;

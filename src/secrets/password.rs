@@ -1,17 +1,15 @@
 //! Users' own passwords: Argon2id, off the async threads, never more than two at a time, and strangers last.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use argon2::{
     Algorithm, Argon2, Block, Params, Version,
     password_hash::phc::{Output, ParamsString, PasswordHash, Salt},
 };
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
+use super::line::{Crowded, Line, Turn, WAIT};
 use crate::clock;
 
 /// OWASP's parameters (Password Storage Cheat Sheet): 19 MiB, two passes, one lane.
@@ -21,10 +19,6 @@ const LANES: u32 = 1;
 
 /// Passwords that are hashed at once, where each takes 20 ms of a core and 19 MiB.
 const PLACES: usize = 2;
-/// Strangers who wait for a place, with those who have one: a second's work. More are sent away at once.
-const STRANGERS: usize = 100;
-/// How long a request waits for its turn.
-const WAIT_FOR_PLACE: Duration = Duration::from_secs(10);
 
 /// Why a password was not looked at.
 #[derive(Debug, thiserror::Error)]
@@ -32,9 +26,9 @@ pub enum HashError {
     /// Others were, and none was done in time.
     #[error("all places for hashing are taken")]
     Busy,
-    /// Too many strangers wait already, or for too long.
-    #[error("too many strangers wait for a place for hashing")]
-    Crowded,
+    /// Too many strangers wait.
+    #[error(transparent)]
+    Crowded(#[from] Crowded),
     /// There was no randomness, say, or what is stored is no PHC string.
     #[error("{0}")]
     Failed(String),
@@ -46,15 +40,11 @@ impl HashError {
     }
 }
 
-/// Hashes passwords, a bounded number at once. Of all strangers who ask, one at a time goes on: the others wait in a line
-/// of their own, so that they are in nobody's way, neither here nor at the database.
+/// Hashes passwords, a bounded number at once; strangers stand in line.
 #[derive(Clone)]
 pub struct Hasher {
     places: Arc<Semaphore>,
-    /// The stranger who goes on.
-    first: Arc<Semaphore>,
-    /// Strangers who wait or have a place.
-    strangers: Arc<Semaphore>,
+    line: Line,
     /// What is hashed in: as many as were at a place at once. Memory that each hash allocates is kept by the allocator for
     /// the thread that it was on, and there are hundreds of them.
     memories: Arc<Mutex<Vec<Memory>>>,
@@ -65,51 +55,21 @@ type Memory = Vec<Block>;
 
 impl Default for Hasher {
     fn default() -> Self {
-        let semaphore = |permits| Arc::new(Semaphore::new(permits));
         Self {
-            places: semaphore(PLACES),
-            first: semaphore(1),
-            strangers: semaphore(STRANGERS),
+            places: Arc::new(Semaphore::new(PLACES)),
+            line: Line::default(),
             memories: Arc::default(),
         }
     }
 }
 
-/// A turn to have a password looked at.
-pub struct Turn {
-    first: Option<OwnedSemaphorePermit>,
-    stranger: Option<OwnedSemaphorePermit>,
-}
-
-impl Turn {
-    const KNOWN: Self = Self {
-        first: None,
-        stranger: None,
-    };
-}
-
 impl Hasher {
-    /// A turn: at once for somebody who is known, in line for a stranger. To be waited for before a try is counted: what
-    /// will not be looked at is no try.
+    /// A turn, as [`Line::turn`] gives it.
     ///
     /// # Errors
     /// [`HashError::Crowded`].
     pub async fn turn(&self, is_known: bool) -> Result<Turn, HashError> {
-        if is_known {
-            return Ok(Turn::KNOWN);
-        }
-        let stranger = Arc::clone(&self.strangers)
-            .try_acquire_owned()
-            .map_err(|_| HashError::Crowded)?;
-        let line = Arc::clone(&self.first).acquire_owned();
-        let first = tokio::time::timeout(WAIT_FOR_PLACE, line)
-            .await
-            .map_err(|_| HashError::Crowded)?
-            .map_err(HashError::failed)?;
-        Ok(Turn {
-            first: Some(first),
-            stranger: Some(stranger),
-        })
+        Ok(self.line.turn(is_known).await?)
     }
 
     /// The PHC string of a password, which somebody who is known gives.
@@ -158,12 +118,11 @@ impl Hasher {
         work: impl FnOnce(&mut Memory) -> Result<T, String> + Send + 'static,
     ) -> Result<T, HashError> {
         let place = Arc::clone(&self.places).acquire_owned();
-        let place = tokio::time::timeout(WAIT_FOR_PLACE, place)
+        let place = tokio::time::timeout(WAIT, place)
             .await
             .map_err(|_| HashError::Busy)?
             .map_err(HashError::failed)?;
-        let Turn { first, stranger } = turn;
-        drop(first);
+        let stranger = turn.pass_on();
         let memories = Arc::clone(&self.memories);
         // Taken until it is done, also where nobody waits for it any more.
         tokio::task::spawn_blocking(move || {
@@ -294,7 +253,7 @@ mod tests {
                 Ok::<_, HashError>(())
             })
         };
-        let asked: Vec<_> = (0..STRANGERS / 2).map(|_| ask(false)).collect();
+        let asked: Vec<_> = (0..50).map(|_| ask(false)).collect();
         for one in (0..3).map(|_| ask(true)).collect::<Vec<_>>() {
             one.await.unwrap().unwrap();
         }
@@ -311,9 +270,9 @@ mod tests {
     #[tokio::test]
     async fn the_line_of_strangers_has_an_end() {
         let hasher = Hasher::default();
-        let line = hasher.strangers.try_acquire_many(100).unwrap();
+        let line = hasher.line.strangers.try_acquire_many(100).unwrap();
         let refused = hasher.turn(false).await.err();
-        assert!(matches!(refused, Some(HashError::Crowded)));
+        assert!(matches!(refused, Some(HashError::Crowded(_))));
         hasher.turn(true).await.unwrap();
         drop(line);
         hasher.turn(false).await.unwrap();

@@ -198,6 +198,18 @@ async fn bodies_have_a_limit() {
     )
     .await
     .is_problem(413, "payload_too_large");
+    // Where anybody may send a secret, it is the shortest.
+    for path in ["/sessions", "/enrollments", "/enrollments/pin-requests"] {
+        raw(
+            &app,
+            Method::POST,
+            path,
+            "application/json",
+            long(17 * 1024),
+        )
+        .await
+        .is_problem(413, "payload_too_large");
+    }
     // Without a Content-Length, too.
     let chunks =
         futures_util::stream::iter((0..300).map(|_| Ok::<_, std::io::Error>(vec![b' '; 1024])));

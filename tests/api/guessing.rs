@@ -611,3 +611,40 @@ async fn a_pin_that_nobody_asked_for_is_a_try() {
         assert_eq!(enroll(&app, body.clone()).await.status, status);
     }
 }
+
+/// Two names of one user are not seen by how long tries at them wait for each other: strangers wait for all, one by one.
+#[tokio::test(flavor = "multi_thread")]
+async fn tries_at_two_names_wait_as_those_at_strangers_do() {
+    use diesel::connection::SimpleConnection;
+    let app = TestApp::start().await;
+    guest(&app, "ada", json!({})).await;
+    // As a try at the user's other name does, while it is committed.
+    let mut other = app.db.connect();
+    other
+        .batch_execute("BEGIN; SELECT FROM invitations FOR NO KEY UPDATE")
+        .unwrap();
+    let nobody =
+        json!({"username": "nobody@example.com", "pin": "00000000", "device": device("S")});
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let ask = async {
+        let ada = with_pin(&app, "ada", "0000", "S");
+        let stranger = async {
+            while app.db.number(waiting) == 0 {
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+            let patience = std::time::Duration::from_secs(1);
+            let answer = tokio::time::timeout(patience, enroll(&app, nobody.clone())).await;
+            assert!(answer.is_err(), "it did not wait");
+            // Whoever has a key does not.
+            let key = api_key(&app.db, Role::Enroller);
+            let answer = enroll_as(&app, &key, nobody.clone()).await;
+            answer.is_problem(401, "invalid_credentials");
+            other.batch_execute("COMMIT").unwrap();
+        };
+        futures_util::future::join(ada, stranger).await.0
+    };
+    ask.await.is_problem(401, "invalid_credentials");
+    enroll(&app, nobody.clone())
+        .await
+        .is_problem(401, "invalid_credentials");
+}

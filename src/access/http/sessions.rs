@@ -14,7 +14,7 @@ use crate::{
     guessing::steps,
     http::{
         error::ApiError,
-        extract::{Body, bearer},
+        extract::{Body, SECRET, bearer},
         problem::Problem,
         route::{Needs, Register},
     },
@@ -49,7 +49,7 @@ async fn sign_in(
     state: web::Data<State>,
     access: web::Data<Access>,
     trail: Trail,
-    body: Body<SignIn>,
+    body: Body<SignIn, SECRET>,
 ) -> Result<HttpResponse, ApiError> {
     let begun = Instant::now();
     let signed_in = try_to_sign_in(&state, &access, trail, body.value).await;
