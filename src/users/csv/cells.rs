@@ -25,7 +25,9 @@ pub fn attribute(cell: &str) -> Value {
 
 /// Whether a text cannot stand in a cell as it is.
 fn is_another(text: &str) -> bool {
-    text.is_empty() || !matches!(attribute(text), Value::String(read) if read == text)
+    // Behind a blank no mark tells that `="…"` is meant as it stands.
+    let is_guarded = !text.starts_with('=') && guarded(text).is_some();
+    text.is_empty() || is_guarded || !matches!(attribute(text), Value::String(read) if read == text)
 }
 
 /// What stands in `="007"`, which keeps a spreadsheet from making a number of it.
@@ -140,6 +142,7 @@ mod tests {
             ("\"quoted\"", json!("\"quoted\"")),
             ("\"true\"", json!("true")),
             ("\"\"", json!("")),
+            (r#"" =\"\"""#, json!(" =\"\"")),
             ("\"null\"", json!("\"null\"")),
             (r#""\"4711\"""#, json!("\"4711\"")),
             (r#""\"quoted\"""#, json!(r#""\"quoted\"""#)),
