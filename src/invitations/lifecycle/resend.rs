@@ -27,7 +27,7 @@ use crate::{
     },
     invitations::{domain::Invitation, mailed, plan::MailsADay, queries},
     model::invitation::MessageState,
-    schema::{batches, invitations},
+    schema::{batches, invitations, users},
     secrets::keys::KeyRing,
     selection::{
         domain::Selection,
@@ -73,6 +73,13 @@ pub fn resend(
         .optional()?;
     if let Some(user) = user.flatten() {
         counter::forget_user(connection, keys, Secret::Pin, user)?;
+        // Before the invitation, as everybody else: changing that twice asks whether the user is still there.
+        users::table
+            .find(user)
+            .select(users::id)
+            .for_key_share()
+            .first::<Uuid>(connection)
+            .optional()?;
     }
     let Some(found) = lock(connection, id)? else {
         return Ok(Resent::NotFound);
