@@ -53,6 +53,8 @@ pub struct Linker {
     told: Option<Head>,
     /// Ends that were known here, and that the chain no longer has.
     lost: Vec<Head>,
+    /// Whether a link of this version is known to be there: then no older one is to be taken over from.
+    has_taken_over: bool,
     /// How often in a row events waited and somebody else had the lock.
     kept_out: u32,
 }
@@ -85,6 +87,7 @@ impl Linker {
             known,
             told: None,
             lost: Vec::new(),
+            has_taken_over: false,
             kept_out: 0,
         }
     }
@@ -139,11 +142,14 @@ impl Linker {
     pub async fn link(&mut self) -> Result<(), DbError> {
         loop {
             let (keys, clock) = (Arc::clone(&self.keys), self.clock.clone());
-            let known = self.known.clone();
+            let (known, has_taken_over) = (self.known.clone(), self.has_taken_over);
             let linked = self
                 .db
-                .transaction(move |connection| link_some(connection, &keys, &clock, known))
+                .transaction(move |connection| {
+                    link_some(connection, &keys, &clock, known, has_taken_over)
+                })
                 .await?;
+            self.has_taken_over |= linked.events > 0;
             self.kept_out = if linked.is_kept_out {
                 self.kept_out.wrapping_add(1)
             } else {
@@ -221,6 +227,7 @@ fn link_some(
     keys: &KeyRing,
     clock: &Clock,
     known: Option<Head>,
+    has_taken_over: bool,
 ) -> Result<Linked, DbError> {
     let any: bool = diesel::select(diesel::dsl::exists(
         audit_unlinked::table.select(audit_unlinked::event_id),
@@ -243,7 +250,7 @@ fn link_some(
     ))
     .bind::<BigInt, _>(AT_ONCE)
     .load(connection)?;
-    if is_upgrade(connection, &end)? {
+    if !has_taken_over && is_upgrade(connection, &end)? {
         events.insert(0, seal_of_upgrade(connection, keys, clock)?);
     }
     let (mut head, lost) = (end.head, end.lost);
