@@ -65,8 +65,10 @@ CREATE FUNCTION enlist_audit_erase_operator(operator uuid)
 RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, %1$I, pg_temp AS $$
 BEGIN
     PERFORM set_config('enlist.forgets', 'operator', true);
-    UPDATE audit_events SET actor_name = NULL, address = NULL, who_salt = NULL
-        WHERE actor_id = operator AND actor_kind = 'operator';
+    -- What older versions wrote or linked keeps the name: their links cover it, and would no longer fit.
+    UPDATE audit_events e SET actor_name = NULL, address = NULL, who_salt = NULL
+        WHERE e.actor_id = operator AND e.actor_kind = 'operator' AND e.who_hash IS NOT NULL
+            AND NOT EXISTS (SELECT FROM audit_links l WHERE l.event_id = e.id AND l.hash IS NULL);
     DELETE FROM audit_details d USING audit_events e
         WHERE e.subject_id = operator AND e.subject_kind = 'operator' AND d.event_id = e.id;
     PERFORM set_config('enlist.forgets', '', true);

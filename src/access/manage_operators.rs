@@ -2,7 +2,6 @@
 
 use diesel::PgConnection;
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::json;
 use uuid::Uuid;
 
 use super::{
@@ -159,12 +158,8 @@ pub fn erase(connection: &mut PgConnection, trail: &Trail, id: Uuid) -> Result<(
         }
         deleted => deleted?,
     }
-    let older = erasing::older_events(connection, id)?;
     erasing::erase_operator(connection, id)?;
-    let mut event = Event::new(Action::OperatorErased, SubjectKind::Operator, id);
-    if !older.is_empty() {
-        event = event.after(&json!({"older_events": older}));
-    }
+    let event = Event::new(Action::OperatorErased, SubjectKind::Operator, id);
     // Whoever erases themselves leaves no name behind with that either.
     let trail = if trail.actor.id == Some(id) {
         trail.clone().without_name()

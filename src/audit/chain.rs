@@ -10,7 +10,7 @@ use super::{
     ends::Beginning,
     evidence::{self, LinkRow},
     heads::{Head, Sealed},
-    rows::{EventRow, Who},
+    rows::EventRow,
     signature::{Found, Link, mac_of_link},
     verifying::{MOST_SAID, Report},
 };
@@ -115,8 +115,6 @@ impl Report<'_> {
         let wait = link.linked_at.map(|linked_at| linked_at - event.at);
         self.found.longest_wait = self.found.longest_wait.max(wait);
         self.event(connection, &place, event, link)?;
-        // What an older version wrote of an operator who was erased cannot be told any more.
-        let is_told = event.who() != Who::Erased || event.is_hashed();
         let key = self.keys.get(&link.key_id);
         let fits = match (
             &link.hash,
@@ -131,18 +129,16 @@ impl Report<'_> {
                     signature: event.mac.as_deref(),
                     found,
                 };
-                !is_told || event.content().link(&link)[..] == hash[..]
+                event.content().link(&link)[..] == hash[..]
             }
             (None, None, None) => match key {
-                // Older links cover the plain name. That it is gone is told by operator.erased, or is a fault already.
-                _ if event.who() == Who::Erased => true,
                 Some(key) => {
                     let content = event.content_as_before();
                     let expected = content.first_link(key, &before.mac, link.position);
                     bool::from(expected[..].ct_eq(&link.mac))
                 }
-                // Behind an upgrade only links that can be checked count.
-                None => !self.proof.is_behind_upgrade(link.position),
+                // Where its key was not given, only the link of the upgrade says that there were such links.
+                None => self.proof.is_before_upgrade(link.position),
             },
             _ => false,
         };

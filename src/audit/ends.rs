@@ -147,11 +147,18 @@ impl Bare {
     }
 }
 
+/// The last link.
+pub(super) struct Last {
+    pub(super) head: Head,
+    /// Whether an older version made it, with a key that is known here.
+    pub(super) is_older_and_ours: bool,
+}
+
 /// The last link that is ours, if there is any; where the key of none is known, the last one.
 pub(super) fn last_link(
     connection: &mut PgConnection,
     keys: &KeyRing,
-) -> Result<Option<Head>, DbError> {
+) -> Result<Option<Last>, DbError> {
     const FEW: i64 = 20;
     type Row = (i64, Uuid, String, Vec<u8>, Option<Vec<u8>>);
     let mut unknown = None;
@@ -181,10 +188,18 @@ pub(super) fn last_link(
             };
             below = position;
             match link.is_ours(connection, keys)? {
-                Some(true) => return Ok(Some(link.head())),
+                Some(true) => {
+                    return Ok(Some(Last {
+                        is_older_and_ours: link.hash.is_none(),
+                        head: link.head(),
+                    }));
+                }
                 Some(false) => {}
                 None => {
-                    unknown.get_or_insert_with(|| link.head());
+                    unknown.get_or_insert_with(|| Last {
+                        is_older_and_ours: false,
+                        head: link.head(),
+                    });
                 }
             }
         }

@@ -43,20 +43,6 @@ pub fn knows_operator(connection: &mut PgConnection, id: Uuid) -> Result<bool, D
     Ok(select(exists(did).or(exists(suffered))).get_result(connection)?)
 }
 
-/// The operator's events that an older version wrote: whether they are what was written cannot be told once the name is gone.
-///
-/// # Errors
-/// When the database is away.
-pub fn older_events(connection: &mut PgConnection, id: Uuid) -> Result<Vec<Uuid>, DbError> {
-    Ok(audit_events::table
-        .filter(audit_events::actor_id.eq(id))
-        .filter(audit_events::actor_kind.eq(ActorKind::Operator.as_str()))
-        .filter(audit_events::who_hash.is_null())
-        .order(audit_events::id)
-        .select(audit_events::id)
-        .load(connection)?)
-}
-
 /// Erases the operator's name and addresses from events, and the details of those about the operator. Whoever calls it
 /// writes `operator.erased` down behind it.
 ///

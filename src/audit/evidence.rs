@@ -136,7 +136,13 @@ pub(super) fn done_to(
     .bind::<BigInt, _>(beginning)
     .load(connection)?;
     rows.extend(waiting);
-    with_events(connection, rows)
+    let mut told = with_events(connection, rows)?;
+    // Should there be two events of one id.
+    told.retain(|(event, _)| {
+        let is_of = |subjects: &[Uuid]| event.subject_id.is_some_and(|id| subjects.contains(&id));
+        actions.contains(&event.action.as_str()) && (subjects.is_empty() || is_of(subjects))
+    });
+    Ok(told)
 }
 
 fn with_events(
@@ -185,8 +191,9 @@ const TRIGGERS: [&str; 4] = [
     "audit_details_erasure",
 ];
 
-/// The tables of the log.
-const TABLES: [&str; 7] = [
+/// The tables of the log, and those of whom it lets in.
+const TABLES: [&str; 9] = [
+    "api_keys",
     "audit_beginning",
     "audit_details",
     "audit_events",
@@ -194,6 +201,7 @@ const TABLES: [&str; 7] = [
     "audit_links",
     "audit_retention",
     "audit_unlinked",
+    "operators",
 ];
 
 /// What is on the log's tables and not by us: triggers, rules and policies that may hide rows; and triggers of ours that are
@@ -202,7 +210,7 @@ pub(super) fn foreign(connection: &mut PgConnection) -> Result<Vec<String>, DbEr
     let lines: Vec<Line> = diesel::sql_query(
         "WITH tables AS (
             SELECT oid, relname FROM pg_class
-            WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relname LIKE 'audit\\_%' AND relkind IN ('r', 'p')
+            WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relname = ANY ($2) AND relkind IN ('r', 'p')
          )
          SELECT format('the trigger %s on %s is not ours', tgname, relname) AS line
          FROM pg_trigger t JOIN tables ON tables.oid = tgrelid WHERE NOT tgisinternal AND NOT tgname = ANY ($1)
@@ -216,6 +224,10 @@ pub(super) fn foreign(connection: &mut PgConnection) -> Result<Vec<String>, DbEr
          WHERE oid IN (SELECT oid FROM tables) AND relrowsecurity
          UNION ALL SELECT format('%s is no table', name) FROM unnest($2) name
          WHERE NOT EXISTS (SELECT FROM tables WHERE relname = name)
+         UNION ALL SELECT format('%s has no key', relname) FROM tables
+         WHERE NOT EXISTS (SELECT FROM pg_index WHERE indrelid = tables.oid AND indisprimary AND indisvalid)
+         UNION ALL SELECT 'audit_links has no key of its events'
+         WHERE NOT EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass('audit_links_event_key') AND indisunique AND indisvalid)
          UNION ALL SELECT format('the policy %s on %s is not ours', polname, relname)
          FROM pg_policy JOIN tables ON tables.oid = polrelid",
     )

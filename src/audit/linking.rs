@@ -350,7 +350,7 @@ fn free_behind(
 /// Whether an older version looked after the log until now. Then what it left needs a link of ours that says so: from
 /// there on events are signed.
 fn is_upgrade(connection: &mut PgConnection, end: &End) -> Result<bool, DbError> {
-    if end.is_first || end.has_forgotten {
+    if !end.is_behind_older {
         return Ok(false);
     }
     let is_ours: bool = diesel::select(diesel::dsl::exists(

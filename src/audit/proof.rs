@@ -131,9 +131,10 @@ impl<'a> Proof<'a> {
         self.first.is_none()
     }
 
-    /// Whether a link is behind those that an older version left.
-    pub(super) fn is_behind_upgrade(&self, position: i64) -> bool {
-        self.first.is_some_and(|first| position > first)
+    /// Whether a link is one of those that an older version left.
+    pub(super) fn is_before_upgrade(&self, position: i64) -> bool {
+        let upgrade = self.upgrade.as_ref();
+        upgrade.is_some_and(|(upgraded, _, _)| position < *upgraded)
     }
 
     /// Whether an event that was linked then (`None`: that is not linked yet) may be one of an older version.
@@ -201,11 +202,9 @@ impl<'a> Proof<'a> {
         };
         let action = Action::OperatorErased.as_str();
         let told = evidence::done_to(connection, &[action], Some(&[operator]), self.beginning)?;
-        Ok(told.into_iter().any(|(erased, row)| {
-            self.is_genuine(&erased, &row)
-                // Of what cannot be checked any more, the event names each.
-                && (event.is_hashed() || ids(details(&erased, &row), "older_events").contains(&event.id))
-        }))
+        Ok(told
+            .iter()
+            .any(|(erased, row)| self.is_genuine(erased, row)))
     }
 
     /// API keys and operators of whom no event, or none that is signed, tells who made them.

@@ -144,20 +144,10 @@ impl EventRow {
                 Who::AsWritten
             }
             (Some(_), None) if name.is_none() && address.is_none() => Who::Erased,
-            // An older version wrote it, whose link covers the name, where there is one.
-            (None, None) if name.is_none() && self.is_by_an_operator() => Who::Erased,
+            // An older version wrote it, whose link covers the name.
             (None, None) => Who::AsWritten,
             _ => Who::Changed,
         }
-    }
-
-    /// Whether the name of whoever did it can be erased and the event stays authentic.
-    pub(super) fn is_hashed(&self) -> bool {
-        self.who_hash.is_some()
-    }
-
-    fn is_by_an_operator(&self) -> bool {
-        self.actor_kind == ActorKind::Operator.as_str()
     }
 
     /// Whether it may be unsigned: whoever is at the shell may have no keys.

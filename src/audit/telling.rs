@@ -15,10 +15,8 @@ pub(super) struct End {
     pub(super) head: Head,
     /// An end that was known, and that the chain no longer has.
     pub(super) lost: Option<Head>,
-    /// Whether there is nothing in front of it.
-    pub(super) is_first: bool,
-    /// Whether this version has forgotten something: then it has looked after the log before.
-    pub(super) has_forgotten: bool,
+    /// Whether it is a link of an older version, or one that an older version forgot, and ours.
+    pub(super) is_behind_older: bool,
     /// Whether no end was ever told.
     pub(super) is_untold: bool,
 }
@@ -42,18 +40,20 @@ pub(super) fn end_of(
         None => highest.is_none(),
     });
     let last = ends::last_link(connection, keys)?;
-    let is_first = last.is_none() && stored.is_none();
+    let is_behind_older = match (&last, &stored) {
+        (Some(last), _) => last.is_older_and_ours,
+        (None, Some(stored)) => stored.is_ours == Some(true) && stored.beginning.until.is_none(),
+        (None, None) => false,
+    };
     let beginning = stored.map(|stored| stored.beginning).unwrap_or_default();
-    let has_forgotten = beginning.until.is_some();
-    let last = last.unwrap_or(Head {
+    let last = last.map(|last| last.head).unwrap_or(Head {
         position: beginning.position,
         hash: beginning.hash,
     });
     let mut end = End {
         head: last,
         lost: None,
-        is_first,
-        has_forgotten,
+        is_behind_older,
         is_untold,
     };
     if let Some(highest) = highest {
@@ -101,7 +101,7 @@ pub(super) fn tell(
         let (position, hash) = (stored.beginning.position, &stored.beginning.hash);
         forgetting::begin_at(connection, keys.signing(), position, hash, until)?;
     }
-    let Some(end) = ends::last_link(connection, keys)? else {
+    let Some(end) = ends::last_link(connection, keys)?.map(|last| last.head) else {
         return Ok(Told { end: None, lost });
     };
     let begins = begins.map_or(0, |stored| stored.beginning.position);

@@ -242,6 +242,10 @@ async fn rows_that_are_swallowed_stop_what_they_would_hide() {
         "audit_links_append_only on audit_links is switched off",
     );
     is_named(&app, "rows of audit_events are hidden");
+    app.db.execute(
+        "ALTER TABLE api_keys RENAME TO keys; CREATE VIEW api_keys AS SELECT * FROM keys WHERE name <> 'eve'",
+    );
+    is_named(&app, "api_keys is no table");
 }
 
 #[tokio::test]
@@ -679,7 +683,17 @@ async fn a_key_that_nobody_has_excuses_nothing() {
              FROM audit_links l WHERE l.event_id = e.id AND l.position = 4;
              UPDATE audit_links SET linked_at = NULL, hash = NULL, found = NULL WHERE position = 4"
                 .to_owned(),
-            "no signed operator.erased tells of it",
+            "not the one that was linked",
+        ),
+        (
+            "UPDATE audit_links SET mac = hash, hash = NULL, linked_at = NULL, found = NULL, key_id = 'k0' WHERE position <= 3"
+                .to_owned(),
+            "not the one that was linked",
+        ),
+        // Two events of one id.
+        (
+            "ALTER TABLE audit_events DROP CONSTRAINT audit_events_pkey".to_owned(),
+            "audit_events has no key",
         ),
         // Details of an event that has none.
         (
