@@ -4,6 +4,7 @@ DROP TABLE audit_heads;
 DROP TABLE audit_retention;
 ALTER TABLE audit_beginning DROP COLUMN until;
 ALTER TABLE audit_unlinked DROP COLUMN number;
+ALTER TABLE audit_events DROP CONSTRAINT audit_events_readable;
 ALTER TABLE audit_links DROP CONSTRAINT audit_links_position;
 ALTER TABLE audit_links DROP COLUMN hash, DROP COLUMN found, DROP COLUMN linked_at;
 ALTER TABLE audit_events DROP COLUMN who_hash, DROP COLUMN who_salt, DROP COLUMN mac, DROP COLUMN key_id;

@@ -9,6 +9,9 @@ ALTER TABLE audit_events ADD COLUMN who_salt bytea, ADD COLUMN who_hash bytea;
 -- of the hash. So whoever has the key of a later link can check all before it. NULL: an older version made the link, whose
 -- MAC covers the event and the MAC before, and no signature.
 ALTER TABLE audit_links ADD COLUMN linked_at timestamptz, ADD COLUMN found smallint, ADD COLUMN hash bytea;
+-- Nor may an event be one that nobody can read.
+ALTER TABLE audit_events ADD CONSTRAINT audit_events_readable
+    CHECK (at BETWEEN '1970-01-01' AND '3000-01-01' AND id <> '00000000-0000-0000-0000-000000000000');
 -- Whoever may add a link must not put one where none can follow.
 ALTER TABLE audit_links ADD CONSTRAINT audit_links_position CHECK (position BETWEEN 1 AND 4611686018427387904);
 
@@ -44,7 +47,9 @@ DECLARE
     kept integer := (SELECT max(days) FROM audit_retention);
 BEGIN
     -- An hour for clocks that differ.
-    IF kept IS NULL OR before > now() - make_interval(days => kept, hours => -1) THEN
+    -- What is forgotten already may be sealed anew.
+    IF NOT EXISTS (SELECT FROM audit_beginning b WHERE b.position = last AND b.until = before)
+        AND (kept IS NULL OR before > now() - make_interval(days => kept, hours => -1)) THEN
         RAISE EXCEPTION 'audit events of that time are to be kept' USING ERRCODE = 'insufficient_privilege',
             HINT = 'Run enlist migrate as the owner, with the same ENLIST_KEEP_AUDIT.';
     END IF;

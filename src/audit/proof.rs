@@ -222,9 +222,14 @@ impl<'a> Proof<'a> {
             let subjects: Vec<Uuid> = some.iter().map(|account| account.id).collect();
             let told = evidence::done_to(connection, &made, Some(&subjects), self.beginning)?;
             for account in some {
-                let of = told
-                    .iter()
-                    .filter(|(event, _)| event.subject_id == Some(account.id));
+                let action = if account.kind == "operator" {
+                    made[1]
+                } else {
+                    made[0]
+                };
+                let of = told.iter().filter(|(event, _)| {
+                    event.subject_id == Some(account.id) && event.action == action
+                });
                 let (mut is_told, mut is_listed) = (false, false);
                 for (event, row) in of {
                     is_told |= self.counts(event, row);
