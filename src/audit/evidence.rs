@@ -9,7 +9,10 @@ use diesel::{
 };
 use uuid::Uuid;
 
-use super::rows::{COLUMNS, EventRow};
+use super::{
+    rows::{COLUMNS, EventRow},
+    signature::salted,
+};
 use crate::db::DbError;
 
 /// Events that are looked at at a time: their details may be large.
@@ -50,6 +53,13 @@ pub(super) struct LinkRow {
 impl LinkRow {
     pub(super) fn is_linked(&self) -> bool {
         self.position > 0
+    }
+
+    /// Whether the details are those that were written.
+    pub(super) fn has_details_of(&self, hash: &[u8]) -> bool {
+        let (before, after) = (self.before.as_deref(), self.after.as_deref());
+        let salt = self.salt.as_deref();
+        salt.is_some_and(|salt| salted(salt, before, after)[..] == *hash)
     }
 }
 

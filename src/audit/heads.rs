@@ -2,7 +2,7 @@
 
 use std::{
     fs::OpenOptions,
-    io::{self, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     path::Path,
     str::FromStr,
 };
@@ -76,7 +76,7 @@ impl Noted {
 
 /// What the file has.
 #[derive(Debug, Default)]
-pub struct Told {
+pub struct Lines {
     pub heads: Vec<Noted>,
     /// Lines that do not end with one: cut off, or somebody else's.
     pub unreadable: Vec<String>,
@@ -86,12 +86,12 @@ pub struct Told {
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn read_file(path: &Path) -> io::Result<Told> {
+pub fn read_file(path: &Path) -> io::Result<Lines> {
     let text = match std::fs::read(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Told::default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Lines::default()),
         text => String::from_utf8_lossy(&text?).into_owned(),
     };
-    let mut told = Told::default();
+    let mut told = Lines::default();
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
         match Noted::read(line) {
             Ok(noted) => told.heads.push(noted),
@@ -120,14 +120,15 @@ pub(super) fn add_to_file(
     let at = now.to_rfc3339_opts(SecondsFormat::Secs, true);
     let key = keys.signing();
     let seal = hex(&seal_of_head(key, head.position, &head.hash));
-    let text = std::fs::read(path).unwrap_or_default();
-    // Behind a line that was cut off.
-    let begin = if text.last().is_none_or(|last| *last == b'\n') {
-        ""
-    } else {
-        "\n"
-    };
-    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+    let mut options = OpenOptions::new();
+    let mut file = options.create(true).read(true).append(true).open(path)?;
+    // A line that was cut off is ended first.
+    let mut last = [b'\n'];
+    if file.metadata()?.len() > 0 {
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last)?;
+    }
+    let begin = if last == *b"\n" { "" } else { "\n" };
     // One write: instances may share the file.
     file.write_all(format!("{begin}{at} {} {seal} {head}\n", key.id()).as_bytes())?;
     file.sync_data()

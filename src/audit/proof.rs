@@ -15,7 +15,7 @@ use super::{
     domain::{Action, SubjectKind},
     evidence::{self, LinkRow},
     rows::{Authenticity, EventRow},
-    signature::{Found, salted},
+    signature::Found,
 };
 use crate::{db::DbError, schema::audit_links, secrets::keys::KeyRing};
 
@@ -41,18 +41,18 @@ pub(super) struct Proof<'a> {
 /// Answers that are remembered.
 const REMEMBERED: usize = 10_000;
 
-/// The details of an event, if they are those that were written.
-fn details(event: &EventRow, row: &LinkRow) -> Option<Value> {
-    let (hash, salt) = (event.details_hash.as_deref()?, row.salt.as_deref()?);
-    let is_genuine = salted(salt, row.before.as_deref(), row.after.as_deref())[..] == *hash;
-    let after = row.after.as_deref().filter(|_| is_genuine)?;
-    serde_json::from_str(after).ok()
-}
-
-fn ids(details: Option<Value>, name: &str) -> Vec<Uuid> {
-    let ids = details.and_then(|mut details| details.get_mut(name).map(Value::take));
-    ids.and_then(|ids| serde_json::from_value(ids).ok())
-        .unwrap_or_default()
+/// The accounts that the event of an upgrade names, if its details are those that were written.
+fn accounts_of(event: &EventRow, row: &LinkRow) -> Vec<Uuid> {
+    let hash = event.details_hash.as_deref();
+    let after = row
+        .after
+        .as_deref()
+        .filter(|_| hash.is_some_and(|hash| row.has_details_of(hash)));
+    let accounts = after.and_then(|after| {
+        let mut details: Value = serde_json::from_str(after).ok()?;
+        serde_json::from_value(details.get_mut("accounts")?.take()).ok()
+    });
+    accounts.unwrap_or_default()
 }
 
 impl<'a> Proof<'a> {
@@ -103,8 +103,7 @@ impl<'a> Proof<'a> {
             ))
             .get_result(connection)?;
             if is_behind_older || (beginning > 0 && row.position == beginning + 1) {
-                let accounts = ids(details(&event, &row), "accounts");
-                proof.upgrade = Some((row.position, linked_at, accounts));
+                proof.upgrade = Some((row.position, linked_at, accounts_of(&event, &row)));
             }
         }
         Ok(proof)

@@ -12,7 +12,7 @@ use super::{
     heads::{self, Head, Sealed},
     proof::{Made, Proof},
     rows::{Authenticity, EventRow, Who},
-    signature::{Found, salted},
+    signature::Found,
 };
 use crate::{db::DbError, secrets::keys::KeyRing};
 
@@ -199,14 +199,16 @@ impl Report<'_> {
             )),
             Who::Changed => self.fault(format!("{place}: who did it is not what was written")),
         }
-        match (&event.details_hash, &row.salt) {
-            (None, None) if !row.has_details => {}
-            (Some(_), None) if !row.has_details && self.proof.may_lack_details(connection, event)? => {}
-            (Some(_), None) if !row.has_details => self.fault(format!(
-                "{place}: the details are gone, and no signed user.deleted or operator.erased tells of it"
-            )),
-            (Some(hash), Some(salt))
-                if salted(salt, row.before.as_deref(), row.after.as_deref())[..] == hash[..] => {}
+        match &event.details_hash {
+            None if !row.has_details => {}
+            Some(hash) if row.has_details_of(hash) => {}
+            Some(_) if !row.has_details => {
+                if !self.proof.may_lack_details(connection, event)? {
+                    self.fault(format!(
+                        "{place}: the details are gone, and no signed user.deleted or operator.erased tells of it"
+                    ));
+                }
+            }
             _ => self.fault(format!(
                 "{place}: the details are not those that were written"
             )),

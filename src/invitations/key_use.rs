@@ -76,16 +76,11 @@ pub fn another_has_signed(
     connection: &mut PgConnection,
     keys: &[(String, String)],
 ) -> Result<Option<String>, DbError> {
-    let signed: HashMap<String, String> = secret_keys::table
+    let signed: Vec<String> = secret_keys::table
         .filter(secret_keys::has_signed)
-        .select((secret_keys::id, secret_keys::fingerprint))
-        .load::<(String, String)>(connection)?
-        .into_iter()
-        .collect();
-    let is_other = |(id, fingerprint): &&(String, String)| {
-        signed.get(id).is_some_and(|known| known != fingerprint)
-    };
-    Ok(keys.iter().find(is_other).map(|(id, _)| id.clone()))
+        .select(secret_keys::id)
+        .load(connection)?;
+    Ok(other_keys(connection, keys, &signed)?.pop())
 }
 
 /// Writes a key down that is about to sign, unless it is known.

@@ -5,33 +5,24 @@ use std::{process::Command, sync::Arc};
 use chrono::Duration;
 use diesel::{PgConnection, connection::SimpleConnection};
 use enlist::{
-    audit::{
-        forgetting,
-        linking::Linker,
-        verifying::{self, Verified},
-    },
+    audit::{forgetting, verifying},
     model::caller::Role,
     secrets::keys::KeyRing,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::app::{Answer, KEYS, TestApp, api_key};
+use crate::{
+    audit_attacks::{linker, ring, verify},
+    support::app::{Answer, KEYS, TestApp, api_key},
+};
 
 fn keys() -> Arc<KeyRing> {
-    Arc::new(KeyRing::parse(KEYS).unwrap())
-}
-
-fn linker(app: &TestApp) -> Linker {
-    Linker::new(app.worker.db.clone(), keys(), app.clock.clone(), None, None)
+    ring(KEYS)
 }
 
 async fn link(app: &TestApp) {
     linker(app).link().await.unwrap();
-}
-
-fn verify(app: &TestApp) -> Verified {
-    verifying::verify(&mut app.db.connect(), &keys(), &[], app.clock.now()).unwrap()
 }
 
 /// What was done, the oldest first, but for the key that a test has from the shell.

@@ -19,11 +19,11 @@ use crate::support::app::{KEYS, TestApp};
 
 const ROTATED: &str = "k2:AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=";
 
-fn ring(keys: &str) -> Arc<KeyRing> {
+pub fn ring(keys: &str) -> Arc<KeyRing> {
     Arc::new(KeyRing::parse(keys).unwrap())
 }
 
-fn linker(app: &TestApp) -> Linker {
+pub fn linker(app: &TestApp) -> Linker {
     linker_with(app, KEYS, None)
 }
 
@@ -36,7 +36,7 @@ fn verify_with(app: &TestApp, keys: &str) -> Verified {
     verifying::verify(&mut app.db.connect(), &ring(keys), &[], app.clock.now()).unwrap()
 }
 
-fn verify(app: &TestApp) -> Verified {
+pub fn verify(app: &TestApp) -> Verified {
     verify_with(app, KEYS)
 }
 
