@@ -7,11 +7,12 @@ use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use super::{
+    domain::Action,
     ends::Beginning,
     evidence::{self, LinkRow},
     heads::{Head, Sealed},
     rows::EventRow,
-    signature::{Found, Link, mac_of_link},
+    signature::{Found, Link, OlderLink, mac_of_link},
     verifying::{MOST_SAID, Report},
 };
 use crate::db::DbError;
@@ -19,10 +20,12 @@ use crate::db::DbError;
 /// What the next link is made behind.
 #[derive(Clone, Default)]
 struct Before {
-    /// The hash; of an older version's link, its MAC.
+    /// The hash.
     hash: Vec<u8>,
     /// The MAC, which links of an older version are made behind.
     mac: Vec<u8>,
+    /// Whether the chain begins here.
+    is_beginning: bool,
 }
 
 impl Report<'_> {
@@ -45,6 +48,7 @@ impl Report<'_> {
         let mut before = Before {
             hash: beginning.hash.clone(),
             mac: beginning.hash.clone(),
+            is_beginning: beginning.position > 0,
         };
         let below = evidence::links(connection, (i64::MIN, Uuid::nil()))?;
         for link in below
@@ -72,15 +76,15 @@ impl Report<'_> {
                 }
                 self.found.linked += 1;
                 last = (link.position, link.event_id);
-                if self.link(connection, &link, &events, &behind, sealed)? {
-                    let hash = link.hash.unwrap_or_else(|| link.mac.clone());
+                if let Some(hash) = self.link(connection, &link, &events, &behind, sealed)? {
                     self.found.head = Some(Head {
                         position: link.position,
-                        hash: hash.clone(),
+                        hash: link.hash.unwrap_or_else(|| link.mac.clone()),
                     });
                     before = Before {
                         hash,
                         mac: link.mac,
+                        is_beginning: false,
                     };
                 }
             }
@@ -89,16 +93,21 @@ impl Report<'_> {
                 break;
             }
         }
+        self.nobody_vouches();
+        Ok(last.0)
+    }
+
+    /// Links whose key was not given stay unchecked: no later one vouches for them.
+    fn nobody_vouches(&mut self) {
         let unvouched = std::mem::take(&mut self.unvouched);
         if let (Some((from, key)), Some((to, _))) = (unvouched.first(), unvouched.last()) {
             self.fault(format!(
                 "links {from} to {to} were made with the key `{key}` or others that were not given: nobody vouches for them"
             ));
         }
-        Ok(last.0)
     }
 
-    /// Checks a link and its event. Gives whether the chain goes on behind it.
+    /// Checks a link and its event. Gives what the next link is made behind, unless this one is not part of the chain.
     fn link(
         &mut self,
         connection: &mut PgConnection,
@@ -106,75 +115,75 @@ impl Report<'_> {
         events: &HashMap<Uuid, EventRow>,
         before: &Before,
         sealed: &[Sealed],
-    ) -> Result<bool, DbError> {
+    ) -> Result<Option<Vec<u8>>, DbError> {
         let place = format!("link {}, event {}", link.position, link.event_id);
         let Some(event) = events.get(&link.event_id) else {
             self.fault(format!("{place}: the event is missing"));
-            return Ok(true);
+            return Ok(Some(link.hash.clone().unwrap_or(before.hash.clone())));
         };
         let wait = link.linked_at.map(|linked_at| linked_at - event.at);
         self.found.longest_wait = self.found.longest_wait.max(wait);
         self.event(connection, &place, event, link)?;
         let key = self.keys.get(&link.key_id);
-        let fits = match (
-            &link.hash,
-            link.linked_at,
-            link.found.and_then(Found::stored),
-        ) {
-            (Some(hash), Some(linked_at), Some(found)) => {
-                let link = Link {
-                    before: &before.hash,
-                    position: link.position,
-                    linked_at,
-                    signature: event.mac.as_deref(),
-                    found,
-                };
-                event.content().link(&link)[..] == hash[..]
-            }
-            (None, None, None) => match key {
-                Some(key) => {
-                    let content = event.content_as_before();
-                    let expected = content.first_link(key, &before.mac, link.position);
-                    bool::from(expected[..].ct_eq(&link.mac))
-                }
-                // Where its key was not given, only the link of the upgrade says that there were such links.
-                None => self.proof.is_before_upgrade(link.position),
-            },
-            _ => false,
+        let hash = match (link.linked_at, link.found.and_then(Found::stored)) {
+            (Some(linked_at), Some(found)) => event.content().link(&Link {
+                before: &before.hash,
+                position: link.position,
+                linked_at,
+                signature: event.mac.as_deref(),
+                found,
+            }),
+            _ => event.content_as_before().older_link(&OlderLink {
+                before: &before.hash,
+                position: link.position,
+                key_id: &link.key_id,
+                mac: &link.mac,
+                signature: event.mac.as_deref(),
+                is_right: true,
+            }),
         };
-        if !fits {
-            self.fault(format!(
-                "{place}: the event, or the link before, is not the one that was linked"
-            ));
-            // Later ones are behind it if it is a link of ours.
-            return Ok(match (key, &link.hash) {
-                (Some(key), Some(hash)) => bool::from(mac_of_link(key, hash)[..].ct_eq(&link.mac)),
-                _ => true,
-            });
-        }
-        match (key, &link.hash) {
-            (Some(key), Some(hash)) => {
-                if !bool::from(mac_of_link(key, hash)[..].ct_eq(&link.mac)) {
-                    self.fault(format!("{place}: the link is not ours"));
-                    return Ok(false);
-                }
-                self.vouch();
+        let other = "the event, or the link before, is not the one that was linked";
+        let Some(stored) = &link.hash else {
+            // The beginning tells no MAC, where this version forgot what was before.
+            let fits = |key| {
+                let content = event.content_as_before();
+                let expected = content.first_link(key, &before.mac, link.position);
+                bool::from(expected[..].ct_eq(&link.mac))
+            };
+            match key {
+                Some(key) if fits(key) => {}
+                Some(_) if !before.is_beginning => self.fault(format!("{place}: {other}")),
+                _ => self.unvouched.push((link.position, link.key_id.clone())),
             }
-            (None, Some(hash)) => {
+            return Ok(Some(hash.to_vec()));
+        };
+        let is_ours = key.map(|key| bool::from(mac_of_link(key, stored)[..].ct_eq(&link.mac)));
+        if hash[..] != stored[..] {
+            self.fault(format!("{place}: {other}"));
+            // Later ones are behind it if it is a link of ours.
+            return Ok(Some(stored.clone()).filter(|_| is_ours != Some(false)));
+        }
+        // An end that was sealed with another key vouches for it, too.
+        let is_told = |told: &Sealed| {
+            told.is_ours == Some(true)
+                && told.head.position == link.position
+                && told.head.hash == *stored
+        };
+        match is_ours {
+            // Whoever made it had none of the keys of those before.
+            Some(true) if event.action == Action::AuditContinued.as_str() => self.nobody_vouches(),
+            Some(true) => self.vouch(),
+            Some(false) => {
+                self.fault(format!("{place}: the link is not ours"));
+                return Ok(None);
+            }
+            None => {
                 self.unvouched.push((link.position, link.key_id.clone()));
-                // An end that was sealed with another key vouches for it, too.
-                let is_told = |told: &Sealed| {
-                    told.is_ours == Some(true)
-                        && told.head.position == link.position
-                        && told.head.hash == *hash
-                };
                 if sealed.iter().any(is_told) {
                     self.vouch();
                 }
             }
-            (None, None) => self.unchecked(&link.key_id),
-            (Some(_), None) => {}
         }
-        Ok(true)
+        Ok(Some(stored.clone()))
     }
 }

@@ -59,6 +59,8 @@ string_enum! {
         SignInPaused = "operator.sign_in_paused",
         /// A newer version took the log over: from there on events are signed.
         AuditUpgraded = "audit_log.upgraded",
+        /// A service went on behind links of which it had no key: nobody vouches for them.
+        AuditContinued = "audit_log.continued",
     }
 }
 

@@ -44,7 +44,7 @@ pub(super) fn lock(connection: &mut PgConnection) -> Result<bool, DbError> {
 pub(super) struct Beginning {
     /// The last link that was forgotten; 0 if none was.
     pub(super) position: i64,
-    /// Its hash; of an older version's, its MAC.
+    /// Its hash; where an older version forgot it, its MAC.
     pub(super) hash: Vec<u8>,
     /// All that was forgotten is from before this time.
     pub(super) until: Option<DateTime<Utc>>,
@@ -102,7 +102,7 @@ pub(super) struct Bare {
 }
 
 impl Bare {
-    /// What the next link is made behind.
+    /// The end of the chain, if it is the last one.
     fn head(self) -> Head {
         Head {
             position: self.position,
@@ -152,6 +152,8 @@ pub(super) struct Last {
     pub(super) head: Head,
     /// Whether an older version made it, with a key that is known here.
     pub(super) is_older_and_ours: bool,
+    /// The key that it was made with, if that is not known here, nor that of another link.
+    pub(super) unknown_key: Option<String>,
 }
 
 /// The last link that is ours, if there is any; where the key of none is known, the last one.
@@ -191,6 +193,7 @@ pub(super) fn last_link(
                 Some(true) => {
                     return Ok(Some(Last {
                         is_older_and_ours: link.hash.is_none(),
+                        unknown_key: None,
                         head: link.head(),
                     }));
                 }
@@ -198,6 +201,7 @@ pub(super) fn last_link(
                 None => {
                     unknown.get_or_insert_with(|| Last {
                         is_older_and_ours: false,
+                        unknown_key: Some(link.key_id.clone()),
                         head: link.head(),
                     });
                 }

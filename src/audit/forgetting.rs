@@ -9,7 +9,7 @@ use diesel::{
     sql_types::{BigInt, Bool, Bytea, Text, Timestamptz},
 };
 
-use super::{ends, signature::seal_of_beginning, verifying};
+use super::{ends, older, signature::seal_of_beginning, verifying};
 use crate::{
     db::{Db, DbError},
     schema::audit_retention,
@@ -73,8 +73,6 @@ struct Permission {
 struct Link {
     #[diesel(sql_type = BigInt)]
     position: i64,
-    #[diesel(sql_type = Bytea)]
-    hash: Vec<u8>,
     #[diesel(sql_type = Timestamptz)]
     at: DateTime<Utc>,
 }
@@ -99,7 +97,7 @@ fn forget_some(
     // What an older version wrote beside this one goes with the event that says so, and not before. When an event was
     // linked counts, too: that the writer says it is old does not make it so.
     let links: Vec<Link> = diesel::sql_query(
-        "SELECT l.position, coalesce(l.hash, l.mac) AS hash, greatest(e.at, l.linked_at)
+        "SELECT l.position, greatest(e.at, l.linked_at)
             + CASE WHEN e.action = 'audit_log.upgraded' THEN interval '25 hours' ELSE interval '0' END AS at
          FROM audit_links l JOIN audit_events e ON e.id = l.event_id ORDER BY l.position LIMIT $1",
     )
@@ -110,13 +108,9 @@ fn forget_some(
     let Some(last) = links[..old].last() else {
         return Ok(0);
     };
-    begin_at(
-        connection,
-        keys.signing(),
-        last.position,
-        &last.hash,
-        before,
-    )?;
+    let hash = older::hash_at(connection, keys, last.position)?;
+    let hash = hash.ok_or_else(|| DbError::Stored("audit_links lost a link".into()))?;
+    begin_at(connection, keys.signing(), last.position, &hash, before)?;
     Ok(old)
 }
 

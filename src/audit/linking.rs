@@ -1,24 +1,19 @@
-//! The chain: each link is a MAC over the link before and an event. Made by one instance at a time, outside of requests.
+//! The chain: each link is a hash over the link before and an event, and a MAC of that. Made by one instance at a time, outside of requests.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
-use diesel::{
-    prelude::*,
-    sql_types::{BigInt, Uuid as SqlUuid},
-};
+use diesel::{prelude::*, sql_types::BigInt};
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{
-    domain::{Action, Actor, ActorKind, Event, SubjectKind},
     ends, forgetting,
     heads::{self, Head},
-    proof::{Made, Proof},
-    queries::{self, New},
+    of_log, older,
     rows::{COLUMNS, EventRow},
     signature::{Found, Link, mac_of_link},
-    telling::{self, End},
+    telling,
 };
 use crate::{
     clock::Clock,
@@ -250,10 +245,13 @@ fn link_some(
     ))
     .bind::<BigInt, _>(AT_ONCE)
     .load(connection)?;
-    if !has_taken_over && is_upgrade(connection, &end)? {
-        events.insert(0, seal_of_upgrade(connection, keys, clock)?);
-    }
+    let of_log = of_log::events(connection, keys, clock, &end, has_taken_over)?;
+    events.splice(0..0, of_log);
     let (mut head, lost) = (end.head, end.lost);
+    // An older version's link has no hash; one that is lost has what was told of it.
+    if let Some(hash) = older::hash_at(connection, keys, head.position)? {
+        head.hash = hash;
+    }
     // Somebody else may have put rows behind the end, which whoever verifies is told of.
     let mut position = free_behind(connection, head.position, events.len())?;
     let key = keys.signing();
@@ -345,52 +343,4 @@ fn free_behind(
     .bind::<BigInt, _>(i64::try_from(events).unwrap_or(AT_ONCE))
     .get_result(connection)?;
     Ok(free.position)
-}
-
-/// Whether an older version looked after the log until now. Then what it left needs a link of ours that says so: from
-/// there on events are signed.
-fn is_upgrade(connection: &mut PgConnection, end: &End) -> Result<bool, DbError> {
-    if !end.is_behind_older {
-        return Ok(false);
-    }
-    let is_ours: bool = diesel::select(diesel::dsl::exists(
-        audit_links::table
-            .filter(audit_links::linked_at.is_not_null())
-            .select(audit_links::position),
-    ))
-    .get_result(connection)?;
-    Ok(!is_ours)
-}
-
-/// Writes the event of the upgrade down, which is linked at once.
-fn seal_of_upgrade(
-    connection: &mut PgConnection,
-    keys: &KeyRing,
-    clock: &Clock,
-) -> Result<EventRow, DbError> {
-    let untold = Proof::of(connection, keys, 0, clock.now())?.accounts_to_tell(connection)?;
-    let untold = untold.iter().filter(|account| account.made == Made::Untold);
-    let ids: Vec<Uuid> = untold.map(|account| account.id).collect();
-    let event = Event::new(Action::AuditUpgraded, SubjectKind::AuditLog, None);
-    let event = event.after(&serde_json::json!({"accounts": ids}));
-    let id = clock.new_id();
-    let new = New {
-        id,
-        at: clock.now(),
-        actor: &Actor {
-            kind: ActorKind::Service,
-            id: None,
-            name: None,
-        },
-        request_id: None,
-        address: None,
-        event: &event,
-        key: Some(keys.signing()),
-    };
-    queries::insert(connection, &new)?;
-    Ok(diesel::sql_query(format!(
-        "SELECT {COLUMNS} FROM audit_events e WHERE e.id = $1"
-    ))
-    .bind::<SqlUuid, _>(id)
-    .get_result(connection)?)
 }

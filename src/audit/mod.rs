@@ -13,6 +13,8 @@ pub mod forgetting;
 pub mod heads;
 pub mod http;
 pub mod linking;
+mod of_log;
+mod older;
 pub mod person;
 mod proof;
 pub mod queries;

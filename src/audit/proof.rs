@@ -29,8 +29,9 @@ pub(super) struct Proof<'a> {
     beginning: i64,
     /// The link of the upgrade, when it was made, and the accounts of whom no event told then.
     upgrade: Option<(i64, DateTime<Utc>, Vec<Uuid>)>,
-    /// The first link of this version, if there is any.
+    /// The first and the last link of this version, if there is any.
     first: Option<i64>,
+    last: Option<i64>,
     /// Whether there is anything that an older version left.
     has_older: bool,
     now: DateTime<Utc>,
@@ -62,10 +63,13 @@ impl<'a> Proof<'a> {
         beginning: i64,
         now: DateTime<Utc>,
     ) -> Result<Self, DbError> {
-        let first = audit_links::table
+        let (first, last) = audit_links::table
             .filter(audit_links::position.gt(beginning))
             .filter(audit_links::hash.is_not_null())
-            .select(diesel::dsl::min(audit_links::position))
+            .select((
+                diesel::dsl::min(audit_links::position),
+                diesel::dsl::max(audit_links::position),
+            ))
             .first(connection)?;
         let has_older: bool = select(exists(
             audit_links::table
@@ -78,6 +82,7 @@ impl<'a> Proof<'a> {
             beginning,
             upgrade: None,
             first,
+            last,
             has_older: has_older || beginning > 0,
             now,
             asked: HashMap::new(),
@@ -113,7 +118,11 @@ impl<'a> Proof<'a> {
     fn is_genuine(&self, event: &EventRow, row: &LinkRow) -> bool {
         match event.authenticity(self.keys) {
             Authenticity::Genuine => true,
-            Authenticity::Unchecked(_) => row.found.and_then(Found::stored) == Some(Found::Genuine),
+            Authenticity::Unchecked(_) => match row.found.and_then(Found::stored) {
+                Some(found) => found == Found::Genuine,
+                // An older version looked at none; whoever linked behind it did.
+                None => row.is_linked() && self.last.is_some_and(|last| row.position < last),
+            },
             Authenticity::Unsigned | Authenticity::Changed => false,
         }
     }
@@ -128,12 +137,6 @@ impl<'a> Proof<'a> {
     /// Whether no link is one of this version.
     pub(super) fn is_of_older(&self) -> bool {
         self.first.is_none()
-    }
-
-    /// Whether a link is one of those that an older version left.
-    pub(super) fn is_before_upgrade(&self, position: i64) -> bool {
-        let upgrade = self.upgrade.as_ref();
-        upgrade.is_some_and(|(upgraded, _, _)| position < *upgraded)
     }
 
     /// Whether an event that was linked then (`None`: that is not linked yet) may be one of an older version.
@@ -206,41 +209,45 @@ impl<'a> Proof<'a> {
             .any(|(erased, row)| self.is_genuine(erased, row)))
     }
 
-    /// API keys and operators of whom no event, or none that is signed, tells who made them.
+    /// API keys and operators who are let in, and of whom no event, or none that is signed, tells who made them, or one tells
+    /// of their end.
     pub(super) fn accounts_to_tell(
         &self,
         connection: &mut PgConnection,
     ) -> Result<Vec<Untold>, DbError> {
         let accounts = evidence::accounts(connection)?;
-        let made = [
-            Action::ApiKeyCreated.as_str(),
-            Action::OperatorCreated.as_str(),
-        ];
+        let actions = [KEY, OPERATOR].concat();
+        let actions: Vec<&str> = actions.into_iter().map(Action::as_str).collect();
         let mut untold = Vec::new();
         for some in accounts.chunks(evidence::AT_ONCE) {
             let subjects: Vec<Uuid> = some.iter().map(|account| account.id).collect();
-            let told = evidence::done_to(connection, &made, Some(&subjects), self.beginning)?;
+            let told = evidence::done_to(connection, &actions, Some(&subjects), self.beginning)?;
             for account in some {
-                let action = if account.kind == "operator" {
-                    made[1]
+                let of_kind = if account.kind == "operator" {
+                    OPERATOR
                 } else {
-                    made[0]
+                    KEY
                 };
-                let of = told.iter().filter(|(event, _)| {
-                    event.subject_id == Some(account.id) && event.action == action
-                });
-                let (mut is_told, mut is_listed) = (false, false);
-                for (event, row) in of {
-                    is_told |= self.counts(event, row);
-                    // A shell may have no keys.
-                    is_listed |= event.mac.is_none() && event.is_from_a_shell();
+                let mut made = Made::Untold;
+                for (event, row) in &told {
+                    if event.subject_id != Some(account.id) {
+                        continue;
+                    }
+                    let is = |action: &Action| event.action == action.as_str();
+                    let counts = self.counts(event, row);
+                    if of_kind[1..].iter().any(is) && counts {
+                        made = Made::Ended;
+                    } else if is(&of_kind[0]) && made != Made::Ended {
+                        // A shell may have no keys.
+                        let is_unsigned = event.mac.is_none() && event.is_from_a_shell();
+                        if counts {
+                            made = Made::Told;
+                        } else if is_unsigned && made == Made::Untold {
+                            made = Made::Unsigned;
+                        }
+                    }
                 }
-                if !is_told {
-                    let made = if is_listed {
-                        Made::Unsigned
-                    } else {
-                        Made::Untold
-                    };
+                if made != Made::Told {
                     untold.push(Untold {
                         kind: account.kind.clone(),
                         id: account.id,
@@ -255,12 +262,24 @@ impl<'a> Proof<'a> {
     }
 }
 
+/// What tells who made an API key, and what tells of its end.
+const KEY: &[Action] = &[Action::ApiKeyCreated, Action::ApiKeyRevoked];
+/// The same of an operator.
+const OPERATOR: &[Action] = &[
+    Action::OperatorCreated,
+    Action::OperatorDeleted,
+    Action::OperatorErased,
+];
+
 /// What the log tells of who made an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Made {
+    Told,
     /// An event of a shell without keys.
     Unsigned,
     Untold,
+    /// It is let in, and an event tells of its end.
+    Ended,
 }
 
 /// An API key or operator whose making no signed event tells of.

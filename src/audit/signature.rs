@@ -74,6 +74,21 @@ impl Content<'_> {
         key.mac(Purpose::AuditEvent, &[self.text().as_bytes()])
     }
 
+    /// The hash of a link of an older version, which made none. It covers what that version's MAC covers, and the MAC.
+    pub fn older_link(&self, link: &OlderLink<'_>) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(b"enlist/audit-older-link/v1\0");
+        for part in [link.before, link.key_id.as_bytes(), link.mac] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        hash.update(link.position.to_be_bytes());
+        hash.update([u8::from(link.is_right), u8::from(link.signature.is_some())]);
+        hash.update(Sha256::digest(link.signature.unwrap_or_default()));
+        hash.update(self.text());
+        hash.finalize().into()
+    }
+
     /// The link of an older version behind another one.
     pub fn first_link(&self, key: &Key, before: &[u8], position: i64) -> [u8; 32] {
         let length = (before.len() as u64).to_be_bytes();
@@ -101,13 +116,27 @@ impl Content<'_> {
 /// Where in the chain an event is.
 #[derive(Debug)]
 pub struct Link<'a> {
-    /// The hash of the link before; of an older version's, its MAC.
+    /// The hash of the link before.
     pub before: &'a [u8],
     pub position: i64,
     pub linked_at: DateTime<Utc>,
     /// The writer's signature of the event.
     pub signature: Option<&'a [u8]>,
     pub found: Found,
+}
+
+/// A link of an older version.
+#[derive(Debug)]
+pub struct OlderLink<'a> {
+    /// The hash of the link before.
+    pub before: &'a [u8],
+    pub position: i64,
+    pub key_id: &'a str,
+    pub mac: &'a [u8],
+    /// The writer's signature of the event, if a newer version wrote it.
+    pub signature: Option<&'a [u8]>,
+    /// Whether whoever linked behind it found it right.
+    pub is_right: bool,
 }
 
 /// What whoever linked an event found of its signature.

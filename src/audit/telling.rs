@@ -19,6 +19,8 @@ pub(super) struct End {
     pub(super) is_behind_older: bool,
     /// Whether no end was ever told.
     pub(super) is_untold: bool,
+    /// The key of the links before, if none of theirs is known here, and nobody told of this end.
+    pub(super) unknown_key: Option<String>,
 }
 
 /// Finds the end of the chain. Where one was known that is further on, the chain goes on behind that: what is missing then
@@ -46,11 +48,13 @@ pub(super) fn end_of(
         (None, None) => false,
     };
     let beginning = stored.map(|stored| stored.beginning).unwrap_or_default();
+    let unknown_key = last.as_ref().and_then(|last| last.unknown_key.clone());
     let last = last.map(|last| last.head).unwrap_or(Head {
         position: beginning.position,
         hash: beginning.hash,
     });
     let mut end = End {
+        unknown_key: unknown_key.filter(|_| highest.as_ref() != Some(&last)),
         head: last,
         lost: None,
         is_behind_older,

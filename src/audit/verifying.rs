@@ -287,9 +287,16 @@ impl Report<'_> {
     ) -> Result<(), DbError> {
         for account in self.proof.accounts_to_tell(connection)? {
             let name = format!("{} `{}` ({})", account.kind, account.name, account.id);
-            if account.made == Made::Unsigned {
-                self.found.unsigned_accounts.push(name);
-                continue;
+            match account.made {
+                Made::Unsigned => {
+                    self.found.unsigned_accounts.push(name);
+                    continue;
+                }
+                Made::Ended => {
+                    self.fault(format!("{name}: is let in, and an event tells of its end"));
+                    continue;
+                }
+                Made::Told | Made::Untold => {}
             }
             let is_forgotten = beginning.position > 0
                 && beginning

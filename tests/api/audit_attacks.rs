@@ -7,6 +7,7 @@ use chrono::Duration;
 use diesel::{RunQueryDsl, connection::SimpleConnection};
 use enlist::{
     audit::{
+        forgetting,
         linking::Linker,
         verifying::{self, Verified},
     },
@@ -262,6 +263,38 @@ async fn who_is_let_in_by_the_database_alone_is_found() {
     is_named(&app, "operator `eve@example.com`");
 }
 
+#[tokio::test]
+async fn who_is_put_back_after_their_end_is_found() {
+    let app = TestApp::start().await;
+    let operator = app
+        .post(
+            "/operators",
+            json!({"email": "eve@example.com", "role": "reader", "password": "a long password"}),
+        )
+        .await;
+    let operator = operator.json["id"].as_str().unwrap().to_owned();
+    let key = app.post("/api-keys", json!({"name": "eve", "role": "admin"}));
+    let key = key.await.json["id"].as_str().unwrap().to_owned();
+    app.db
+        .execute("CREATE TABLE kept AS SELECT * FROM operators");
+    for path in [format!("/operators/{operator}"), format!("/api-keys/{key}")] {
+        let ended = app.request(Method::DELETE, &path).send().await.unwrap();
+        assert_eq!(ended.status(), 204, "{}", ended.text().await.unwrap());
+    }
+    is_clean(&app);
+    app.db
+        .execute("INSERT INTO operators SELECT * FROM kept; UPDATE api_keys SET revoked_at = NULL");
+    let ends = |faults: Vec<String>| {
+        let of_ends = faults.into_iter();
+        of_ends
+            .filter(|fault| fault.contains("tells of its end"))
+            .count()
+    };
+    assert_eq!(ends(verify(&app).faults), 2);
+    linker(&app).link().await.unwrap();
+    assert_eq!(ends(verify(&app).faults), 2);
+}
+
 const EMPTIED: &str = "TRUNCATE audit_events, audit_links, audit_details, audit_unlinked, audit_heads, audit_beginning";
 
 #[tokio::test]
@@ -427,16 +460,21 @@ async fn what_happens_to_an_honest_service_is_no_fault() {
 fn older_event(app: &TestApp, id: u32, kind: &str) {
     app.db.execute(&format!(
         "INSERT INTO audit_events (id, at, actor_kind, actor_name, action, subject_kind)
-         VALUES ('019abb00-0000-7000-8000-{id:012}', '2026-11-20', '{kind}', 'old', 'setting.changed', 'setting');
-         INSERT INTO audit_unlinked (event_id) VALUES ('019abb00-0000-7000-8000-{id:012}')"
+         VALUES ('019abb00-0000-7000-8000-{id:012}', '{}', '{kind}', 'old', 'setting.changed', 'setting');
+         INSERT INTO audit_unlinked (event_id) VALUES ('019abb00-0000-7000-8000-{id:012}')",
+        older_day(id)
     ));
+}
+
+fn older_day(id: u32) -> String {
+    format!("2025-11-{:02}T00:00:00Z", 10 + id)
 }
 
 /// Links one as an older version did.
 fn older_link(app: &TestApp, id: u32, kind: &str, before: &[u8], position: i64) -> Vec<u8> {
     let event = json!([
         format!("019abb00-0000-7000-8000-{id:012}"),
-        "2026-11-20T00:00:00Z"
+        older_day(id)
             .parse::<chrono::DateTime<chrono::Utc>>()
             .unwrap()
             .timestamp_micros(),
@@ -509,6 +547,30 @@ async fn an_upgrade_is_no_fault_and_no_way_around_signatures() {
     older_link(&app, 5, "api_key", &before_older(&app), head.position + 1);
     let mixed = is_clean(&app);
     assert_eq!((mixed.linked, mixed.by_older, mixed.unsigned), (6, 3, 2));
+    // What is behind them vouches for them, also when the older version's key is gone.
+    let both = format!("{ROTATED},{KEYS}");
+    app.user(json!({"email": "ada@example.com"})).await;
+    linker_with(&app, &both, None).link().await.unwrap();
+    let rotated = verify_with(&app, ROTATED);
+    assert_eq!(rotated.faults, [""; 0]);
+    assert_eq!((rotated.linked, rotated.by_older), (7, 3));
+    for link in [1, 6] {
+        let mut connection = app.db.connect();
+        connection
+            .batch_execute(&format!(
+                "BEGIN; ALTER TABLE audit_events DISABLE TRIGGER USER; ALTER TABLE audit_links DISABLE TRIGGER USER;
+                 UPDATE audit_events e SET actor_name = 'new' FROM audit_links l WHERE l.event_id = e.id AND l.position = {link};
+                 UPDATE audit_links SET key_id = 'k0' WHERE position = {link}"
+            ))
+            .unwrap();
+        for keys in [ROTATED, KEYS, &both] {
+            let changed =
+                verifying::check(&mut connection, &ring(keys), &[], app.clock.now()).unwrap();
+            let named = "the link before, is not the one that was linked";
+            let mut faults = changed.faults.iter();
+            assert!(faults.any(|fault| fault.contains(named)), "{keys} {link}");
+        }
+    }
     // Links of the older version hold, too.
     let mut connection = app.db.connect();
     connection
@@ -519,7 +581,7 @@ async fn an_upgrade_is_no_fault_and_no_way_around_signatures() {
         .faults
         .iter()
         .filter(|fault| fault.starts_with("link "));
-    assert_eq!(of_links.count(), 6, "{:?}", changed.faults);
+    assert_eq!(of_links.count(), 9, "{:?}", changed.faults);
     drop(connection);
     // A day later nobody has an older version.
     app.clock.advance(Duration::hours(25));
@@ -527,6 +589,77 @@ async fn an_upgrade_is_no_fault_and_no_way_around_signatures() {
     is_named(&app, "nobody signed it");
     linker(&app).link().await.unwrap();
     is_named(&app, "nobody signed it");
+}
+
+#[tokio::test]
+async fn what_an_older_version_linked_wrongly_is_not_vouched_for() {
+    let app = TestApp::start().await;
+    attack(&app, EMPTIED);
+    older_event(&app, 1, "api_key");
+    older_link(&app, 1, "api_key", &[], 1);
+    older_event(&app, 2, "api_key");
+    linker(&app).link().await.unwrap();
+    is_clean(&app);
+    // Somebody forges an event that excuses something, under a key that nobody has, and the older version links it.
+    older_event(&app, 3, "api_key");
+    attack(
+        &app,
+        "UPDATE audit_events SET key_id = 'k0', mac = '\\x00' WHERE id::text LIKE '%3'",
+    );
+    let head = is_clean(&app).head.unwrap();
+    older_link(&app, 3, "api_key", &before_older(&app), head.position + 1);
+    older_event(&app, 4, "api_key");
+    linker(&app).link().await.unwrap();
+    is_named(&app, "the link before, is not the one that was linked");
+}
+
+#[tokio::test]
+async fn what_is_forgotten_of_an_older_version_leaves_a_whole_chain() {
+    let app = TestApp::start().await;
+    attack(&app, EMPTIED);
+    older_event(&app, 1, "api_key");
+    older_event(&app, 2, "api_key");
+    older_event(&app, 3, "api_key");
+    let mut before = older_link(&app, 1, "api_key", &[], 1);
+    before = older_link(&app, 2, "api_key", &before, 2);
+    older_link(&app, 3, "api_key", &before, 3);
+    app.user(json!({"email": "ada@example.com"})).await;
+    linker(&app).link().await.unwrap();
+    is_clean(&app);
+    app.db.execute("INSERT INTO audit_retention VALUES (-3000)");
+    for (day, forgotten) in [(3, 2), (4, 3)] {
+        let before = older_day(day).parse().unwrap();
+        forgetting::forget(&app.worker.db, &ring(KEYS), before)
+            .await
+            .unwrap();
+        assert_eq!(is_clean(&app).forgotten, forgotten);
+        app.user(json!({"email": format!("{day}@example.com")}))
+            .await;
+        linker(&app).link().await.unwrap();
+        is_clean(&app);
+    }
+}
+
+#[tokio::test]
+async fn links_of_a_key_that_is_lost_are_named_and_the_log_goes_on() {
+    let (app, _) = with_events().await;
+    linker(&app).link().await.unwrap();
+    app.user(json!({"email": "bob@example.com"})).await;
+    linker_with(&app, ROTATED, None).link().await.unwrap();
+    app.user(json!({"email": "cid@example.com"})).await;
+    linker_with(&app, ROTATED, None).link().await.unwrap();
+    let lost = verify_with(&app, ROTATED);
+    let named =
+        |fault: &&String| fault.contains("links 1 to 5") && fault.contains("nobody vouches");
+    assert_eq!(
+        lost.faults.iter().filter(named).count(),
+        1,
+        "{:#?}",
+        lost.faults
+    );
+    // It was not lost.
+    let both = verify_with(&app, &format!("{ROTATED},{KEYS}"));
+    assert_eq!(both.faults, [""; 0]);
 }
 
 #[tokio::test]
