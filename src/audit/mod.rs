@@ -9,6 +9,7 @@ pub mod domain;
 mod ends;
 pub mod erasing;
 mod evidence;
+mod foreign;
 pub mod forgetting;
 pub mod heads;
 pub mod http;

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{
     ends::{self, Beginning, Place},
     evidence::{self, LinkRow},
+    foreign,
     heads::{self, Head, Sealed},
     proof::{Made, Proof},
     rows::{Authenticity, EventRow, Who},
@@ -90,7 +91,7 @@ pub fn check(
     report.waiting(connection, beginning.position)?;
     report.heads(connection, &sealed, noted, beginning.position, last)?;
     report.accounts(connection, &beginning)?;
-    for foreign in evidence::foreign(connection)? {
+    for foreign in foreign::foreign(connection)? {
         report.fault(foreign);
     }
     Ok(report.found)

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::support::app::{KEYS, TestApp};
 
-const ROTATED: &str = "k2:AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=";
+pub const ROTATED: &str = "k2:AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=";
 
 pub fn ring(keys: &str) -> Arc<KeyRing> {
     Arc::new(KeyRing::parse(keys).unwrap())
@@ -28,12 +28,12 @@ pub fn linker(app: &TestApp) -> Linker {
     linker_with(app, KEYS, None)
 }
 
-fn linker_with(app: &TestApp, keys: &str, file: Option<PathBuf>) -> Linker {
+pub fn linker_with(app: &TestApp, keys: &str, file: Option<PathBuf>) -> Linker {
     let db = app.worker.db.clone();
     Linker::new(db, ring(keys), app.clock.clone(), None, file)
 }
 
-fn verify_with(app: &TestApp, keys: &str) -> Verified {
+pub fn verify_with(app: &TestApp, keys: &str) -> Verified {
     verifying::verify(&mut app.db.connect(), &ring(keys), &[], app.clock.now()).unwrap()
 }
 
@@ -42,14 +42,14 @@ pub fn verify(app: &TestApp) -> Verified {
 }
 
 #[track_caller]
-fn is_clean(app: &TestApp) -> Verified {
+pub fn is_clean(app: &TestApp) -> Verified {
     let verified = verify(app);
     assert_eq!(verified.faults, [""; 0]);
     verified
 }
 
 #[track_caller]
-fn is_named(app: &TestApp, fault: &str) {
+pub fn is_named(app: &TestApp, fault: &str) {
     let faults = verify(app).faults;
     assert!(
         faults.iter().any(|found| found.contains(fault)),
@@ -58,7 +58,7 @@ fn is_named(app: &TestApp, fault: &str) {
 }
 
 /// As somebody who owns the database.
-fn attack(app: &TestApp, sql: &str) {
+pub fn attack(app: &TestApp, sql: &str) {
     let tables = ["audit_events", "audit_links", "audit_details"];
     let switch = |how: &str| -> String {
         tables
@@ -80,7 +80,7 @@ fn unlink(from: u32) -> String {
     )
 }
 
-async fn with_events() -> (TestApp, String) {
+pub async fn with_events() -> (TestApp, String) {
     let app = TestApp::start().await;
     let user = app
         .user(json!({"email": "ada@example.com", "first_name": "Ada"}))

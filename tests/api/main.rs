@@ -6,6 +6,7 @@ mod support;
 mod access;
 mod audit;
 mod audit_attacks;
+mod audit_shape;
 mod bounces;
 mod bounded;
 mod chaos;

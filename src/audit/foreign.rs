@@ -1,0 +1,286 @@
+//! What is on the log's tables, and what the functions of the schema are, as compared with what the migrations make:
+//! whoever owns the database may have rows hidden, changed or taken away before they are linked.
+
+use diesel::{
+    prelude::*,
+    sql_types::{Array, Nullable, Text},
+};
+
+use crate::db::DbError;
+
+/// The tables of the log, and those of whom it lets in.
+const TABLES: [&str; 9] = [
+    "api_keys",
+    "audit_beginning",
+    "audit_details",
+    "audit_events",
+    "audit_heads",
+    "audit_links",
+    "audit_retention",
+    "audit_unlinked",
+    "operators",
+];
+
+/// The triggers of these tables, as Postgres tells them, without the schema.
+const TRIGGERS: [(&str, &str); 4] = [
+    (
+        "audit_details_append_only",
+        "CREATE TRIGGER audit_details_append_only BEFORE UPDATE OR TRUNCATE ON audit_details \
+         FOR EACH STATEMENT EXECUTE FUNCTION enlist_audit_is_append_only()",
+    ),
+    (
+        "audit_details_erasure",
+        "CREATE TRIGGER audit_details_erasure BEFORE DELETE ON audit_details \
+         FOR EACH ROW EXECUTE FUNCTION enlist_audit_details_go_with_the_person()",
+    ),
+    (
+        "audit_events_append_only",
+        "CREATE TRIGGER audit_events_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON audit_events \
+         FOR EACH STATEMENT EXECUTE FUNCTION enlist_audit_is_append_only()",
+    ),
+    (
+        "audit_links_append_only",
+        "CREATE TRIGGER audit_links_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON audit_links \
+         FOR EACH STATEMENT EXECUTE FUNCTION enlist_audit_is_append_only()",
+    ),
+];
+
+/// The functions of the schema: their signatures, and a digest of what each does and with whose rights. A migration that
+/// makes or changes one changes this list; the test `a_new_database_is_what_the_migrations_make` says how.
+const FUNCTIONS: [(&str, &str); 22] = [
+    (
+        "enlist_add_user_activity()",
+        "01a4dc76bc91439b1a2b4f7c44acd5d2",
+    ),
+    ("enlist_analyze()", "cb5d8a46af5053e446d329e2e38dfd61"),
+    (
+        "enlist_audit_details_go_with_the_person()",
+        "8de7006b7aa75df3e8423df611eb7d4e",
+    ),
+    (
+        "enlist_audit_erase_operator(operator uuid)",
+        "2f0df0d18f4740320e5f333160e7b756",
+    ),
+    (
+        "enlist_audit_forget(last bigint, last_mac bytea, before timestamp with time zone, sealed_with text, given_seal bytea)",
+        "8418a4a9c4208007b5d6625077ea3856",
+    ),
+    (
+        "enlist_audit_is_append_only()",
+        "e8de1e5104978c6b5e9fab5946d168f6",
+    ),
+    (
+        "enlist_fill_search_text()",
+        "b2bac47444c9bf26a9660e493c8c863e",
+    ),
+    (
+        "enlist_fold(value text)",
+        "13f1c120e3ee2fb41c179ced2258d045",
+    ),
+    (
+        "enlist_forget_name_keys()",
+        "07e94840b5664fda051bf95d600cb39e",
+    ),
+    (
+        "enlist_hand_on_names(freed text[])",
+        "abd69341896b05ad78bdf50043a6aa66",
+    ),
+    (
+        "enlist_mark_clashes(who uuid[])",
+        "659ef5669a59d6c8bbaade58f747fe47",
+    ),
+    (
+        "enlist_name_key(name text)",
+        "60d1e96514712744c13c369ef2bd6a83",
+    ),
+    (
+        "enlist_names_of(username text, email text, username_key text, email_key text)",
+        "36dc07150eb902cd6dbea7404f0ed8b7",
+    ),
+    (
+        "enlist_names_of_added()",
+        "d26e468e7876f262603491f5cca5cdc1",
+    ),
+    (
+        "enlist_names_of_changed()",
+        "67e4b05103e41b171473db5cf43e2298",
+    ),
+    (
+        "enlist_names_of_removed()",
+        "6c023cf2411f17ac3e73c80ba8cdfc36",
+    ),
+    (
+        "enlist_part(value text)",
+        "c7cbb0d8a39ad29ee57e1a91e98d352a",
+    ),
+    (
+        "enlist_part_spelled_out(value text)",
+        "4430690dedf4394c314f33a27944ff81",
+    ),
+    (
+        "enlist_plain_letters(value text)",
+        "21fd9618989b62e544061b6648e77e41",
+    ),
+    (
+        "enlist_search_text(username text, email text, display_name text, first_name text, last_name text)",
+        "b2593942b187ee6004b83eabb4e901d3",
+    ),
+    (
+        "enlist_spell_out(value text)",
+        "60d1e96514712744c13c369ef2bd6a83",
+    ),
+    (
+        "enlist_take_names(who uuid[])",
+        "ac039a23484c22c6af4bc489abc90707",
+    ),
+];
+
+/// What is there of a name that the migrations make, or of one that looks like ours.
+#[derive(QueryableByName)]
+struct There {
+    #[diesel(sql_type = Text)]
+    name: String,
+    /// The table, or who owns it where that is somebody else.
+    #[diesel(sql_type = Nullable<Text>)]
+    of: Option<String>,
+    #[diesel(sql_type = Text)]
+    what: String,
+}
+
+#[derive(QueryableByName)]
+struct Line {
+    #[diesel(sql_type = Text)]
+    line: String,
+}
+
+/// What is not as the migrations make it.
+pub(super) fn foreign(connection: &mut PgConnection) -> Result<Vec<String>, DbError> {
+    let mut lines = triggers(connection)?;
+    lines.extend(functions(connection)?);
+    lines.extend(tables(connection)?);
+    Ok(lines)
+}
+
+/// Compares triggers. Those by which Postgres looks after foreign keys are its own; a function of another schema is told
+/// with it.
+fn triggers(connection: &mut PgConnection) -> Result<Vec<String>, DbError> {
+    let there: Vec<There> = diesel::sql_query(
+        "SELECT tgname::text AS name, relname::text AS of,
+            replace(pg_get_triggerdef(t.oid), quote_ident(current_schema()) || '.', '')
+                || CASE WHEN pronamespace = relnamespace THEN '' ELSE ' of ' || pronamespace::regnamespace END
+                || CASE WHEN tgenabled IN ('O', 'A') THEN '' ELSE ' (off)' END AS what
+         FROM pg_trigger t JOIN pg_class c ON c.oid = tgrelid JOIN pg_proc p ON p.oid = tgfoid
+         WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relname = ANY ($1)
+            AND NOT (tgisinternal AND tgconstraint <> 0 AND pronamespace = 'pg_catalog'::regnamespace AND tgenabled IN ('O', 'A'))
+         ORDER BY tgname, relname",
+    )
+    .bind::<Array<Text>, _>(TABLES.as_slice())
+    .load(connection)?;
+    let mut lines = Vec::new();
+    for (ours, _) in TRIGGERS {
+        if there.iter().all(|there| there.name != ours) {
+            lines.push(format!("the trigger {ours} is gone"));
+        }
+    }
+    for There { name, of, what } in there {
+        let (of, ours) = (
+            of.unwrap_or_default(),
+            TRIGGERS.iter().find(|of| of.0 == name),
+        );
+        let (what, is_off) = match what.strip_suffix(" (off)") {
+            Some(what) => (what, true),
+            None => (what.as_str(), false),
+        };
+        if is_off {
+            lines.push(format!("the trigger {name} on {of} is switched off"));
+        }
+        match ours {
+            _ if is_off && ours.is_none() => {}
+            None => lines.push(format!("the trigger {name} on {of} is not ours")),
+            Some((_, expected)) if *expected != what => lines.push(format!(
+                "the trigger {name} on {of} is not the one that the migrations make: {what}"
+            )),
+            Some(_) => {}
+        }
+    }
+    Ok(lines)
+}
+
+/// Compares functions: language, rights, settings, and what is stored as text. Of a body that is not, only what it calls and
+/// which tables it uses can be compared, since each version of Postgres tells it in its own words. They belong to whoever
+/// owns the log, or may become that role.
+fn functions(connection: &mut PgConnection) -> Result<Vec<String>, DbError> {
+    let there: Vec<There> = diesel::sql_query(
+        "SELECT proname || '(' || pg_get_function_identity_arguments(p.oid) || ')' AS name,
+            CASE WHEN NOT pg_has_role(proowner, relowner, 'MEMBER') THEN proowner::regrole::text END AS of,
+            left(encode(sha256(convert_to(concat_ws(E'\\n', lanname, prosecdef, provolatile,
+                (SELECT string_agg(replace(setting, ' ' || quote_ident(current_schema()) || ',', ' *,'), E'\\n' ORDER BY setting)
+                    FROM unnest(proconfig) setting),
+                (SELECT string_agg(DISTINCT CASE
+                        WHEN EXISTS (SELECT FROM pg_depend WHERE classid = of.class AND objid = of.oid AND deptype = 'e') THEN '+'
+                        WHEN of.namespace <> pronamespace THEN of.namespace::regnamespace || '.'
+                        ELSE '' END || of.name, E'\\n')
+                    FROM pg_depend d JOIN (
+                        SELECT 'pg_proc'::regclass AS class, oid, pronamespace AS namespace, proname AS name FROM pg_proc
+                        UNION ALL SELECT 'pg_class'::regclass, oid, relnamespace, relname FROM pg_class
+                    ) of ON of.class = refclassid AND of.oid = refobjid
+                    WHERE classid = 'pg_proc'::regclass AND objid = p.oid),
+                prosrc), 'UTF8')), 'hex'), 32) AS what
+         FROM pg_proc p JOIN pg_language l ON l.oid = prolang, pg_class c
+         WHERE pronamespace = quote_ident(current_schema())::regnamespace AND proname LIKE 'enlist\\_%'
+            AND c.oid = to_regclass('audit_events') ORDER BY 1",
+    )
+    .load(connection)?;
+    let mut lines = Vec::new();
+    for (ours, _) in FUNCTIONS {
+        if there.iter().all(|there| there.name != ours) {
+            lines.push(format!("the function {ours} is gone"));
+        }
+    }
+    for There { name, of, what } in there {
+        match FUNCTIONS.iter().find(|of| of.0 == name) {
+            None => lines.push(format!("the function {name} is not ours ({what})")),
+            Some((_, expected)) if *expected != what => lines.push(format!(
+                "the function {name} is not the one that the migrations make ({what})"
+            )),
+            Some(_) => {}
+        }
+        if let Some(of) = of {
+            lines.push(format!("the function {name} belongs to the role {of}"));
+        }
+    }
+    Ok(lines)
+}
+
+/// Looks for rules, policies and views that hide rows, for keys that are gone, and for functions that are called when a
+/// row is written.
+fn tables(connection: &mut PgConnection) -> Result<Vec<String>, DbError> {
+    let lines: Vec<Line> = diesel::sql_query(
+        "WITH tables AS (
+            SELECT oid, relname FROM pg_class
+            WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relname = ANY ($1) AND relkind IN ('r', 'p')
+         )
+         SELECT format('the rule %s on %s is not ours', rulename, relname) AS line
+         FROM pg_rewrite JOIN tables ON tables.oid = ev_class
+         UNION ALL SELECT format('rows of %s are hidden from some', relname) FROM pg_class
+         WHERE oid IN (SELECT oid FROM tables) AND relrowsecurity
+         UNION ALL SELECT format('%s is no table', name) FROM unnest($1) name
+         WHERE NOT EXISTS (SELECT FROM tables WHERE relname = name)
+         UNION ALL SELECT format('%s has no key', relname) FROM tables
+         WHERE NOT EXISTS (SELECT FROM pg_index WHERE indrelid = tables.oid AND indisprimary AND indisvalid)
+         UNION ALL SELECT 'audit_links has no key of its events'
+         WHERE NOT EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass('audit_links_event_key') AND indisunique AND indisvalid)
+         UNION ALL SELECT format('the policy %s on %s is not ours', polname, relname)
+         FROM pg_policy JOIN tables ON tables.oid = polrelid
+         UNION ALL SELECT format('a constraint, default or index of %s calls %s', relname, refobjid::regprocedure)
+         FROM pg_depend JOIN (
+            SELECT 'pg_constraint'::regclass AS class, oid, conrelid AS of FROM pg_constraint
+            UNION ALL SELECT 'pg_attrdef'::regclass, oid, adrelid FROM pg_attrdef
+            UNION ALL SELECT 'pg_class'::regclass, indexrelid, indrelid FROM pg_index
+         ) parts ON classid = class AND objid = parts.oid JOIN tables ON tables.oid = parts.of
+         WHERE refclassid = 'pg_proc'::regclass",
+    )
+    .bind::<Array<Text>, _>(TABLES.as_slice())
+    .load(connection)?;
+    Ok(lines.into_iter().map(|line| line.line).collect())
+}
