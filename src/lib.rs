@@ -19,6 +19,8 @@
 //! `Pure.` decides or renders: it imports no diesel, actix, lettre or tokio, and only files that are pure themselves.
 //! `tests/architecture/` has the ranked list of rooms and holds the rule for every file.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod access;
 pub mod audit;
 pub mod batches;

@@ -1,27 +1,34 @@
 //! The `enlist` program: reads the command line, runs the command, and tells in its exit code how that ended.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod commands;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::commands::Cli;
+use crate::commands::{
+    Cli,
+    out::{UNREAD, Unread, hint},
+};
 
 fn main() -> ExitCode {
     // A missing .env is fine; one that cannot be read is not.
     if let Err(error) = dotenvy::dotenv()
         && !error.not_found()
     {
-        eprintln!("enlist: .env: {error}");
-        return ExitCode::FAILURE;
+        hint(format_args!("enlist: .env: {error}"));
+        // As for a command line that is wrong.
+        return ExitCode::from(2);
     }
     let command = Cli::parse().command;
     let code_of_failure = command.code_of_failure();
     match command.run() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
+        Err(error) if error.is::<Unread>() => ExitCode::from(UNREAD),
         Err(error) => {
-            eprintln!("enlist: {error:#}");
+            hint(format_args!("enlist: {error:#}"));
             code_of_failure
         }
     }

@@ -183,6 +183,18 @@ pub(super) fn sealed(
     Ok(sealed.collect())
 }
 
+/// The id of the key that an end was sealed with last: whoever serves now signs with it.
+///
+/// # Errors
+/// When the database is away.
+pub fn last_key(connection: &mut PgConnection) -> Result<Option<String>, DbError> {
+    Ok(audit_heads::table
+        .order((audit_heads::told_at.desc(), audit_heads::position.desc()))
+        .select(audit_heads::key_id)
+        .first(connection)
+        .optional()?)
+}
+
 /// Keeps a head in the database.
 pub(super) fn keep(
     connection: &mut PgConnection,

@@ -2,14 +2,19 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use diesel::PgConnection;
+use diesel::prelude::*;
 
 use super::{
     domain::{Actor, ActorKind, Event},
-    erasing,
+    erasing, heads,
     queries::{self, New},
 };
-use crate::{clock::Clock, db::DbError, secrets::keys::KeyRing};
+use crate::{
+    clock::Clock,
+    db::DbError,
+    schema::{audit_events, audit_unlinked},
+    secrets::keys::KeyRing,
+};
 
 tokio::task_local! {
     static TRAIL: Trail;
@@ -62,6 +67,26 @@ impl Trail {
     /// That of the request which is being answered. Taken before the work goes to another thread.
     pub fn current() -> Option<Self> {
         TRAIL.try_with(Clone::clone).ok()
+    }
+
+    /// The keys of events that were signed before anybody served: whoever serves first needs these.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub fn keys_before_the_first_link(
+        connection: &mut PgConnection,
+    ) -> Result<Vec<String>, DbError> {
+        if heads::last_key(connection)?.is_some() {
+            return Ok(Vec::new());
+        }
+        let waiting = audit_unlinked::table.select(audit_unlinked::event_id);
+        let keys: Vec<Option<String>> = audit_events::table
+            .filter(audit_events::id.eq_any(waiting))
+            .filter(audit_events::key_id.is_not_null())
+            .select(audit_events::key_id)
+            .distinct()
+            .load(connection)?;
+        Ok(keys.into_iter().flatten().collect())
     }
 
     /// Writes an event down, in the transaction of what it tells of.

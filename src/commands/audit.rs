@@ -1,6 +1,6 @@
 //! `enlist audit`: checks that the audit log is what was written.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, bail};
 use chrono::TimeDelta;
@@ -10,11 +10,16 @@ use enlist::{
         heads::{self, Head},
         verifying::{self, Verified},
     },
-    config::{AUDIT_HEADS, SECRET_KEYS},
+    clock::Clock,
+    config::{AUDIT_HEADS, DATABASE_URL, SECRET_KEYS},
+    db,
     server::keys::impostor,
 };
 
-use super::database::{KeyedArgs, with_connection};
+use super::{
+    database::{KeyedArgs, connected, with_database},
+    out::{hint, say},
+};
 
 /// A wait for a link that is worth a word.
 const LONG: TimeDelta = TimeDelta::minutes(1);
@@ -22,7 +27,7 @@ const LONG: TimeDelta = TimeDelta::minutes(1);
 /// What can be done with the audit log.
 #[derive(Subcommand)]
 pub enum Audit {
-    /// Check that nothing in it was changed, left out or added
+    /// Check that nothing in it was changed, left out or added; exits with 0 if so, 1 if not, 2 if it could not be checked
     Verify(VerifyArgs),
 }
 
@@ -39,9 +44,12 @@ pub struct VerifyArgs {
     audit_heads: Option<PathBuf>,
 }
 
+/// The exit status where nothing could be checked: that the log is not what was written is another one.
+pub const NOT_CHECKED: u8 = 2;
+
 impl Audit {
     /// Does what the command is for.
-    pub fn run(self) -> anyhow::Result<()> {
+    pub fn run(self) -> anyhow::Result<ExitCode> {
         match self {
             Self::Verify(args) => verify(&args),
         }
@@ -49,26 +57,28 @@ impl Audit {
 }
 
 /// Checks the log: what is wrong goes to standard output, and the exit code says whether anything is.
-fn verify(args: &VerifyArgs) -> anyhow::Result<()> {
+fn verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     let keys = args.keyed.keys()?;
     let mut noted = args.head.clone();
     if let Some(path) = &args.audit_heads {
         let file = heads::read_file(path).with_context(|| format!("{}", path.display()))?;
         if file.heads.is_empty() {
-            println!(
+            say(format_args!(
                 "{}: no end of the chain was told there yet.",
                 path.display()
-            );
+            ))?;
         }
         for line in &file.unreadable {
-            println!(
+            say(format_args!(
                 "{}: passed over, since it is no end of the chain: {line}",
                 path.display()
-            );
+            ))?;
         }
         noted.extend(file.heads.into_iter().map(|noted| noted.head));
     }
-    with_connection(&args.keyed.database, |connection, clock| {
+    with_database(&args.keyed.database, |url| {
+        is_of_this_version(url)?;
+        let connection = &mut connected(url)?;
         if let Some(id) = impostor(connection, &keys)
             .context("the keys cannot be compared; is the schema there (enlist migrate)?")?
         {
@@ -76,16 +86,39 @@ fn verify(args: &VerifyArgs) -> anyhow::Result<()> {
                 "{SECRET_KEYS}: the key `{id}` is not the one that the service has under this id"
             );
         }
-        let verified = verifying::verify(connection, &keys, &noted, clock.now())
+        let verified = verifying::verify(connection, &keys, &noted, Clock::system().now())
             .context("the audit log cannot be read; is the schema there (enlist migrate)?")?;
         for line in said(&verified) {
-            println!("{line}");
+            say(line)?;
         }
-        match verified.faults.len() {
-            0 => Ok(()),
-            faults => bail!("the audit log is not what was written: {faults} faults"),
-        }
+        Ok(match verified.faults.len() {
+            0 => ExitCode::SUCCESS,
+            faults => {
+                hint(format_args!(
+                    "enlist: the audit log is not what was written: {faults} faults"
+                ));
+                ExitCode::FAILURE
+            }
+        })
     })
+}
+
+/// What the migrations make is known of this version's alone.
+fn is_of_this_version(url: &str) -> anyhow::Result<()> {
+    let schema = db::schema_at(url).map_err(|error| anyhow::anyhow!("{DATABASE_URL}: {error}"))?;
+    if schema.is_newer {
+        bail!("the schema is that of a newer version: use its `enlist`");
+    }
+    if !schema.pending.is_empty() {
+        let lesser = schema.refusal().filter(|_| !schema.is_readable);
+        bail!(
+            "{}",
+            lesser.unwrap_or_else(|| {
+                "the schema is not that of this version: run `enlist migrate`".into()
+            })
+        );
+    }
+    Ok(())
 }
 
 /// What came of it, a line each: first what is wrong, then what is only to be known.

@@ -11,7 +11,7 @@ use enlist::{
     server::check::{Check, Verdict},
 };
 
-use super::runtime::runtime;
+use super::{out::say, runtime::runtime};
 
 /// In place of the URL of a database that is not running.
 const ASLEEP: &str = "postgres:///";
@@ -36,11 +36,14 @@ pub fn run(mut args: ServeArgs) -> anyhow::Result<()> {
         migrates: !args.no_migrate,
         is_asleep,
     };
-    let mut failed = 0;
+    let (mut failed, mut said) = (0, Ok(()));
     runtime()?.block_on(check.run(&Clock::system(), &mut |finding| {
         failed += usize::from(finding.verdict == Verdict::Failed);
-        println!("{finding}");
+        if said.is_ok() {
+            said = say(finding);
+        }
     }));
+    said?;
     match failed {
         0 => Ok(()),
         1 => bail!("one thing does not work"),

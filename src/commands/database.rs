@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Args;
 use diesel::PgConnection;
 use enlist::{
@@ -15,9 +15,11 @@ use enlist::{
         postgres::{self, Options, Postgres},
     },
     secrets::keys::KeyRing,
-    server::keys::{impostor, introduce},
+    server::keys::for_the_shell,
 };
 use secrecy::{ExposeSecret, SecretString};
+
+use super::out::hint;
 
 /// A database, and the keys that belong to it.
 #[derive(Debug, Clone, Args)]
@@ -62,16 +64,12 @@ pub fn trail(
     clock: Clock,
     keys: Option<KeyRing>,
 ) -> anyhow::Result<Trail> {
-    if let Some(keys) = &keys
-        && let Some(id) = impostor(connection, keys)
-            .context("the keys cannot be compared; is the schema there (enlist migrate)?")?
-    {
-        bail!("{SECRET_KEYS}: the key `{id}` is not the one that the service has under this id");
+    if keys.is_none() {
+        hint(UNSIGNED);
     }
-    match &keys {
-        Some(keys) => introduce(connection, keys)?,
-        None => eprintln!("{UNSIGNED}"),
-    }
+    let keys = keys
+        .map(|keys| for_the_shell(connection, keys))
+        .transpose()?;
     Ok(Trail::shell(clock, keys.map(Arc::new)))
 }
 
@@ -115,11 +113,15 @@ pub fn with_connection<T>(
     database: &DatabaseArgs,
     work: impl FnOnce(&mut PgConnection, Clock) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    with_database(database, |url| {
-        let mut connection =
-            db::connect(url).map_err(|error| anyhow::anyhow!("{DATABASE_URL}: {error}"))?;
-        work(&mut connection, Clock::system())
-    })
+    with_database(database, |url| work(&mut connected(url)?, Clock::system()))
+}
+
+/// A connection to the database at this URL.
+///
+/// # Errors
+/// When it cannot be reached.
+pub fn connected(url: &str) -> anyhow::Result<PgConnection> {
+    db::connect(url).map_err(|error| anyhow::anyhow!("{DATABASE_URL}: {error}"))
 }
 
 /// Starts the embedded database.

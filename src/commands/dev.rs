@@ -21,6 +21,7 @@ use enlist::{
 use secrecy::ExposeSecret;
 
 use super::{
+    out::say,
     run::{built, until_stopped},
     runtime::{runtime, start_logging},
     signals::Signals,
@@ -72,7 +73,8 @@ fn greet(args: &DevArgs, port: u16, added: usize) {
         0 => "what was there before".to_owned(),
         added => format!("{added} sample users"),
     };
-    println!(
+    // It runs on, whoever reads that.
+    let _ = say(format_args!(
         "Enlist is running on http://localhost:{port} with {users}. Its data is in {}.
 
   Mailbox   http://localhost:{port}/dev/mailbox
@@ -86,5 +88,5 @@ Try, in another shell:
 
 Ctrl-C stops it; the next start goes on where this one ended.",
         args.data_dir.display(),
-    );
+    ));
 }

@@ -10,6 +10,7 @@ use enlist::{
 
 use super::{
     database::{KeyedArgs, trail, with_connection},
+    out::say,
     role::role,
 };
 
@@ -52,7 +53,6 @@ fn create(args: &CreateArgs) -> anyhow::Result<()> {
         let made = connection
             .transaction(|connection| make(connection, &trail, name, args.role, None))
             .context("the key cannot be stored; is the schema there (enlist migrate)?")?;
-        println!("{}", made.key);
-        Ok(())
+        say(&made.key)
     })
 }

@@ -12,7 +12,7 @@ use enlist::{
     trials::{Tester, TrialError},
 };
 
-use super::runtime::runtime;
+use super::{out::say, runtime::runtime};
 
 /// What can be done with the mail server.
 #[derive(Subcommand)]
@@ -45,11 +45,15 @@ fn test(args: &MailTestArgs) -> anyhow::Result<()> {
             smtp: outgoing::pool(&test.mail, 1, &clock)?,
             bounces: test.mail.bounces,
         };
+        let mut said = Ok(());
         let sent = tester
             .send(&test.to, clock.new_id(), clock.now(), &mut |passed| {
-                println!("{passed}");
+                if said.is_ok() {
+                    said = say(passed);
+                }
             })
             .await;
+        said?;
         match sent {
             Ok(_) => Ok(()),
             Err(TrialError::Failed(failure)) => bail!(

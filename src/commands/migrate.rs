@@ -6,7 +6,7 @@ use enlist::{
     server::schema::{bring_up, keep_audit},
 };
 
-use super::database::with_database;
+use super::{database::with_database, out::say};
 
 /// What `migrate` takes.
 #[derive(Args)]
@@ -30,9 +30,11 @@ pub fn run(args: &MigrateArgs) -> anyhow::Result<()> {
             keep_audit(&urls, keep)?;
         }
         match applied.len() {
-            0 => println!("The database is up to date."),
-            number => println!("{number} migrations applied: {}.", applied.join(", ")),
+            0 => say("The database is up to date."),
+            number => say(format_args!(
+                "{number} migrations applied: {}.",
+                applied.join(", ")
+            )),
         }
-        Ok(())
     })
 }

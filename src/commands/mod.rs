@@ -10,6 +10,7 @@ mod mail;
 mod migrate;
 mod openapi;
 mod operators;
+pub mod out;
 mod role;
 mod roles;
 mod run;
@@ -82,12 +83,12 @@ pub enum Command {
 }
 
 impl Command {
-    /// Does what the command is for.
+    /// Does what the command is for. Gives what the process exits with.
     ///
     /// # Errors
     /// Whatever stops it, in words for the person at the shell.
-    pub fn run(self) -> anyhow::Result<()> {
-        match self {
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        let done = match self {
             Self::Dev(args) => dev::run(args),
             Self::Serve(args) => serve::run(*args),
             Self::Check(args) => check::run(*args),
@@ -98,15 +99,17 @@ impl Command {
             Self::Users { command } => command.run(),
             Self::ApiKeys { command } => command.run(),
             Self::Bounce(args) => bounce::run(&args),
-            Self::Audit { command } => command.run(),
+            Self::Audit { command } => return command.run(),
             Self::Operators { command } => command.run(),
-        }
+        };
+        done.map(|()| ExitCode::SUCCESS)
     }
 
     /// What the process exits with when the command fails.
     pub fn code_of_failure(&self) -> ExitCode {
         match self {
             Self::Bounce(_) => ExitCode::from(bounce::TRY_AGAIN),
+            Self::Audit { .. } => ExitCode::from(audit::NOT_CHECKED),
             _ => ExitCode::FAILURE,
         }
     }

@@ -13,6 +13,7 @@ use enlist::{
 
 use super::{
     database::{KeyedArgs, trail, with_connection},
+    out::say,
     role::role,
 };
 
@@ -72,8 +73,7 @@ fn create(args: &CreateArgs) -> anyhow::Result<()> {
                     .context("the operator cannot be stored; is the schema there (enlist migrate)?")
             })?,
         };
-        println!("{}", operator.id);
-        Ok(())
+        say(operator.id)
     })
 }
 

@@ -3,6 +3,8 @@
 use clap::{Args, Subcommand};
 use enlist::db;
 
+use super::out::print;
+
 /// What can be done about the database itself.
 #[derive(Subcommand)]
 pub enum Database {
@@ -28,10 +30,7 @@ impl Database {
             Self::Roles(RolesArgs { owner, service }) if owner == service => anyhow::bail!(
                 "--owner and --service are both {owner}; the service's role is to own nothing"
             ),
-            Self::Roles(RolesArgs { owner, service }) => {
-                print!("{}", db::roles_sql(&owner, &service));
-                Ok(())
-            }
+            Self::Roles(RolesArgs { owner, service }) => print(&db::roles_sql(&owner, &service)),
         }
     }
 }

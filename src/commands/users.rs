@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, IsTerminal, Write},
+    io::{self, IsTerminal},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -20,7 +20,7 @@ use enlist::{
     db::{Db, DbError},
     secrets::{keys::KeyRing, password::Hasher},
     server::{
-        keys::{check_keys, impostor, introduce},
+        keys::{check_keys, for_the_shell},
         schema::bring_up,
     },
     users::{
@@ -39,6 +39,7 @@ use secrecy::SecretString;
 
 use super::{
     database::{UNSIGNED, keys_of, with_database},
+    out::{hint, print, say},
     runtime::runtime,
     signals::Signals,
 };
@@ -135,9 +136,9 @@ fn run_import(args: &ImportArgs) -> anyhow::Result<()> {
             "--invite needs the keys of the service",
         )
     });
-    let keys = keys.transpose()?.map(Arc::new);
+    let keys = keys.transpose()?;
     if keys.is_none() && !args.dry_run {
-        eprintln!("{UNSIGNED}");
+        hint(UNSIGNED);
     }
     let is_watched = !args.yes
         && args.file != Path::new("-")
@@ -168,7 +169,7 @@ fn run_import(args: &ImportArgs) -> anyhow::Result<()> {
             .warnings
             .retain(|warning| !shape.warnings.contains(warning));
     }
-    tell(&report, args.dry_run);
+    tell(&report, args.dry_run)?;
     if report.failed > 0 {
         let records = match report.failed {
             1 => "one record".to_owned(),
@@ -185,20 +186,18 @@ fn run_import(args: &ImportArgs) -> anyhow::Result<()> {
 }
 
 /// Shows how a file would be read that is not in the encoding that was said, and asks.
-fn is_right(detected: &Detected) -> io::Result<bool> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "{detected}")?;
-    says_yes(&mut out, &format!("Read it as {}?", detected.charset))
+fn is_right(detected: &Detected) -> anyhow::Result<bool> {
+    say(detected)?;
+    says_yes(&format!("Read it as {}?", detected.charset))
 }
 
 /// Shows what the columns become, and asks, where anything would be stored.
-fn is_agreed(shape: &Shape, dry_run: bool) -> io::Result<bool> {
-    let mut out = io::stdout().lock();
+fn is_agreed(shape: &Shape, dry_run: bool) -> anyhow::Result<bool> {
     for column in &shape.columns {
-        writeln!(out, "{column}")?;
+        say(column)?;
     }
     for warning in &shape.warnings {
-        writeln!(out, "warning: {warning}")?;
+        say(format_args!("warning: {warning}"))?;
     }
     if dry_run {
         return Ok(true);
@@ -207,12 +206,11 @@ fn is_agreed(shape: &Shape, dry_run: bool) -> io::Result<bool> {
         1 => "one record".to_owned(),
         rows => format!("{rows} records"),
     };
-    says_yes(&mut out, &format!("Import {records}?"))
+    says_yes(&format!("Import {records}?"))
 }
 
-fn says_yes(out: &mut impl Write, question: &str) -> io::Result<bool> {
-    write!(out, "{question} [y/N] ")?;
-    out.flush()?;
+fn says_yes(question: &str) -> anyhow::Result<bool> {
+    print(&format!("{question} [y/N] "))?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;
     let answer = answer.trim();
@@ -239,28 +237,21 @@ async fn import(
     upload: Upload,
     rows: usize,
     args: &ImportArgs,
-    keys: Option<Arc<KeyRing>>,
+    keys: Option<KeyRing>,
 ) -> anyhow::Result<Report> {
     let (db, clock) = (Db::new(url, 2), Clock::system());
-    if let Some(keys) = keys.clone() {
-        if args.invite {
-            check_keys(&db, &keys, &clock).await?;
+    let keys = match keys {
+        Some(keys) => {
+            let keys = db
+                .transaction(move |connection| Ok::<_, DbError>(for_the_shell(connection, keys)))
+                .await??;
+            if args.invite {
+                check_keys(&db, &keys, &clock).await?;
+            }
+            Some(Arc::new(keys))
         }
-        let other = db
-            .transaction(move |connection| {
-                let other = impostor(connection, &keys)?;
-                if other.is_none() {
-                    introduce(connection, &keys)?;
-                }
-                Ok::<_, DbError>(other)
-            })
-            .await?;
-        if let Some(id) = other {
-            bail!(
-                "{SECRET_KEYS}: the key `{id}` is not the one that the service has under this id"
-            );
-        }
-    }
+        None => None,
+    };
     let options = Options {
         on_conflict: args.on_conflict,
         dry_run: args.dry_run,
@@ -314,7 +305,7 @@ async fn show(progress: Arc<Progress>, rows: usize) {
     }
     loop {
         tokio::time::sleep(Duration::from_secs(2)).await;
-        eprintln!("{} of {rows} records", progress.done());
+        hint(format_args!("{} of {rows} records", progress.done()));
     }
 }
 
@@ -342,7 +333,8 @@ fn explained(error: ImportError) -> anyhow::Error {
         ImportError::Api(error) => anyhow::anyhow!("{}", error.detail),
         ImportError::Stopped => anyhow::anyhow!("stopped; nothing was stored"),
         ImportError::Partly { report, cause } => {
-            tell(&report, false);
+            // Why it stopped is said in any case.
+            let _ = tell(&report, false);
             let why = match *cause {
                 ImportError::Stopped => "stopped".to_owned(),
                 cause => format!("stopped half-way: {}", explained(cause)),
@@ -356,19 +348,19 @@ fn explained(error: ImportError) -> anyhow::Error {
     }
 }
 
-fn tell(report: &Report, dry_run: bool) {
+fn tell(report: &Report, dry_run: bool) -> anyhow::Result<()> {
     for fault in &report.errors {
-        eprintln!("{fault}");
+        hint(fault);
     }
     for warning in &report.warnings {
-        eprintln!("warning: {warning}");
+        hint(format_args!("warning: {warning}"));
     }
-    println!(
+    say(format_args!(
         "{}{} created, {} updated, {} skipped, {} failed.",
         if dry_run { "Would be: " } else { "" },
         report.created,
         report.updated,
         report.skipped,
         report.failed
-    );
+    ))
 }

@@ -76,11 +76,20 @@ pub fn another_has_signed(
     connection: &mut PgConnection,
     keys: &[(String, String)],
 ) -> Result<Option<String>, DbError> {
-    let signed: Vec<String> = secret_keys::table
+    let signed = keys_that_signed(connection)?;
+    Ok(other_keys(connection, keys, &signed)?.pop())
+}
+
+/// The ids of the keys that something was signed with.
+///
+/// # Errors
+/// When the database is away.
+pub fn keys_that_signed(connection: &mut PgConnection) -> Result<Vec<String>, DbError> {
+    Ok(secret_keys::table
         .filter(secret_keys::has_signed)
         .select(secret_keys::id)
-        .load(connection)?;
-    Ok(other_keys(connection, keys, &signed)?.pop())
+        .order(secret_keys::id)
+        .load(connection)?)
 }
 
 /// Writes a key down that is about to sign, unless it is known.

@@ -166,6 +166,13 @@ impl KeyRing {
         &self.0[0]
     }
 
+    /// The same keys, with this one to sign; `None` if it is not among them.
+    pub fn signing_with(mut self, id: &str) -> Option<Self> {
+        let at = self.0.iter().position(|key| key.id == id)?;
+        self.0[..=at].rotate_right(1);
+        Some(self)
+    }
+
     /// The key with this id, if it is still configured.
     pub fn get(&self, id: &str) -> Option<&Key> {
         self.0.iter().find(|key| key.id == id)

@@ -1,13 +1,15 @@
 //! Whether the configured keys are those that something in the database needs.
 
+use anyhow::{Context, bail};
 use chrono::{DateTime, Utc};
 use diesel::PgConnection;
 
 use crate::{
+    audit::{Trail, heads},
     clock::Clock,
     db::{Db, DbError},
     invitations::key_use,
-    secrets::keys::KeyRing,
+    secrets::keys::{Key, KeyRing},
     settings::sealing,
 };
 
@@ -37,6 +39,14 @@ fn needs(connection: &mut PgConnection, now: DateTime<Utc>) -> Result<Vec<Need>,
             key,
             what: format!("{settings} are sealed under it"),
             until: "the service has run with it behind the new one, and sealed them again",
+        });
+    }
+    for key in Trail::keys_before_the_first_link(connection)? {
+        needs.push(Need {
+            key,
+            what: "audit events from the shell were signed with it before anybody served"
+                .to_owned(),
+            until: "the service has run with it, first or behind another one, and linked them",
         });
     }
     Ok(needs)
@@ -71,13 +81,37 @@ pub async fn check_keys(db: &Db, keys: &KeyRing, clock: &Clock) -> anyhow::Resul
     wrong.map_or(Ok(()), |wrong| Err(anyhow::anyhow!("{wrong}")))
 }
 
-/// Writes the key down that is about to sign something, so that no other one takes its id.
+/// The keys, as somebody at the shell signs with them: with the one that the service signs with. It knows that one when it
+/// links what was written, and another one perhaps never: then the log would have a fault for ever. Where nobody has
+/// signed anything yet, the first key is written down, so that no other one takes its id.
 ///
 /// # Errors
-/// When the database cannot be asked.
-pub fn introduce(connection: &mut PgConnection, keys: &KeyRing) -> Result<(), DbError> {
-    let key = keys.signing();
-    key_use::introduce(connection, (key.id(), &key.identity()))
+/// When a key is not the service's, or the service's is missing; when the database cannot be asked.
+pub fn for_the_shell(connection: &mut PgConnection, keys: KeyRing) -> anyhow::Result<KeyRing> {
+    if let Some(id) = impostor(connection, &keys).map_err(unreadable)? {
+        bail!(
+            "ENLIST_SECRET_KEYS: the key `{id}` is not the one that the service has under this id"
+        );
+    }
+    let theirs = match heads::last_key(connection).map_err(unreadable)? {
+        Some(key) => vec![key],
+        None => key_use::keys_that_signed(connection).map_err(unreadable)?,
+    };
+    let Some(newest) = theirs.last() else {
+        let key = keys.signing();
+        key_use::introduce(connection, (key.id(), &key.identity())).map_err(unreadable)?;
+        return Ok(keys);
+    };
+    let shared = keys
+        .iter()
+        .map(Key::id)
+        .find(|id| theirs.iter().any(|key| key == id));
+    let shared = shared.map(str::to_owned);
+    shared.and_then(|id| keys.signing_with(&id)).with_context(|| {
+        format!(
+            "ENLIST_SECRET_KEYS: the service signs with the key `{newest}`, which is not among these; give the service's own"
+        )
+    })
 }
 
 /// The id of a key that is another one than the service's of that id, if there is any: nothing must be signed with it.

@@ -6,10 +6,13 @@ use enlist::config::InstanceRole;
 use mailparse::{MailHeaderMap, ParsedMail, parse_mail};
 use serde_json::{Value, json};
 
-use crate::support::{
-    app::{Setup, TestApp, start_of_time},
-    db::TestDb,
-    smtp::{SmtpSink, Stage},
+use crate::{
+    audit_attacks::linker_with,
+    support::{
+        app::{Setup, TestApp, start_of_time},
+        db::TestDb,
+        smtp::{SmtpSink, Stage},
+    },
 };
 
 /// Every part of a mail, with its media type and decoded body.
@@ -757,6 +760,9 @@ async fn a_start_without_a_pending_invitations_key_is_refused_with_its_id() {
     let ids = app.users(1).await;
     app.invite(json!({"user_ids": ids, "delivery": "none"}))
         .await;
+    // Events from before the first link need the key, too.
+    let keys = "old:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    linker_with(&app, keys, None).link().await.unwrap();
     let build = async |keys: &str| {
         let setup = Setup {
             keys: keys.into(),

@@ -7,6 +7,7 @@ mod access;
 mod audit;
 mod audit_attacks;
 mod audit_shape;
+mod audit_shell;
 mod bounces;
 mod bounded;
 mod chaos;

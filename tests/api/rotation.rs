@@ -15,6 +15,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::{
+    audit_attacks::linker,
     enrollments::{device, enroll, guest, invite, token, with_pin, wrong},
     support::app::{KEYS, Setup, TestApp, config},
 };
@@ -168,6 +169,7 @@ async fn a_key_can_go_once_nothing_is_sealed_under_it() {
     let url = "https://mdm.example.com/start?t={token}&key=swordfish";
     app.set_default("registration", json!({"mdm_url": url}))
         .await;
+    linker(&app).link().await.unwrap();
     let db = Db::new(&app.db.url, 1);
     let both = Arc::new(KeyRing::parse(&format!("{NEW},{KEYS}")).unwrap());
     let idle = async || look_at_keys(&db, &both, app.clock.now()).await.unwrap();

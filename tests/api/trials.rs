@@ -11,10 +11,13 @@ use lettre::{address::Envelope, transport::smtp::extension::ClientId};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{
-    app::{Answer, KEYS, Setup, TestApp, api_key},
-    db::{TestDb, number_of_migrations},
-    smtp::{Options, SmtpSink, Stage},
+use crate::{
+    audit_attacks::linker,
+    support::{
+        app::{Answer, KEYS, Setup, TestApp, api_key},
+        db::{TestDb, number_of_migrations},
+        smtp::{Options, SmtpSink, Stage},
+    },
 };
 
 const TO: &str = "ada@example.com";
@@ -535,6 +538,7 @@ async fn a_check_knows_which_keys_are_needed_and_whose_names_clash() {
     app.leaves_unsent = true;
     let users = app.users(2).await;
     app.invite(json!({"user_ids": users})).await;
+    linker(&app).link().await.unwrap();
     app.db.execute(
         "UPDATE invitations SET expires_at = now() + interval '1 day';
          UPDATE users SET name_clash = true WHERE username = 'user2@example.com'",

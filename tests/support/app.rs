@@ -158,7 +158,12 @@ pub fn config(db: &TestDb, sink: &SmtpSink, setup: &Setup) -> Config {
 
 /// A key of this role, made as the command line makes it.
 pub fn api_key(db: &TestDb, role: Role) -> String {
-    let keys = Arc::new(KeyRing::parse(KEYS).unwrap());
+    api_key_of(db, role, KEYS)
+}
+
+/// The same, where the service has other keys.
+fn api_key_of(db: &TestDb, role: Role, keys: &str) -> String {
+    let keys = Arc::new(KeyRing::parse(keys).unwrap());
     let trail = Trail::shell(Clock::fixed(start_of_time()), Some(keys));
     let name = KeyName::parse("test").unwrap();
     manage_keys::make(&mut db.connect(), &trail, name, role, None)
@@ -176,7 +181,7 @@ impl TestApp {
     }
 
     pub async fn start_on(db: TestDb, sink: SmtpSink, setup: Setup) -> Self {
-        let key = api_key(&db, Role::Admin);
+        let key = api_key_of(&db, Role::Admin, &setup.keys);
         let app = App::build(config(&db, &sink, &setup), setup.clock.clone())
             .await
             .unwrap();
