@@ -68,10 +68,12 @@ impl Report<'_> {
                     self.fault(format!("link {} is there twice", link.position));
                 } else if link.position != last.0 + 1 {
                     let (from, to) = (last.0 + 1, link.position - 1);
-                    self.fault(format!("links {from} to {to} are missing"));
+                    self.missing(from, to);
                     // The chain goes on behind an end that somebody remembered.
                     if let Some(told) = sealed.iter().find(|sealed| sealed.head.position == to) {
                         behind.hash.clone_from(&told.head.hash);
+                    } else if let Some(hash) = self.losses.hash_at(to) {
+                        behind.hash = hash;
                     }
                 }
                 self.found.linked += 1;

@@ -61,6 +61,8 @@ string_enum! {
         AuditUpgraded = "audit_log.upgraded",
         /// A service went on behind links of which it had no key: nobody vouches for them.
         AuditContinued = "audit_log.continued",
+        /// Ends of the chain are gone, by a failover or a backup, and somebody with the keys said so.
+        AuditLossAcknowledged = "audit_log.loss_acknowledged",
     }
 }
 

@@ -14,6 +14,7 @@ pub mod forgetting;
 pub mod heads;
 pub mod http;
 pub mod linking;
+pub mod losses;
 mod of_log;
 mod older;
 pub mod person;

@@ -115,7 +115,7 @@ impl<'a> Proof<'a> {
     }
 
     /// Whether the writer's signature was checked here, or by whoever linked the event.
-    fn is_genuine(&self, event: &EventRow, row: &LinkRow) -> bool {
+    pub(super) fn is_genuine(&self, event: &EventRow, row: &LinkRow) -> bool {
         match event.authenticity(self.keys) {
             Authenticity::Genuine => true,
             Authenticity::Unchecked(_) => match row.found.and_then(Found::stored) {

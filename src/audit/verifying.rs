@@ -11,6 +11,7 @@ use super::{
     evidence::{self, LinkRow},
     foreign,
     heads::{self, Head, Sealed},
+    losses::Losses,
     proof::{Made, Proof},
     rows::{Authenticity, EventRow, Who},
     signature::Found,
@@ -45,6 +46,8 @@ pub struct Verified {
     pub unsigned_accounts: Vec<String>,
     /// API keys and operators from before what the log remembers.
     pub older_accounts: Vec<String>,
+    /// Ends and links that are gone, and that somebody with the keys said so of: what, since when, why.
+    pub known_losses: Vec<String>,
     /// The last link, to be noted elsewhere: whoever cuts off the end of the log cuts it off.
     pub head: Option<Head>,
     /// What is wrong, in words.
@@ -81,8 +84,10 @@ pub fn check(
     let mut found = Verified::default();
     let beginning = beginning(connection, keys, &mut found)?;
     let sealed = heads::sealed(connection, keys)?;
+    let proof = Proof::of(connection, keys, beginning.position, now)?;
     let mut report = Report {
-        proof: Proof::of(connection, keys, beginning.position, now)?,
+        losses: Losses::of(connection, &proof, beginning.position)?,
+        proof,
         keys,
         found,
         unvouched: Vec::new(),
@@ -106,8 +111,10 @@ pub(super) fn faults_at_the_beginning(
 ) -> Result<Vec<String>, DbError> {
     let mut found = Verified::default();
     let beginning = beginning(connection, keys, &mut found)?;
+    let proof = Proof::of(connection, keys, beginning.position, now)?;
     let mut report = Report {
-        proof: Proof::of(connection, keys, beginning.position, now)?,
+        losses: Losses::of(connection, &proof, beginning.position)?,
+        proof,
         keys,
         found,
         unvouched: Vec::new(),
@@ -143,6 +150,7 @@ fn beginning(
 pub(super) struct Report<'a> {
     pub(super) keys: &'a KeyRing,
     pub(super) proof: Proof<'a>,
+    pub(super) losses: Losses,
     pub(super) found: Verified,
     /// Links whose key was not given, and that no later one vouches for so far: their positions and keys.
     pub(super) unvouched: Vec<(i64, String)>,
@@ -268,13 +276,19 @@ impl Report<'_> {
         for head in ours.map(|sealed| &sealed.head).chain(noted) {
             match ends::place_of(connection, head, beginning, end)? {
                 Place::Same | Place::Forgotten => {}
-                Place::Other => self.fault(format!(
-                    "the end {head}, which was told earlier, is not in the chain any more"
-                )),
-                Place::Behind => self.fault(format!(
-                    "the chain ends at link {end}, and its end {head} was told earlier: a failover lost commits, or \
-                     somebody cut the end off"
-                )),
+                Place::Other => self.lost(
+                    head,
+                    end,
+                    format!("the end {head}, which was told earlier, is not in the chain any more"),
+                ),
+                Place::Behind => self.lost(
+                    head,
+                    end,
+                    format!(
+                        "the chain ends at link {end}, and its end {head} was told earlier: a failover lost commits, or \
+                         somebody cut the end off"
+                    ),
+                ),
             }
         }
         Ok(())

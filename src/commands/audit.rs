@@ -1,4 +1,4 @@
-//! `enlist audit`: checks that the audit log is what was written.
+//! `enlist audit`: checks that the audit log is what was written, and takes down what of it is known to be gone.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use enlist::{
     audit::{
         heads::{self, Head},
+        losses,
         verifying::{self, Verified},
     },
     clock::Clock,
@@ -17,7 +18,7 @@ use enlist::{
 };
 
 use super::{
-    database::{KeyedArgs, connected, with_database},
+    database::{KeyedArgs, connected, trail, with_connection, with_database},
     out::{hint, say},
 };
 
@@ -29,6 +30,8 @@ const LONG: TimeDelta = TimeDelta::minutes(1);
 pub enum Audit {
     /// Check that nothing in it was changed, left out or added; exits with 0 if so, 1 if not, 2 if it could not be checked
     Verify(VerifyArgs),
+    /// Say that ends of its chain are gone by a failover or the restore of a backup, and no fault
+    Acknowledge(AcknowledgeArgs),
 }
 
 /// What `audit verify` takes.
@@ -44,6 +47,29 @@ pub struct VerifyArgs {
     audit_heads: Option<PathBuf>,
 }
 
+/// What `audit acknowledge` takes.
+#[derive(Args)]
+pub struct AcknowledgeArgs {
+    #[command(flatten)]
+    keyed: KeyedArgs,
+    /// The ends that verify misses, as it names them; the highest one stands for others in the same gap
+    #[arg(value_name = "POSITION:HASH", required = true)]
+    end: Vec<Head>,
+    /// How they were lost: it stays in the log
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
+    reason: String,
+}
+
+/// Takes a reason, which is shown in a line.
+fn reason(text: &str) -> Result<String, &'static str> {
+    let text = text.trim();
+    if (1..=500).contains(&text.chars().count()) && !text.contains(char::is_control) {
+        Ok(text.to_owned())
+    } else {
+        Err("has 1 to 500 characters, in one line")
+    }
+}
+
 /// The exit status where nothing could be checked: that the log is not what was written is another one.
 pub const NOT_CHECKED: u8 = 2;
 
@@ -52,8 +78,21 @@ impl Audit {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self {
             Self::Verify(args) => verify(&args),
+            Self::Acknowledge(args) => acknowledge(args).map(|()| ExitCode::SUCCESS),
         }
     }
+}
+
+/// Writes down that ends are gone, and why.
+fn acknowledge(args: AcknowledgeArgs) -> anyhow::Result<()> {
+    let keys = args.keyed.keys()?;
+    with_connection(&args.keyed.database, |connection, clock| {
+        let trail = trail(connection, clock, Some(keys))?;
+        losses::acknowledge(connection, &trail, &args.end, &args.reason)?;
+        say(
+            "It is written down. `enlist audit verify` lists it from now on, and no longer as a fault.",
+        )
+    })
 }
 
 /// Checks the log: what is wrong goes to standard output, and the exit code says whether anything is.
@@ -156,6 +195,9 @@ fn said(verified: &Verified) -> Vec<String> {
                 .iter()
                 .map(|shown| format!("  {shown}")),
         );
+    }
+    for known in &verified.known_losses {
+        lines.push(format!("Known: {known}"));
     }
     for (key, number) in &verified.unchecked {
         lines.push(format!(

@@ -6,6 +6,7 @@ mod support;
 mod access;
 mod audit;
 mod audit_attacks;
+mod audit_losses;
 mod audit_shape;
 mod audit_shell;
 mod bounces;

@@ -1,0 +1,203 @@
+//! Ends of the chain that are gone and known to be: a failover or the restore of a backup lost commits, and somebody who
+//! holds the keys said so. The event that tells of it is signed, so nobody else can.
+
+use std::ops::RangeInclusive;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use diesel::{
+    dsl::{max, min},
+    prelude::*,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Trail,
+    domain::{Action, Event, SubjectKind},
+    ends::{self, Place},
+    evidence,
+    heads::Head,
+    proof::Proof,
+    verifying::Report,
+};
+use crate::{db::DbError, schema::audit_links};
+
+/// Links of which none is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Gap {
+    from: i64,
+    to: i64,
+}
+
+impl Gap {
+    fn positions(self) -> RangeInclusive<i64> {
+        self.from..=self.to
+    }
+}
+
+/// What an event tells of a loss.
+#[derive(Debug, Serialize, Deserialize)]
+struct Loss {
+    ends: Vec<String>,
+    missing: Vec<Gap>,
+    reason: String,
+}
+
+/// Losses that the log tells of.
+#[derive(Debug, Default)]
+pub(super) struct Losses {
+    told: Vec<(DateTime<Utc>, Loss)>,
+    /// Gaps of these that the chain has.
+    found: Vec<Gap>,
+}
+
+impl Losses {
+    /// All of which a genuine event tells.
+    pub(super) fn of(
+        connection: &mut PgConnection,
+        proof: &Proof<'_>,
+        beginning: i64,
+    ) -> Result<Self, DbError> {
+        let action = Action::AuditLossAcknowledged.as_str();
+        let told = evidence::done_to(connection, &[action], None, beginning)?;
+        let genuine = told.into_iter().filter_map(|(event, row)| {
+            let hash = event.details_hash.as_deref()?;
+            let is_told = proof.is_genuine(&event, &row) && row.has_details_of(hash);
+            let loss = serde_json::from_str(row.after.as_deref()?).ok()?;
+            is_told.then_some((event.at, loss))
+        });
+        Ok(Self {
+            told: genuine.collect(),
+            found: Vec::new(),
+        })
+    }
+
+    /// The hash of the link of this position, if it is one of the ends that are gone.
+    pub(super) fn hash_at(&self, position: i64) -> Option<Vec<u8>> {
+        let ends = self.told.iter().flat_map(|(_, loss)| &loss.ends);
+        let mut ends = ends.filter_map(|end| end.parse::<Head>().ok());
+        Some(ends.find(|end| end.position == position)?.hash)
+    }
+
+    /// What is said of a loss that fits, if there is one.
+    fn known(&self, fits: impl Fn(&Loss) -> bool) -> Option<String> {
+        let (at, loss) = self.told.iter().find(|(_, loss)| fits(loss))?;
+        let at = at.to_rfc3339_opts(SecondsFormat::Secs, true);
+        Some(format!("known since {at}: {}", loss.reason))
+    }
+}
+
+impl Report<'_> {
+    /// Links are missing: exactly these, if that is known.
+    pub(super) fn missing(&mut self, from: i64, to: i64) {
+        let gap = Gap { from, to };
+        let known = self.losses.known(|loss| loss.missing.contains(&gap));
+        if known.is_some() {
+            self.losses.found.push(gap);
+        }
+        self.gone(format!("links {from} to {to} are missing"), known);
+    }
+
+    /// An end is gone that was told: this one, if that is known, or one of links that are known to be missing.
+    pub(super) fn lost(&mut self, head: &Head, end: i64, what: String) {
+        let (position, head) = (head.position, head.to_string());
+        let found = &self.losses.found;
+        let known = self.losses.known(|loss| {
+            let gaps = loss.missing.iter();
+            let mut empty = gaps.filter(|gap| position > end || found.contains(gap));
+            loss.ends.contains(&head) || empty.any(|gap| gap.positions().contains(&position))
+        });
+        self.gone(what, known);
+    }
+
+    fn gone(&mut self, what: String, known: Option<String>) {
+        match known {
+            Some(known) => self.found.known_losses.push(format!("{what}; {known}")),
+            None => self.fault(what),
+        }
+    }
+}
+
+/// Why a loss was not acknowledged.
+#[derive(Debug, thiserror::Error)]
+pub enum LossError {
+    #[error("{0} is in the chain, or was forgotten since it was old: nothing is lost")]
+    Nothing(Head),
+    #[error("somebody links events at this moment; run it again")]
+    Busy,
+    #[error("without the service's keys nobody can say so")]
+    NoKeys,
+    #[error(transparent)]
+    Db(#[from] DbError),
+}
+
+impl From<diesel::result::Error> for LossError {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Db(error.into())
+    }
+}
+
+/// Writes down that these ends are gone, with the links that are missing up to them, and why.
+///
+/// # Errors
+/// When one of them is not gone, and when the database is away.
+pub fn acknowledge(
+    connection: &mut PgConnection,
+    trail: &Trail,
+    ends: &[Head],
+    reason: &str,
+) -> Result<(), LossError> {
+    connection.transaction(|connection| {
+        let keys = trail.keys.as_deref().ok_or(LossError::NoKeys)?;
+        // Nobody moves the end meanwhile.
+        if !ends::lock(connection)? {
+            return Err(LossError::Busy);
+        }
+        let beginning = ends::beginning(connection, keys)?
+            .filter(|stored| stored.is_ours == Some(true))
+            .map_or(0, |stored| stored.beginning.position);
+        let last: Option<i64> = audit_links::table
+            .select(max(audit_links::position))
+            .first(connection)?;
+        let last = last.unwrap_or(beginning);
+        let (mut missing, mut highest) = (Vec::new(), last);
+        for end in ends {
+            match ends::place_of(connection, end, beginning, last)? {
+                Place::Same | Place::Forgotten => return Err(LossError::Nothing(end.clone())),
+                Place::Other => missing.extend(gap_up_to(connection, end.position, beginning)?),
+                Place::Behind => highest = highest.max(end.position),
+            }
+        }
+        if highest > last {
+            // Whoever links goes on behind the highest.
+            missing.push(Gap {
+                from: last + 1,
+                to: highest,
+            });
+        }
+        let loss = Loss {
+            ends: ends.iter().map(ToString::to_string).collect(),
+            missing,
+            reason: reason.to_owned(),
+        };
+        let event = Event::new(Action::AuditLossAcknowledged, SubjectKind::AuditLog, None);
+        Ok(trail.record(connection, &event.after(&loss))?)
+    })
+}
+
+/// The links that are missing up to a position, if the chain goes on behind it.
+fn gap_up_to(
+    connection: &mut PgConnection,
+    position: i64,
+    beginning: i64,
+) -> Result<Option<Gap>, DbError> {
+    let before: Option<i64> = audit_links::table
+        .filter(audit_links::position.le(position))
+        .select(max(audit_links::position))
+        .first(connection)?;
+    let behind: Option<i64> = audit_links::table
+        .filter(audit_links::position.gt(position))
+        .select(min(audit_links::position))
+        .first(connection)?;
+    let from = before.unwrap_or(beginning) + 1;
+    Ok((from <= position && behind == Some(position + 1)).then_some(Gap { from, to: position }))
+}
