@@ -18,8 +18,8 @@ const ASLEEP: &str = "postgres:///";
 
 /// Looks, and says what it finds in a line each. Fails if something does not work.
 pub fn run(mut args: ServeArgs) -> anyhow::Result<()> {
-    let mut is_asleep = false;
-    if args.database.is_embedded() {
+    let (is_embedded, mut is_asleep) = (args.database.is_embedded(), false);
+    if is_embedded {
         // Neither a cluster nor a key is made only to look at it.
         let url = postgres::url_of_running(&args.database.data_dir);
         is_asleep = url.is_none();
@@ -34,7 +34,9 @@ pub fn run(mut args: ServeArgs) -> anyhow::Result<()> {
         settings,
         wrong,
         migrates: !args.no_migrate,
+        is_embedded,
         is_asleep,
+        audit_heads: args.audit.audit_heads.clone(),
     };
     let (mut failed, mut said) = (0, Ok(()));
     runtime()?.block_on(check.run(&Clock::system(), &mut |finding| {

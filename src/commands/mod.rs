@@ -15,6 +15,7 @@ mod role;
 mod roles;
 mod run;
 mod runtime;
+mod secret_keys;
 mod serve;
 mod signals;
 mod users;
@@ -68,6 +69,11 @@ pub enum Command {
         #[command(subcommand)]
         command: keys::ApiKeys,
     },
+    /// Look after the service's keys
+    SecretKeys {
+        #[command(subcommand)]
+        command: secret_keys::SecretKeys,
+    },
     /// Take a mail that came back, from standard input, as POST /mail/bounces does: for a mail server's pipe
     Bounce(KeyedArgs),
     /// Look after the audit log
@@ -98,6 +104,7 @@ impl Command {
             Self::Openapi => openapi::run(),
             Self::Users { command } => command.run(),
             Self::ApiKeys { command } => command.run(),
+            Self::SecretKeys { command } => command.run(),
             Self::Bounce(args) => bounce::run(&args),
             Self::Audit { command } => return command.run(),
             Self::Operators { command } => command.run(),

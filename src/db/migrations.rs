@@ -12,12 +12,7 @@ use diesel::{
 };
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
-use super::{
-    errors::DbError,
-    pool::Db,
-    privileges::{self, Powers},
-    url::connect,
-};
+use super::{errors::DbError, pool::Db, powers, privileges, url::connect};
 
 /// Every migration, inside the binary.
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
@@ -206,6 +201,13 @@ pub fn migrate_for(
         return Err("it leads to another database than DATABASE_URL".into());
     }
     if !found.is_owner {
+        if service.is_some() {
+            let role = &found.role;
+            return Err(format!(
+                "role {role} may not change the schema: name its owner here, and the lesser role in DATABASE_URL"
+            )
+            .into());
+        }
         look_at_lesser(&mut connection, &found)?;
         return Ok(Vec::new());
     }
@@ -240,10 +242,8 @@ fn look_at_lesser(connection: &mut PgConnection, found: &Schema) -> QueryResult<
         role = found.role,
         "this role may not change the schema, and nothing is pending"
     );
-    if let Powers::Lesser { missing, .. } = privileges::powers(connection)?
-        && !missing.is_empty()
-        && !found.is_newer
-    {
+    let missing = powers::powers(connection)?.missing;
+    if !missing.is_empty() && !found.is_newer {
         tracing::warn!(
             role = found.role,
             missing = missing.join(", "),

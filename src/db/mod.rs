@@ -5,6 +5,7 @@ mod errors;
 pub mod keyset;
 mod migrations;
 mod pool;
+mod powers;
 pub mod prepared;
 mod privileges;
 mod statements;
@@ -15,7 +16,8 @@ pub use self::{
     errors::{DbError, fitting, stored},
     migrations::{Schema, migrate, migrate_for, revert_all, schema_at},
     pool::Db,
-    privileges::{Powers, TABLES, roles_sql},
+    powers::{Excess, Powers},
+    privileges::{TABLES, roles_sql},
     statements::{CUSTOM_PLAN, OUTBOX_CHANNEL, WAKE_WORKERS},
     url::connect,
 };

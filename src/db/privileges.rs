@@ -7,8 +7,6 @@ use diesel::{
     sql_types::{Array, Bool, Text},
 };
 
-use super::{errors::DbError, pool::Db};
-
 const EVERYTHING: &[&str] = &["SELECT", "INSERT", "UPDATE", "DELETE"];
 
 /// What the service does with tables, and with which.
@@ -66,7 +64,7 @@ pub const TABLES: &[(&[&str], &[&str])] = &[
 ];
 
 /// What the service needs of a table.
-fn needed(table: &str) -> &'static [&'static str] {
+pub(super) fn needed(table: &str) -> &'static [&'static str] {
     let line = TABLES.iter().find(|(_, tables)| tables.contains(&table));
     line.map_or(EVERYTHING, |(privileges, _)| privileges)
 }
@@ -100,41 +98,53 @@ pub(super) fn secure_functions(connection: &mut PgConnection) -> QueryResult<()>
     ))
 }
 
-#[derive(QueryableByName)]
-struct Table {
-    #[diesel(sql_type = Text)]
-    name: String,
-    #[diesel(sql_type = Bool)]
-    is_owned: bool,
-    /// What the role may do with it.
-    #[diesel(sql_type = Array<Text>)]
-    held: Vec<String>,
+/// Our tables, also those of a newer version; `$1` are those that this one knows.
+pub(super) const OURS: &str = "relnamespace = quote_ident(current_schema())::regnamespace AND relkind IN ('r', 'p') \
+     AND (relname = ANY ($1::name[]) \
+        OR relowner = (SELECT relowner FROM pg_class WHERE oid = to_regclass('__diesel_schema_migrations')))";
+
+/// The tables that this version knows.
+pub(super) fn known() -> Vec<&'static str> {
+    let tables = TABLES.iter().flat_map(|(_, tables)| *tables);
+    tables.copied().collect()
 }
 
-/// Our tables, also those of a newer version, and what a role may do with each.
-fn tables_for(connection: &mut PgConnection, role: &str) -> QueryResult<Vec<Table>> {
-    let known: Vec<&str> = TABLES
-        .iter()
-        .flat_map(|(_, tables)| *tables)
-        .copied()
-        .collect();
-    diesel::sql_query(
-        "SELECT relname::text AS name, pg_has_role($1::name, relowner, 'MEMBER') AS is_owned, ARRAY(
-            SELECT privilege FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) privilege
-            WHERE has_table_privilege($1::name, oid, privilege)
-         ) AS held
-         FROM pg_class WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relkind IN ('r', 'p')
-         AND (relname = ANY ($2::name[])
-            OR relowner = (SELECT relowner FROM pg_class WHERE oid = to_regclass('__diesel_schema_migrations')))
-         ORDER BY relname",
-    )
+#[derive(QueryableByName)]
+pub(super) struct Table {
+    #[diesel(sql_type = Text)]
+    pub(super) name: String,
+    #[diesel(sql_type = Bool)]
+    is_owned: bool,
+    /// Whether something is granted to the role that is not granted for the whole table.
+    #[diesel(sql_type = Bool)]
+    has_parts: bool,
+    /// What the role may do with it.
+    #[diesel(sql_type = Array<Text>)]
+    pub(super) held: Vec<String>,
+}
+
+/// Our tables, and what a role may do with each.
+pub(super) fn tables_for(connection: &mut PgConnection, role: &str) -> QueryResult<Vec<Table>> {
+    diesel::sql_query(format!(
+        "SELECT relname::text AS name, pg_has_role($2::name, relowner, 'MEMBER') AS is_owned,
+            EXISTS (SELECT FROM pg_attribute a, aclexplode(a.attacl) part
+                WHERE a.attrelid = c.oid AND part.grantee = (SELECT oid FROM pg_roles WHERE rolname = $2)) AS has_parts,
+            ARRAY(
+                SELECT privilege FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) privilege
+                WHERE has_table_privilege($2::name, oid, privilege)
+            ) AS held
+         FROM pg_class c WHERE {OURS} ORDER BY relname"
+    ))
+    .bind::<Array<Text>, _>(known())
     .bind::<Text, _>(role)
-    .bind::<Array<Text>, _>(known)
     .load(connection)
 }
 
 /// The owner's functions that a role may not call.
-fn functions_missed_by(connection: &mut PgConnection, role: &str) -> QueryResult<Vec<String>> {
+pub(super) fn functions_missed_by(
+    connection: &mut PgConnection,
+    role: &str,
+) -> QueryResult<Vec<String>> {
     #[derive(QueryableByName)]
     struct Function {
         #[diesel(sql_type = Text)]
@@ -154,7 +164,7 @@ pub(super) fn grant(connection: &mut PgConnection, role: &str) -> QueryResult<()
     let grantee = format!("\"{}\"", role.replace('"', "\"\""));
     for table in tables_for(connection, role)? {
         let needed = needed(&table.name);
-        if table.is_owned || table.held == needed {
+        if table.is_owned || (table.held == needed && !table.has_parts) {
             continue;
         }
         let (name, needed) = (&table.name, needed.join(", "));
@@ -178,66 +188,6 @@ pub(super) fn grant(connection: &mut PgConnection, role: &str) -> QueryResult<()
         ))?;
     }
     Ok(())
-}
-
-/// What a role may do, as compared with what the service needs.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Powers {
-    /// It owns the tables, or can become who does.
-    Owner,
-    /// It owns nothing.
-    Lesser {
-        /// What it needs and may not do.
-        missing: Vec<String>,
-        /// What it may do and does not need.
-        excess: Vec<String>,
-    },
-}
-
-impl Db {
-    /// What the role of these connections may do.
-    ///
-    /// # Errors
-    /// When the database cannot be asked.
-    pub async fn powers(&self) -> Result<Powers, DbError> {
-        self.read(|connection| Ok(powers(connection)?)).await
-    }
-}
-
-pub(super) fn powers(connection: &mut PgConnection) -> QueryResult<Powers> {
-    #[derive(QueryableByName)]
-    struct Elsewhere {
-        #[diesel(sql_type = Text)]
-        role: String,
-        #[diesel(sql_type = Array<Text>)]
-        held: Vec<String>,
-    }
-    let Elsewhere { role, held } = diesel::sql_query(
-        "SELECT current_user::text AS role, array_remove(ARRAY[
-            CASE WHEN has_schema_privilege(current_schema(), 'CREATE') THEN 'CREATE in the schema' END,
-            CASE WHEN has_database_privilege(current_database(), 'CREATE') THEN 'CREATE in the database' END,
-            CASE WHEN has_database_privilege(current_database(), 'TEMPORARY') THEN 'TEMPORARY tables' END,
-            CASE WHEN rolcreaterole THEN 'CREATEROLE' END
-         ], NULL) AS held FROM pg_roles WHERE rolname = current_user",
-    )
-    .get_result(connection)?;
-    let tables = tables_for(connection, &role)?;
-    if tables.iter().any(|table| table.is_owned) {
-        return Ok(Powers::Owner);
-    }
-    let (mut missing, mut excess) = (Vec::new(), held);
-    for table in &tables {
-        let needed = needed(&table.name);
-        let is_held = |privilege: &&&str| table.held.iter().any(|held| held == **privilege);
-        let missed = needed.iter().filter(|privilege| !is_held(privilege));
-        missing.extend(missed.map(|privilege| format!("{privilege} {}", table.name)));
-        let held = table.held.iter();
-        let more = held.filter(|privilege| !needed.contains(&privilege.as_str()));
-        excess.extend(more.map(|privilege| format!("{privilege} {}", table.name)));
-    }
-    let functions = functions_missed_by(connection, &role)?;
-    missing.extend(functions.iter().map(|of| format!("EXECUTE {of}")));
-    Ok(Powers::Lesser { missing, excess })
 }
 
 /// What a superuser runs once: a role that owns the schema and one for the service. May be run again.

@@ -171,6 +171,26 @@ pub fn revoke_of(
     )
 }
 
+/// Revokes the pending invitations that were made with a key. Gives how many have ended.
+///
+/// # Errors
+/// When the database is away.
+pub fn revoke_under(
+    connection: &mut PgConnection,
+    key: &str,
+    now: DateTime<Utc>,
+) -> Result<i64, DbError> {
+    let ended: Number = diesel::sql_query(ended!(
+        "key_id = $1",
+        "SELECT count(*) AS number FROM ended"
+    ))
+    .bind::<Text, _>(key)
+    .bind::<Text, _>(State::Revoked.as_str())
+    .bind::<Timestamptz, _>(now)
+    .get_result(connection)?;
+    Ok(ended.number)
+}
+
 /// Revokes these invitations, as far as they are pending.
 ///
 /// # Errors

@@ -3,26 +3,42 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use diesel::prelude::*;
+use diesel::{
+    dsl::{count_star, max},
+    prelude::*,
+};
 
 use crate::{
     db::DbError,
     schema::{invitations, secret_keys},
 };
 
-/// Ids of the keys that pending invitations were made with.
+/// A key that pending invitations were made with.
+#[derive(Queryable)]
+pub struct InUse {
+    pub key: String,
+    pub invitations: i64,
+    /// When the last of them ends by itself.
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// The keys that pending invitations were made with.
 ///
 /// # Errors
 /// When the database is away.
 pub fn keys_in_use(
     connection: &mut PgConnection,
     now: DateTime<Utc>,
-) -> Result<Vec<String>, DbError> {
+) -> Result<Vec<InUse>, DbError> {
     Ok(invitations::table
         .filter(invitations::state.eq("pending"))
         .filter(invitations::expires_at.gt(now))
-        .select(invitations::key_id)
-        .distinct()
+        .group_by(invitations::key_id)
+        .select((
+            invitations::key_id,
+            count_star(),
+            max(invitations::expires_at),
+        ))
         .order(invitations::key_id)
         .load(connection)?)
 }

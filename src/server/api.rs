@@ -16,6 +16,7 @@ use super::{
     headers,
     health::{self, Document},
     observe,
+    request_log::RequestLog,
     router::Routes,
 };
 use crate::{
@@ -74,6 +75,7 @@ pub fn table_of_health() -> Routes {
 pub struct Shared {
     pub state: web::Data<State>,
     pub gate: web::Data<Gate>,
+    pub log: web::Data<RequestLog>,
     pub access: web::Data<Access>,
     pub writer: web::Data<Writer>,
     pub pages: web::Data<Pages>,
@@ -95,6 +97,7 @@ impl Shared {
         config
             .app_data(self.state.clone())
             .app_data(self.gate.clone())
+            .app_data(self.log.clone())
             .app_data(self.access.clone())
             .app_data(self.writer.clone())
             .app_data(self.pages.clone())

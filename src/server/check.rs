@@ -1,69 +1,30 @@
 //! Whether the service would start and work with these settings: it looks, and changes and sends nothing.
 
-use std::fmt;
+use std::{
+    fs::OpenOptions,
+    path::{Path, PathBuf},
+};
 
 use secrecy::ExposeSecret;
 
-use super::{addresses, keys::look_at_keys, outgoing};
+use super::{
+    addresses,
+    check_role::{Roles, role},
+    findings::Findings,
+    keys::look_at_keys,
+    outgoing,
+};
 use crate::{
     clock::Clock,
-    config::{ConfigErrors, DATABASE_URL, Http, MIGRATE_URL, Mail, Sections},
-    db::{Db, Powers, Schema},
+    config::{AUDIT_HEADS, ConfigErrors, DATABASE_URL, Http, MIGRATE_URL, Mail, Sections},
+    db::{Db, Schema},
     mail::smtp::Passed,
     secrets::keys::KeyRing,
     trials::LIMIT,
     users::name_keys,
 };
 
-/// How it stands with something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    Ok,
-    /// It works, and something should be known or done.
-    Warning,
-    /// It does not work.
-    Failed,
-}
-
-/// What was looked at, and what was found. `Display` is one line.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Finding {
-    pub verdict: Verdict,
-    about: &'static str,
-    text: String,
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verdict = match self.verdict {
-            Verdict::Ok => "ok",
-            Verdict::Warning => "warning",
-            Verdict::Failed => "FAILED",
-        };
-        write!(f, "{verdict:<7}  {}: {}", self.about, self.text)
-    }
-}
-
-/// Says what is found of one thing after the other.
-struct Findings<'a> {
-    about: &'static str,
-    told: &'a mut dyn FnMut(Finding),
-}
-
-impl Findings<'_> {
-    fn about(&mut self, about: &'static str) -> &mut Self {
-        self.about = about;
-        self
-    }
-
-    fn say(&mut self, verdict: Verdict, text: impl Into<String>) {
-        (self.told)(Finding {
-            verdict,
-            about: self.about,
-            text: text.into(),
-        });
-    }
-}
+pub use super::findings::{Finding, Verdict};
 
 /// What is looked at.
 pub struct Check {
@@ -73,8 +34,12 @@ pub struct Check {
     pub wrong: ConfigErrors,
     /// Whether a start applies pending migrations.
     pub migrates: bool,
-    /// Whether the database is the embedded one, and is not running.
+    /// Whether the database is the embedded one,
+    pub is_embedded: bool,
+    /// and is not running.
     pub is_asleep: bool,
+    /// The file that the ends of the audit log's chain are told to.
+    pub audit_heads: Option<PathBuf>,
 }
 
 impl Check {
@@ -82,8 +47,11 @@ impl Check {
     pub async fn run(&self, clock: &Clock, told: &mut dyn FnMut(Finding)) {
         let mut found = Findings { about: "", told };
         self.configuration(found.about("configuration"));
-        if let Some((db, will_grant)) = self.database(found.about("database")).await
-            && role(&db, will_grant, found.about("role")).await
+        if let Some(path) = &self.audit_heads {
+            heads_file(path, found.about("audit heads"));
+        }
+        if let Some((db, roles)) = self.database(found.about("database")).await
+            && role(&db, &roles, found.about("role")).await
         {
             if let Some(keys) = &self.settings.keys {
                 look_at(keys, &db, clock, found.about("keys")).await;
@@ -114,9 +82,8 @@ impl Check {
         }
     }
 
-    /// The database, where it can be asked and has the tables of this version; and whether the next start grants what
-    /// is missing.
-    async fn database(&self, found: &mut Findings<'_>) -> Option<(Db, bool)> {
+    /// The database, where it can be asked and has the tables of this version; and what is known of the roles.
+    async fn database(&self, found: &mut Findings<'_>) -> Option<(Db, Roles)> {
         if self.is_asleep {
             found.say(
                 Verdict::Warning,
@@ -154,12 +121,36 @@ impl Check {
         if let Ok(Some(locale)) = db.foreign_language().await {
             found.say(Verdict::Warning, foreign(&locale));
         }
-        let will_grant = self.migrates && by.is_some_and(|by| by.is_owner);
+        let roles = Roles {
+            are_two: by.is_some(),
+            will_grant: self.migrates && by.is_some_and(|by| by.is_owner),
+            is_embedded: self.is_embedded,
+        };
         let changer = by.unwrap_or(schema);
         let is_usable = schema.database == changer.database
             && changer.refusal().is_none()
             && changer.pending.is_empty();
-        is_usable.then_some((db, will_grant))
+        is_usable.then_some((db, roles))
+    }
+}
+
+/// Whether the file can be written, without making it.
+fn heads_file(path: &Path, found: &mut Findings<'_>) {
+    let tried = if path.exists() {
+        OpenOptions::new().append(true).open(path).map(drop)
+    } else {
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        // Without a name, and gone with its handle.
+        tempfile::tempfile_in(folder.unwrap_or(Path::new("."))).map(drop)
+    };
+    match tried {
+        Ok(()) => found.say(Verdict::Ok, format!("{} can be written", path.display())),
+        Err(error) => found.say(
+            Verdict::Failed,
+            format!("{AUDIT_HEADS}: cannot write {}: {error}", path.display()),
+        ),
     }
 }
 
@@ -167,21 +158,29 @@ impl Check {
 fn told_of(schema: &Schema, by: Option<&Schema>, migrates: bool) -> (Verdict, String) {
     let changer = by.unwrap_or(schema);
     let found = format!("Postgres {}, role {}", schema.server, schema.role);
-    let owner = match (by, changer.is_owner) {
-        (None, true) => "which may change the schema".to_owned(),
-        (None, false) => "which may not change the schema: migrations need its owner".to_owned(),
-        (Some(by), true) => format!("and {}, which may change the schema", by.role),
-        (Some(by), false) => format!(
-            "and {} in {MIGRATE_URL}, which may not change the schema: migrations need its owner",
-            by.role
-        ),
-    };
     if schema.database != changer.database {
         let text = format!("{found}; {MIGRATE_URL} leads to another database than {DATABASE_URL}");
         return (Verdict::Failed, text);
     }
+    let owner = match (by, changer.is_owner) {
+        (None, true) => "which may change the schema".to_owned(),
+        (None, false) => "which may not change the schema: migrations need its owner".to_owned(),
+        (Some(by), true) => format!("and {}, which may change the schema", by.role),
+        (Some(by), false) => {
+            let remedy = if schema.is_owner {
+                "the two are swapped".to_owned()
+            } else {
+                format!("name its owner in {MIGRATE_URL}")
+            };
+            let text = format!(
+                "{found}, and {} in {MIGRATE_URL}, which may not change the schema: {remedy}",
+                by.role
+            );
+            return (Verdict::Failed, text);
+        }
+    };
     if let Some(refusal) = changer.refusal() {
-        return (Verdict::Failed, format!("{found}, {owner}; {refusal}"));
+        return (Verdict::Failed, format!("{found}; {refusal}"));
     }
     let pending = match changer.pending.len() {
         0 if changer.is_newer => {
@@ -216,68 +215,6 @@ fn told_of(schema: &Schema, by: Option<&Schema>, migrates: bool) -> (Verdict, St
     }
 }
 
-/// Says whether the service's role may do what the service needs, and no more. Gives whether nothing is missing.
-async fn role(db: &Db, will_grant: bool, found: &mut Findings<'_>) -> bool {
-    let (missing, excess) = match db.powers().await {
-        Err(error) => {
-            found.say(Verdict::Failed, error.to_string());
-            return false;
-        }
-        Ok(Powers::Owner) => {
-            found.say(
-                Verdict::Ok,
-                "it owns the tables: whoever takes the service over may rewrite them, the audit log too; `enlist database \
-                 roles` prints the SQL for a lesser one",
-            );
-            return true;
-        }
-        Ok(Powers::Lesser { missing, excess }) => (missing, excess),
-    };
-    if !excess.is_empty() {
-        found.say(
-            Verdict::Warning,
-            format!(
-                "it may {}, which the service does not need: have a superuser run what `enlist database roles` prints, then \
-                 run `enlist migrate`",
-                listed(&excess)
-            ),
-        );
-    }
-    if !missing.is_empty() {
-        let listed = listed(&missing);
-        let (verdict, text) = if will_grant {
-            (
-                Verdict::Warning,
-                format!("it may not {listed} yet; the next start grants it"),
-            )
-        } else {
-            (
-                Verdict::Failed,
-                format!(
-                    "it may not {listed}: run `enlist migrate` with this role in {DATABASE_URL} and the owner in {MIGRATE_URL}"
-                ),
-            )
-        };
-        found.say(verdict, text);
-    } else if excess.is_empty() {
-        found.say(
-            Verdict::Ok,
-            "it owns nothing, and may do what the service needs and no more",
-        );
-    }
-    missing.is_empty()
-}
-
-/// The first few of many.
-fn listed(all: &[String]) -> String {
-    const SHOWN: usize = 8;
-    let shown = all[..all.len().min(SHOWN)].join(", ");
-    match all.len().saturating_sub(SHOWN) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
-}
-
 /// What is said of a database that does not speak English.
 pub fn foreign(locale: &str) -> String {
     format!(
@@ -289,7 +226,7 @@ pub fn foreign(locale: &str) -> String {
 async fn look_at(keys: &KeyRing, db: &Db, clock: &Clock, found: &mut Findings<'_>) {
     match look_at_keys(db, keys, clock.now()).await {
         Err(error) => found.say(Verdict::Failed, error.to_string()),
-        Ok(idle) => {
+        Ok(older) => {
             let signing = keys.signing().id();
             found.say(
                 Verdict::Ok,
@@ -297,12 +234,16 @@ async fn look_at(keys: &KeyRing, db: &Db, clock: &Clock, found: &mut Findings<'_
                     "those that pending invitations and sealed settings need are there; `{signing}` makes what is new"
                 ),
             );
-            for id in idle {
+            for (id, what) in older.needed {
+                found.say(Verdict::Ok, format!("`{id}` is needed still: {what}"));
+            }
+            for id in older.idle {
                 found.say(
                     Verdict::Warning,
                     format!(
                         "no pending invitation needs `{id}` any more, and nothing is sealed under it: it can go from \
-                         ENLIST_SECRET_KEYS; keep it elsewhere for `enlist audit verify`"
+                         ENLIST_SECRET_KEYS, where reports on mails of before (five days) no longer matter; keep it elsewhere for \
+                         `enlist audit verify`"
                     ),
                 );
             }

@@ -3,12 +3,20 @@
 use anyhow::{Context, bail};
 use chrono::{DateTime, Utc};
 use diesel::PgConnection;
+use serde_json::json;
 
 use crate::{
-    audit::{Trail, heads},
+    audit::{
+        Trail,
+        domain::{Action, Event, SubjectKind},
+        heads,
+    },
     clock::Clock,
     db::{Db, DbError},
-    invitations::key_use,
+    invitations::{
+        ending,
+        key_use::{self, InUse},
+    },
     secrets::keys::{Key, KeyRing},
     settings::sealing,
 };
@@ -26,10 +34,19 @@ struct Need {
 /// look at it too.
 fn needs(connection: &mut PgConnection, now: DateTime<Utc>) -> Result<Vec<Need>, DbError> {
     let mut needs = Vec::new();
-    for key in key_use::keys_in_use(connection, now)? {
+    for InUse {
+        key,
+        invitations,
+        until,
+    } in key_use::keys_in_use(connection, now)?
+    {
+        let until = until.map(|until| until.format("%Y-%m-%d %H:%M UTC").to_string());
+        let until = until.unwrap_or_default();
         needs.push(Need {
             key,
-            what: "pending invitations were made with it".to_owned(),
+            what: format!(
+                "pending invitations were made with it ({invitations}, until {until} at the latest)"
+            ),
             until: "they have ended",
         });
     }
@@ -124,7 +141,51 @@ pub fn impostor(connection: &mut PgConnection, keys: &KeyRing) -> Result<Option<
     Ok(key_use::other_keys(connection, &known, &ids)?.pop())
 }
 
-/// Keys that can be taken out of the configuration: something was made with them, and nothing needs them any more.
+/// What was given up with a key.
+pub struct Lost {
+    /// Invitations that were pending.
+    pub invitations: i64,
+    /// Settings that had something sealed under it, in words.
+    pub settings: Option<String>,
+}
+
+/// Gives up what needs a key that nobody has any more, and writes that down. Runs inside a transaction.
+///
+/// # Errors
+/// When the database is away.
+pub fn lose(connection: &mut PgConnection, trail: &Trail, key: &str) -> Result<Lost, DbError> {
+    let invitations = ending::revoke_under(connection, key, trail.clock.now())?;
+    if invitations > 0 {
+        let event = Event::new(Action::InvitationsRevoked, SubjectKind::Invitation, None);
+        let told = json!({"lost_key": key, "accepted_count": invitations});
+        trail.record(connection, &event.after(&told))?;
+    }
+    let is_sealed = sealing::keys_in_use(connection)?.iter().any(|of| of == key);
+    let settings = is_sealed
+        .then(|| sealing::sealed_under(connection, key))
+        .transpose()?;
+    if settings.is_some() {
+        sealing::take_out(connection, key)?;
+        let event = Event::new(Action::SettingChanged, SubjectKind::Setting, None);
+        let told = json!({"lost_key": key, "settings": settings});
+        trail.record(connection, &event.after(&told))?;
+    }
+    Ok(Lost {
+        invitations,
+        settings,
+    })
+}
+
+/// The keys that are configured, but for the first.
+#[derive(Debug, Default)]
+pub struct OlderKeys {
+    /// Those that something needs, each with what that is.
+    pub needed: Vec<(String, String)>,
+    /// Those that can be taken out: something was made with them, and nothing needs them any more.
+    pub idle: Vec<String>,
+}
+
+/// Looks at what needs which of the keys.
 ///
 /// # Errors
 /// As [`check_keys`]; nothing is written.
@@ -132,7 +193,7 @@ pub async fn look_at_keys(
     db: &Db,
     keys: &KeyRing,
     now: DateTime<Utc>,
-) -> anyhow::Result<Vec<String>> {
+) -> anyhow::Result<OlderKeys> {
     let (known, signing) = (identities(keys), keys.signing().id().to_owned());
     let looked_at = db
         .read(move |connection| {
@@ -141,10 +202,18 @@ pub async fn look_at_keys(
                 return Ok(Err(wrong));
             }
             let ids = known.iter().map(|(id, _)| id.clone());
-            let idle: Vec<String> = ids
-                .filter(|id| *id != signing && needs.iter().all(|need| need.key != *id))
-                .collect();
-            key_use::keys_used_before(connection, &idle).map(Ok)
+            let older: Vec<String> = ids.filter(|id| *id != signing).collect();
+            let (needed, idle): (Vec<_>, Vec<_>) = older
+                .into_iter()
+                .partition(|id| needs.iter().any(|need| need.key == *id));
+            let needed = needed.into_iter().map(|id| {
+                let what = said(&needs, &id, |need| need.what.clone());
+                (id, what)
+            });
+            Ok(Ok(OlderKeys {
+                needed: needed.collect(),
+                idle: key_use::keys_used_before(connection, &idle)?,
+            }))
         })
         .await;
     looked_at
@@ -167,7 +236,8 @@ fn wrong(
     let is_missing = |need: &&Need| known.iter().all(|(known, _)| *known != need.key);
     if let Some(Need { key, .. }) = needs.iter().find(is_missing) {
         return Ok(Some(format!(
-            "ENLIST_SECRET_KEYS: the key `{key}` is missing, and {}",
+            "ENLIST_SECRET_KEYS: the key `{key}` is missing, and {}. If nobody has it any more, `enlist secret-keys lost {key}` \
+             gives up what needs it",
             said(needs, key, |need| format!(
                 "{}; keep it in the list until {}",
                 need.what, need.until

@@ -3,6 +3,8 @@
 pub mod addresses;
 pub mod api;
 pub mod check;
+mod check_role;
+mod findings;
 pub mod gate;
 pub mod headers;
 pub mod health;
@@ -10,6 +12,7 @@ pub mod keys;
 pub mod observe;
 pub mod openapi;
 pub mod outgoing;
+pub mod request_log;
 pub mod router;
 pub mod schema;
 pub mod startup;

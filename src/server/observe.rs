@@ -16,6 +16,7 @@ use actix_web::{
 use futures_util::FutureExt;
 use tracing::Instrument;
 
+use super::request_log::RequestLog;
 use crate::{
     http::{
         error::{ApiError, More},
@@ -23,7 +24,6 @@ use crate::{
         request_id,
     },
     metrics::known_method,
-    model::caller::Caller,
     state::State,
 };
 
@@ -87,7 +87,16 @@ pub async fn observe<B: MessageBody + 'static>(
             }
             let route = response.request().match_pattern();
             answered(route.as_deref(), response.status());
-            log(method, route.as_deref(), &response, latency_ms);
+            if let Some(log) = response.request().app_data::<web::Data<RequestLog>>() {
+                let now = state.as_ref().map(|state| state.clock.now());
+                log.write(
+                    method,
+                    route.as_deref(),
+                    &response,
+                    latency_ms,
+                    now.unwrap_or_default(),
+                );
+            }
             Ok(response)
         }
         Ok(Err(error)) => {
@@ -109,29 +118,6 @@ pub async fn observe<B: MessageBody + 'static>(
             }));
             Err(error.into())
         }
-    }
-}
-
-fn log<B>(method: &str, route: Option<&str>, response: &ServiceResponse<B>, latency_ms: f64) {
-    let status = response.status().as_u16();
-    let request = response.request();
-    let route = route.unwrap_or("-");
-    let extensions = request.extensions();
-    let caller = extensions.get::<Caller>().map(Caller::label);
-    let caller = caller.as_deref().unwrap_or("-");
-    let problem = response
-        .response()
-        .error()
-        .and_then(|error| error.as_error::<ApiError>());
-    match problem {
-        Some(problem) if status >= 500 => {
-            let cause = std::error::Error::source(problem).map(ToString::to_string);
-            tracing::error!(%method, route, status, latency_ms, caller, code = problem.code, cause, "request failed");
-        }
-        Some(problem) => {
-            tracing::info!(%method, route, status, latency_ms, caller, code = problem.code, "request refused");
-        }
-        None => tracing::info!(%method, route, status, latency_ms, caller, "request"),
     }
 }
 

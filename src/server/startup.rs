@@ -175,6 +175,7 @@ impl App {
         };
         let shared = Shared {
             gate: web::Data::new(gate),
+            log: web::Data::default(),
             access,
             writer: web::Data::from(writer),
             pages: web::Data::new(pages),

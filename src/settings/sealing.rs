@@ -176,3 +176,14 @@ pub fn sealed_under(connection: &mut PgConnection, key: &str) -> Result<String, 
         _ => format!("registration settings ({})", shown.join(", ")),
     })
 }
+
+/// Takes out what is sealed under a key that nobody has any more.
+///
+/// # Errors
+/// When the database is away.
+pub fn take_out(connection: &mut PgConnection, key: &str) -> Result<(), DbError> {
+    diesel::sql_query("UPDATE setting_versions SET body = body - 'sealed' WHERE sealed_under = $1")
+        .bind::<Text, _>(key)
+        .execute(connection)?;
+    Ok(())
+}

@@ -183,18 +183,14 @@ async fn two_roles_are_made_granted_and_looked_at() {
             ],
         );
     }
-    let none: Vec<String> = Vec::new();
-    assert_eq!(
-        Db::new(&service_url, 1).powers().await.unwrap(),
-        Powers::Lesser {
-            missing: none.clone(),
-            excess: none
-        }
-    );
-    assert_eq!(
-        Db::new(&owner_url, 1).powers().await.unwrap(),
-        Powers::Owner
-    );
+    for (url, is_owner) in [(&service_url, false), (&owner_url, true)] {
+        let powers = Db::new(url, 1).powers().await.unwrap();
+        let no_more_and_no_less = Powers {
+            is_owner,
+            ..Powers::default()
+        };
+        assert_eq!(powers, no_more_and_no_less);
+    }
     let (well, out, _) = {
         let variables = [
             ("DATABASE_URL", &*owner_url),
@@ -254,6 +250,172 @@ async fn two_roles_are_made_granted_and_looked_at() {
     has(&err, &["lower-case letters"]);
     db.execute(&format!(
         "DROP OWNED BY {owner}, {service} CASCADE; DROP ROLE {owner}, {service}"
+    ));
+}
+
+/// Whatever the service's role may do beside what it needs is a line with what to run, which ends it.
+#[tokio::test]
+async fn each_power_too_much_is_named_with_what_ends_it() {
+    let (db, sink) = (TestDb::bare(), SmtpSink::start());
+    let (owner, service) = (
+        format!("owner_{}", db.name()),
+        format!("service_{}", db.name()),
+    );
+    let as_role = |role: &str| db.url.replacen("user=postgres", &format!("user={role}"), 1);
+    let (owner_url, service_url) = (as_role(&owner), as_role(&service));
+    let smtp = sink.url();
+    let enlist = async |command: &str, url: &str, owner: &str| {
+        let variables = [
+            ("DATABASE_URL", url),
+            ("ENLIST_MIGRATE_URL", owner),
+            ("ENLIST_SMTP_URL", &smtp),
+            ("ENLIST_SECRET_KEYS", KEYS),
+        ];
+        let variables: Vec<_> = variables
+            .into_iter()
+            .filter(|(_, value)| !value.is_empty())
+            .collect();
+        shell(&[command], &variables).await
+    };
+    db.execute(&db::roles_sql(&owner, &service));
+    let (well, _, err) = enlist("migrate", &service_url, &owner_url).await;
+    assert!(well, "{err}");
+    let database = db.name();
+    let may =
+        |what: &str| format!("warning  role: it may {what}, which the service does not need: ");
+    let table = [
+        (
+            "ALTER ROLE {service} SUPERUSER",
+            "use the attribute SUPERUSER",
+        ),
+        (
+            "ALTER ROLE {service} REPLICATION",
+            "use the attribute REPLICATION",
+        ),
+        (
+            "ALTER ROLE {service} BYPASSRLS",
+            "use the attribute BYPASSRLS",
+        ),
+        (
+            "ALTER ROLE {service} CREATEROLE",
+            "use the attribute CREATEROLE",
+        ),
+        (
+            "ALTER ROLE {service} CREATEDB",
+            "use the attribute CREATEDB",
+        ),
+        ("GRANT {owner} TO {service}", "become {owner}"),
+        (
+            "CREATE ROLE {service}_more; GRANT {owner} TO {service}_more; GRANT {service}_more TO {service}",
+            "become {service}_more",
+        ),
+        (
+            "GRANT pg_execute_server_program TO {service}",
+            "become pg_execute_server_program",
+        ),
+        (
+            "ALTER TABLE devices OWNER TO {service}",
+            "do everything with the table devices, which it owns",
+        ),
+        (
+            "ALTER DATABASE {database} OWNER TO {service}",
+            "do everything with the database {database}, which it owns",
+        ),
+        (
+            "GRANT CREATE ON SCHEMA public TO {service}",
+            "CREATE in the schema public",
+        ),
+        (
+            "GRANT TEMPORARY ON DATABASE {database} TO PUBLIC",
+            "TEMPORARY in the database {database}",
+        ),
+        (
+            "GRANT DELETE ON audit_events TO {service}",
+            "DELETE audit_events",
+        ),
+        (
+            "GRANT UPDATE (mac, action) ON audit_events TO {service}",
+            "UPDATE (action) audit_events, UPDATE (mac) audit_events",
+        ),
+        (
+            "GRANT UPDATE (mac) ON audit_links TO PUBLIC",
+            "UPDATE (mac) audit_links",
+        ),
+        (
+            "GRANT DELETE ON audit_links TO PUBLIC",
+            "DELETE audit_links",
+        ),
+        (
+            "GRANT USAGE ON SEQUENCE audit_unlinked_number_seq TO {service}",
+            "USAGE in the sequence audit_unlinked_number_seq",
+        ),
+    ];
+    let named = |text: &str| {
+        text.replace("{owner}", &owner)
+            .replace("{service}", &service)
+            .replace("{database}", database)
+    };
+    for (sql, what) in table {
+        // Beside something that is missing, which is told as well.
+        db.execute(&named(sql));
+        db.execute(&format!("REVOKE INSERT ON devices FROM {service}"));
+        let (well, out, _) = enlist("check", &service_url, "").await;
+        let line = may(&named(what));
+        let told: Vec<&str> = out.lines().filter(|told| told.starts_with(&line)).collect();
+        assert_eq!(told.len(), 1, "{sql}: {line}\n{out}");
+        if !sql.contains("SUPERUSER")
+            && !sql.contains("devices OWNER")
+            && !sql.contains("GRANT {owner}")
+        {
+            assert!(!well, "{sql}: {out}");
+            has(
+                &out,
+                &["FAILED   role: it may not INSERT devices: run `enlist migrate`"],
+            );
+        }
+        match told[0].split('`').nth(1).unwrap() {
+            "enlist migrate" => {}
+            remedy => db.execute(remedy),
+        }
+        let (well, _, err) = enlist("migrate", &service_url, &owner_url).await;
+        assert!(well, "{err}");
+        let (_, out, _) = enlist("check", &service_url, "").await;
+        has(
+            &out,
+            &["ok       role: it owns nothing, and may do what the service needs and no more"],
+        );
+    }
+    let remedy = "which may not change the schema: ";
+    for (url, other, told) in [
+        (&owner_url, &service_url, "the two are swapped"),
+        (
+            &service_url,
+            &service_url,
+            "name its owner in ENLIST_MIGRATE_URL",
+        ),
+    ] {
+        let (well, out, _) = enlist("check", url, other).await;
+        assert!(!well, "{out}");
+        has(&out, &["FAILED   database: ", &format!("{remedy}{told}")]);
+        let (well, out, err) = enlist("migrate", url, other).await;
+        assert!(!well, "{out}");
+        has(
+            &err,
+            &[
+                "ENLIST_MIGRATE_URL: ",
+                "may not change the schema: name its owner here",
+            ],
+        );
+    }
+    let (well, out, _) = enlist("check", &owner_url, &owner_url).await;
+    assert!(well, "{out}");
+    has(
+        &out,
+        &["warning  role: it owns the tables, though ENLIST_MIGRATE_URL is there"],
+    );
+    db.execute(&format!("ALTER DATABASE {database} OWNER TO CURRENT_USER"));
+    db.execute(&format!(
+        "DROP OWNED BY {owner}, {service}, {service}_more CASCADE; DROP ROLE {owner}, {service}, {service}_more"
     ));
 }
 
@@ -397,7 +559,12 @@ async fn a_role_that_may_not_migrate_serves_what_is_up_to_date() {
             "role enlist_tests may not change the schema, and one migration is pending: run `enlist migrate`",
         ],
     );
-    db.execute("DROP FUNCTION enlist_analyze()");
+    let migrations = std::fs::read_dir("migrations").unwrap();
+    let newest = migrations
+        .map(|folder| folder.unwrap().path())
+        .max()
+        .unwrap();
+    db.execute(&std::fs::read_to_string(newest.join("down.sql")).unwrap());
     start(Some(db.url.clone())).await.unwrap();
     start(None).await.unwrap();
 }

@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::support::{
     app::{Answer, KEYS, Setup, TestApp, api_key, rates},
     db::TestDb,
-    http_client,
+    http_client, log,
     smtp::SmtpSink,
 };
 
@@ -221,4 +221,49 @@ async fn every_answer_says_what_a_browser_may_do_with_it() {
         assert_eq!(answer.header("referrer-policy"), "no-referrer");
         assert_eq!(answer.header("server"), "");
     }
+}
+
+/// Whoever asks too often fills no log, and neither does a probe.
+#[tokio::test]
+async fn refusals_are_counted_and_probes_are_for_whoever_looks_closer() {
+    log::capture();
+    let app = TestApp::start_with(Setup {
+        limits: rates(2, 1_000, 1),
+        ..Setup::default()
+    })
+    .await;
+    let anybody = ("accept", "*/*");
+    let mut lines = Vec::new();
+    for _ in 0..2 {
+        for _ in 0..20 {
+            let answer = get(&app, "/openapi.json", anybody).await;
+            lines.push((answer.status.as_u16(), log::lines_of(&answer)));
+        }
+        app.clock.advance(TimeDelta::seconds(1));
+    }
+    let of = |status: u16| -> Vec<&str> {
+        let lines = lines
+            .iter()
+            .filter(|(of, line)| *of == status && line.contains("request"));
+        lines.map(|(_, line)| line.as_str()).collect()
+    };
+    assert_eq!(of(200).len(), 4, "{lines:#?}");
+    let refused = of(429);
+    assert_eq!(refused.len(), 2, "{lines:#?}");
+    assert!(refused[0].contains("untold=0"), "{}", refused[0]);
+    assert!(refused[1].contains("untold=17"), "{}", refused[1]);
+    for path in ["/healthz", "/readyz"] {
+        let answer = get(&app, path, anybody).await;
+        let line = log::lines_of(&answer);
+        let line = line
+            .lines()
+            .find(|line| line.contains("latency_ms"))
+            .unwrap();
+        assert!(line.contains("DEBUG"), "{line}");
+    }
+    app.db.close();
+    let unwell = get(&app, "/readyz", anybody).await;
+    app.db.reopen();
+    assert_eq!(unwell.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(log::lines_of(&unwell).contains("ERROR"));
 }

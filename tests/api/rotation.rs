@@ -1,6 +1,8 @@
 //! Secret keys change while invitations are on their way (docs/operating.md, Secret keys).
 
 use std::{
+    io::Write,
+    process::{Command, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -8,7 +10,7 @@ use std::{
 use enlist::{
     db::Db,
     secrets::keys::KeyRing,
-    server::keys::look_at_keys,
+    server::{keys::look_at_keys, startup::App},
     settings::sealing::{What, settle},
 };
 use reqwest::Method;
@@ -17,7 +19,11 @@ use serde_json::json;
 use crate::{
     audit_attacks::linker,
     enrollments::{device, enroll, guest, invite, token, with_pin, wrong},
-    support::app::{KEYS, Setup, TestApp, config},
+    support::{
+        app::{KEYS, Setup, TestApp, config},
+        db::TestDb,
+    },
+    trials::{has, shell},
 };
 
 const NEW: &str = "k2:EBESExQVFhcYGRobHB0eHyAhIiMkJSYnKCkqKywtLi8=";
@@ -172,12 +178,101 @@ async fn a_key_can_go_once_nothing_is_sealed_under_it() {
     linker(&app).link().await.unwrap();
     let db = Db::new(&app.db.url, 1);
     let both = Arc::new(KeyRing::parse(&format!("{NEW},{KEYS}")).unwrap());
-    let idle = async || look_at_keys(&db, &both, app.clock.now()).await.unwrap();
+    let idle = async || {
+        let older = look_at_keys(&db, &both, app.clock.now()).await.unwrap();
+        older.idle
+    };
     assert!(idle().await.is_empty());
     settle(&db, &both, What::UnderOthers).await.unwrap();
     assert_eq!(idle().await, ["k1"]);
     // One that has made nothing yet waits for its turn.
     let swapped = KeyRing::parse(&format!("{NEW},{KEYS},k3:{}", &KEYS[3..])).unwrap();
-    let idle = look_at_keys(&db, &swapped, app.clock.now()).await.unwrap();
-    assert_eq!(idle, ["k1"]);
+    let older = look_at_keys(&db, &swapped, app.clock.now()).await.unwrap();
+    assert_eq!(older.idle, ["k1"]);
+}
+
+/// A key is lost with the machine that had it: the dump is restored, and the shell gives up what needs it, so that the
+/// service starts.
+#[tokio::test]
+async fn a_lost_key_is_given_up_in_a_restored_dump() {
+    let mut app = TestApp::start().await;
+    app.leaves_unsent = true;
+    let url = "https://mdm.example.com/start?t={token}&key=swordfish";
+    app.set_default("registration", json!({"mdm_url": url}))
+        .await;
+    let ada = guest(&app, "ada", json!({})).await;
+    guest(&app, "bob", json!({"method": "qr"})).await;
+    app.db
+        .execute("UPDATE invitations SET expires_at = now() + interval '3 days'");
+    let mut restored = TestDb::bare();
+    let mut psql = Command::new("psql")
+        .args(["-qX", "-v", "ON_ERROR_STOP=1", &restored.url])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut input = psql.stdin.take().unwrap();
+    input.write_all(app.db.dump().as_bytes()).unwrap();
+    drop(input);
+    assert!(psql.wait().unwrap().success());
+
+    let start = async || {
+        let setup = Setup {
+            keys: NEW.to_owned(),
+            ..Setup::default()
+        };
+        let config = config(&restored, &app.sink, &setup);
+        let started = App::build(config, app.clock.clone()).await;
+        started.map(drop).map_err(|error| error.to_string())
+    };
+    let refused = start().await.unwrap_err();
+    has(
+        &refused,
+        &[
+            "the key `k1` is missing, and pending invitations were made with it (2, until ",
+            "`enlist secret-keys lost k1` gives up what needs it",
+        ],
+    );
+    let lost = async |keys: &str, id: &str| {
+        let variables = [
+            ("DATABASE_URL", &*restored.url),
+            ("ENLIST_SECRET_KEYS", keys),
+        ];
+        shell(&["secret-keys", "lost", id], &variables).await
+    };
+    let (well, _, err) = lost(&format!("{NEW},{KEYS}"), "k1").await;
+    assert!(!well);
+    has(
+        &err,
+        &["the key `k1` is in ENLIST_SECRET_KEYS, so it is not lost"],
+    );
+    let (well, out, err) = lost(NEW, "k1").await;
+    assert!(well, "{err}");
+    has(
+        &out,
+        &[
+            "2 pending invitations were revoked",
+            "What was sealed of registration settings (`Default`) is gone",
+        ],
+    );
+    start().await.unwrap();
+    let (well, out, _) = lost(NEW, "k1").await;
+    assert!(well);
+    has(&out, &["0 pending invitations", "Nothing was sealed"]);
+    let number = |sql: &str| restored.number(&format!("SELECT count(*) FROM {sql}"));
+    assert_eq!(number("invitations WHERE state = 'revoked'"), 2);
+    let events = "audit_events WHERE actor_kind = 'shell' AND key_id = 'k2' AND action IN";
+    assert_eq!(
+        number(&format!(
+            "{events} ('invitations.revoked', 'setting.changed')"
+        )),
+        2
+    );
+    // The service goes on there: the setting has no address, and who is sent to again enrolls.
+    std::mem::swap(&mut app.db, &mut restored);
+    app.restart_with_keys(NEW).await;
+    let setting = app.get("/settings/registration/default").await.json;
+    assert_eq!(setting["mdm_url"], json!(null), "{setting}");
+    let again = invite(&app, &ada.user, json!({})).await;
+    assert_eq!(with_pin(&app, "ada", &again.pin, "S1").await.status, 201);
 }

@@ -459,6 +459,22 @@ async fn a_check_says_what_works_and_changes_nothing() {
     assert_eq!((sink.count("MAIL"), sink.open_connections()), (0, 0));
     assert_eq!(db.number("SELECT count(*) FROM secret_keys"), 0);
 
+    // The file of the audit log's ends is not made only to look at it.
+    let folder = tempfile::tempdir().unwrap();
+    for (file, verdict) in [
+        ("heads", "ok       audit heads: "),
+        (
+            "missing/heads",
+            "FAILED   audit heads: ENLIST_AUDIT_HEADS: cannot write ",
+        ),
+    ] {
+        let path = folder.path().join(file);
+        let flag = format!("--audit-heads={}", path.display());
+        let (_, out, _) = look(&db.url, &url, KEYS, &[&flag]).await;
+        has(&out, &[verdict, &path.display().to_string()]);
+        assert_eq!(folder.path().read_dir().unwrap().count(), 0);
+    }
+
     // What serve would refuse, and what still can be looked at.
     let (well, out, err) = look(&db.url, "smtp://127.0.0.1:1", "k1:AAAA", &[]).await;
     assert!(!well, "{out}");
@@ -565,6 +581,10 @@ async fn a_check_knows_which_keys_are_needed_and_whose_names_clash() {
         ],
     );
     assert!(!out.contains("any more"), "{out}");
+    has(
+        &out,
+        &["ok       keys: `k1` is needed still: pending invitations were made with it (2, until "],
+    );
     for (keys, told) in [
         (OTHER.to_owned(), "the key `k1` is missing"),
         (OTHER.replace("k2", "k1"), "the key `k1` is not the one"),
