@@ -12,7 +12,7 @@ use super::{
 use crate::{
     audit::{
         Trail,
-        domain::{Action, Event, SubjectKind},
+        domain::{Action, ActorKind, Event, SubjectKind},
         erasing,
     },
     db::DbError,
@@ -148,8 +148,16 @@ pub fn delete(
 /// Deletes an operator, and who it was from the audit log: events keep the id. Also one who was deleted before.
 ///
 /// # Errors
-/// 404 for an id that no operator has, and no event knows; 409 for the last admin.
+/// 404 for an id that no operator has, and no event knows; 409 for the last admin, and for oneself: who did what does not end
+/// with a wish of whom it is about alone.
 pub fn erase(connection: &mut PgConnection, trail: &Trail, id: Uuid) -> Result<(), ApiError> {
+    if trail.actor.kind == ActorKind::Operator && trail.actor.id == Some(id) {
+        return Err(ApiError::new(
+            409,
+            "own_account",
+            "An operator is erased by another admin: ask one, or delete the account with DELETE /operators/{id}.",
+        ));
+    }
     match delete(connection, trail, id, &Expected::default()) {
         Err(missing) if missing.status == 404 => {
             if !erasing::knows_operator(connection, id)? {
@@ -160,12 +168,6 @@ pub fn erase(connection: &mut PgConnection, trail: &Trail, id: Uuid) -> Result<(
     }
     erasing::erase_operator(connection, id)?;
     let event = Event::new(Action::OperatorErased, SubjectKind::Operator, id);
-    // Whoever erases themselves leaves no name behind with that either.
-    let trail = if trail.actor.id == Some(id) {
-        trail.clone().without_name()
-    } else {
-        trail.clone()
-    };
     Ok(trail.record(connection, &event)?)
 }
 

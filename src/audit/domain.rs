@@ -97,6 +97,20 @@ string_enum! {
     }
 }
 
+string_enum! {
+    /// What a look at an event's signature finds.
+    Signature {
+        /// What is shown is what its writer wrote. Of a person or operator who is erased there is less, and that is no fault.
+        Genuine = "genuine",
+        /// There is none: a shell without the service's keys cannot sign, and older versions did not.
+        Missing = "missing",
+        /// It names a key that this service does not have.
+        UnknownKey = "unknown_key",
+        /// What is shown is not what its writer wrote.
+        Wrong = "wrong",
+    }
+}
+
 /// Who did something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor {
@@ -220,8 +234,8 @@ pub struct AuditEvent {
     /// Where the request came from.
     #[schema(required)]
     pub address: Option<String>,
-    /// Whether whoever wrote it signed it. A shell without the service's keys cannot, and older versions did not.
-    pub signed: bool,
+    /// What came of checking its signature just now. `enlist audit verify` checks more: whether events are missing, too.
+    pub signature: Signature,
     /// How it was; `null` where there is nothing to say, and once the person is deleted whom it is about.
     #[schema(required, value_type = Option<Object>)]
     pub before: Option<Value>,
@@ -233,6 +247,9 @@ pub struct AuditEvent {
 list_query!(
     /// The query of `GET /audit-events`.
     ListQuery() {
+        /// The event's own id, as `enlist audit verify` names it.
+        #[deserr(default)]
+        pub id: Option<Uuid>,
         /// What was done.
         #[deserr(default)]
         #[param(inline)]

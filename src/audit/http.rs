@@ -1,5 +1,7 @@
 //! `GET /audit-events`, and who does what a request asks for.
 
+use std::sync::Arc;
+
 use actix_web::{FromRequest, HttpRequest, HttpResponse, dev::Payload, get, web};
 use diesel::PgConnection;
 use serde_json::json;
@@ -19,6 +21,7 @@ use crate::{
         route::Register,
     },
     model::{caller::Permission, time::Time},
+    secrets::keys::KeyRing,
     state::State,
 };
 
@@ -37,17 +40,25 @@ impl FromRequest for Trail {
     }
 }
 
-impl List for ListQuery {
+/// What is asked for, and the keys that signatures are checked with.
+struct Looked {
+    asked: ListQuery,
+    keys: Arc<KeyRing>,
+}
+
+impl List for Looked {
     type Row = AuditEvent;
 
     fn scope(&self) -> String {
         let time = |time: &Option<Time>| time.map(|time| time.0);
+        let asked = &self.asked;
         let filters = (
-            self.action,
-            self.actor_id,
-            self.subject_id,
-            time(&self.from),
-            time(&self.to),
+            asked.id,
+            asked.action,
+            asked.actor_id,
+            asked.subject_id,
+            time(&asked.from),
+            time(&asked.to),
         );
         list::scope_of(&("audit-events", filters))
     }
@@ -58,7 +69,7 @@ impl List for ListQuery {
         after: Option<&Position>,
         limit: i64,
     ) -> Result<Vec<AuditEvent>, DbError> {
-        queries::list(connection, self, after, limit)
+        queries::list(connection, &self.asked, &self.keys, after, limit)
     }
 
     fn fitting(
@@ -67,11 +78,11 @@ impl List for ListQuery {
         after: Option<&Position>,
         limit: usize,
     ) -> Result<usize, DbError> {
-        queries::fitting(connection, self, after, limit)
+        queries::fitting(connection, &self.asked, after, limit)
     }
 
     fn count(&self, connection: &mut PgConnection) -> Result<i64, DbError> {
-        queries::count(connection, self)
+        queries::count(connection, &self.asked)
     }
 
     fn position(&self, last: &AuditEvent) -> Position {
@@ -79,7 +90,7 @@ impl List for ListQuery {
     }
 }
 
-impl Table for ListQuery {
+impl Table for Looked {
     const FILE: &'static str = "audit-events.csv";
     const COLUMNS: &'static [&'static str] = &[
         "at",
@@ -93,7 +104,8 @@ impl Table for ListQuery {
         "address",
         "before",
         "after",
-        "signed",
+        "signature",
+        "id",
     ];
 
     fn cells(event: AuditEvent) -> Vec<String> {
@@ -115,7 +127,8 @@ impl Table for ListQuery {
             event.address.unwrap_or_default(),
             json(event.before),
             json(event.after),
-            event.signed.to_string(),
+            event.signature.to_string(),
+            event.id.to_string(),
         ]
     }
 }
@@ -135,7 +148,7 @@ async fn list_audit_events(
     Params(mut asked): Params<ListQuery>,
 ) -> Result<HttpResponse, ApiError> {
     let filter = json!({
-        "action": asked.action, "actor_id": asked.actor_id, "subject_id": asked.subject_id,
+        "id": asked.id, "action": asked.action, "actor_id": asked.actor_id, "subject_id": asked.subject_id,
         "from": asked.from.map(|time| time.0), "to": asked.to.map(|time| time.0),
     });
     let begun = move |connection: &mut PgConnection, rows| {
@@ -145,5 +158,6 @@ async fn list_audit_events(
             &event.after(&json!({"filter": filter, "rows": rows})),
         )
     };
-    list::page_or_csv(&state, &request, asked.paging(), asked, begun).await
+    let (paging, keys) = (asked.paging(), Arc::clone(&state.keys));
+    list::page_or_csv(&state, &request, paging, Looked { asked, keys }, begun).await
 }

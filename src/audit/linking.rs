@@ -18,6 +18,7 @@ use super::{
 use crate::{
     clock::Clock,
     db::{Db, DbError},
+    metrics::Metrics,
     schema::{audit_links, audit_unlinked},
     secrets::keys::KeyRing,
 };
@@ -88,7 +89,7 @@ impl Linker {
     }
 
     /// Links, tells and forgets, until it is told to stop; then links and tells once more.
-    pub async fn run(mut self, mut stopped: watch::Receiver<bool>) {
+    pub async fn run(mut self, mut stopped: watch::Receiver<bool>, metrics: Arc<Metrics>) {
         let mut rounds: u32 = 0;
         loop {
             let is_stopped = tokio::select! {
@@ -100,7 +101,7 @@ impl Linker {
             }
             rounds = rounds.wrapping_add(1);
             if (rounds == 1 || rounds.is_multiple_of(TELL_EVERY) || is_stopped)
-                && let Err(error) = self.tell().await
+                && let Err(error) = metrics.audit_end_told(self.tell().await)
             {
                 tracing::warn!(%error, "the audit log's end cannot be told; trying again");
             }

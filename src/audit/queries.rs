@@ -13,15 +13,17 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    domain::{Actor, AuditEvent, Event, ListQuery, ShownActor, ShownSubject},
-    signature::{Content, WhoOf, salted},
+    domain::{Actor, AuditEvent, Event, ListQuery, ShownActor, ShownSubject, Signature},
+    evidence,
+    rows::{EventRow, Who},
+    signature::{Content, Found, WhoOf, salted},
 };
 use crate::{
     clock,
     db::{DbError, prepared::Prepared},
     http::paging::Position,
     schema::{audit_details, audit_events},
-    secrets::keys::Key,
+    secrets::keys::{Key, KeyRing},
 };
 
 /// An event that is to be written down.
@@ -135,15 +137,22 @@ struct Row {
     subject_id: Option<Uuid>,
     request_id: Option<String>,
     address: Option<String>,
-    mac: Option<Vec<u8>>,
 }
 
-type Details = (Option<String>, Option<String>);
+type Details = (Option<Vec<u8>>, Option<String>, Option<String>);
 
-fn shown((row, details): (Row, Option<Details>)) -> Result<AuditEvent, DbError> {
-    let (before, after) = details.unwrap_or_default();
+fn shown(
+    row: Row,
+    details: Option<Details>,
+    event: Option<&EventRow>,
+    keys: &KeyRing,
+) -> AuditEvent {
+    let signature = event.map_or(Signature::Missing, |event| {
+        signature(event, details.as_ref(), keys)
+    });
+    let (_, before, after) = details.unwrap_or_default();
     let value = |text: Option<String>| text.and_then(|text| serde_json::from_str(&text).ok());
-    Ok(AuditEvent {
+    AuditEvent {
         id: row.id,
         at: row.at,
         actor: ShownActor {
@@ -158,10 +167,28 @@ fn shown((row, details): (Row, Option<Details>)) -> Result<AuditEvent, DbError> 
         },
         request_id: row.request_id,
         address: row.address,
-        signed: row.mac.is_some(),
+        signature,
         before: value(before),
         after: value(after),
-    })
+    }
+}
+
+/// What is to be said of a signature: it covers hashes of who it was and of the details, which must fit what is shown.
+fn signature(event: &EventRow, details: Option<&Details>, keys: &KeyRing) -> Signature {
+    let fits = match (details, event.details_hash.as_deref()) {
+        (None | Some((None, ..)), _) => true,
+        (Some((Some(salt), before, after)), Some(hash)) => {
+            salted(salt, before.as_deref(), after.as_deref())[..] == *hash
+        }
+        _ => false,
+    };
+    match event.found(keys) {
+        _ if !fits || event.who() == Who::Changed => Signature::Wrong,
+        Found::Genuine => Signature::Genuine,
+        Found::Unsigned => Signature::Missing,
+        Found::Unknown => Signature::UnknownKey,
+        Found::Changed => Signature::Wrong,
+    }
 }
 
 /// Bytes of a page, and of an event without its details.
@@ -172,6 +199,9 @@ const ENVELOPE: i64 = 512;
 macro_rules! filtered {
     ($query:expr, $asked:expr) => {{
         let mut query = $query;
+        if let Some(id) = $asked.id {
+            query = query.filter(audit_events::id.eq(id));
+        }
         if let Some(action) = $asked.action {
             query = query.filter(audit_events::action.eq(action.as_str()));
         }
@@ -205,6 +235,7 @@ macro_rules! filtered {
 pub fn list(
     connection: &mut PgConnection,
     asked: &ListQuery,
+    keys: &KeyRing,
     after: Option<&Position>,
     limit: i64,
 ) -> Result<Vec<AuditEvent>, DbError> {
@@ -212,7 +243,12 @@ pub fn list(
         .left_join(audit_details::table.on(audit_details::event_id.eq(audit_events::id)))
         .select((
             Row::as_select(),
-            (audit_details::before, audit_details::after).nullable(),
+            (
+                audit_details::salt.nullable(),
+                audit_details::before,
+                audit_details::after,
+            )
+                .nullable(),
         ))
         .into_boxed::<Pg>();
     let mut query = filtered!(query, asked);
@@ -223,7 +259,13 @@ pub fn list(
         .order(audit_events::id.desc())
         .limit(limit)
         .load(connection)?;
-    rows.into_iter().map(shown).collect()
+    let ids: Vec<Uuid> = rows.iter().map(|(row, _)| row.id).collect();
+    let events = evidence::events(connection, &ids)?;
+    let shown = rows.into_iter().map(|(row, details)| {
+        let event = events.get(&row.id);
+        shown(row, details, event, keys)
+    });
+    Ok(shown.collect())
 }
 
 /// How many of the next events make a page of about a megabyte: one at least. Sizes are known without reading what is
@@ -267,4 +309,23 @@ pub fn count(connection: &mut PgConnection, asked: &ListQuery) -> Result<i64, Db
         .select(diesel::dsl::count_star())
         .into_boxed::<Pg>();
     Ok(filtered!(query, asked).get_result(connection)?)
+}
+
+/// How many ends were told that the chain no longer has. Those that are older than what is remembered are no loss.
+///
+/// # Errors
+/// When the database is away.
+pub fn lost_ends(connection: &mut PgConnection) -> Result<i64, DbError> {
+    #[derive(QueryableByName)]
+    struct Lost {
+        #[diesel(sql_type = BigInt)]
+        ends: i64,
+    }
+    let lost: Lost = diesel::sql_query(
+        "SELECT count(*) AS ends FROM audit_heads h
+         WHERE h.position > coalesce((SELECT max(position) FROM audit_beginning), 0)
+            AND NOT EXISTS (SELECT FROM audit_links l WHERE l.position = h.position AND coalesce(l.hash, l.mac) = h.hash)",
+    )
+    .get_result(connection)?;
+    Ok(lost.ends)
 }

@@ -7,13 +7,13 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    bounces,
+    audit, bounces,
     db::DbError,
     http::{
         error::ApiError,
         route::{Needs, Register},
     },
-    metrics,
+    metrics::{self, OfAll},
     outbox::depth,
     state::State,
 };
@@ -84,9 +84,11 @@ const WAIT_FOR_QUEUE: Duration = Duration::from_secs(2);
 async fn get_metrics(state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     let now = state.clock.now();
     let look = state.db.transaction(move |connection| {
-        let depth = depth::look(connection, now)?;
-        let bounces = bounces::queries::counts(connection)?;
-        Ok::<_, DbError>((depth, bounces))
+        Ok::<_, DbError>(OfAll {
+            queue: depth::look(connection, now)?,
+            bounces: bounces::queries::counts(connection)?,
+            lost_ends: audit::queries::lost_ends(connection)?,
+        })
     });
     let queue = match tokio::time::timeout(WAIT_FOR_QUEUE, look).await {
         Ok(Ok(queue)) => Some(queue),

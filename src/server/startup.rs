@@ -255,7 +255,8 @@ impl App {
             self.keep.audit,
             self.audit_heads,
         );
-        let linking = tokio::spawn(linker.run(self.stop.subscribe()));
+        let metrics = Arc::clone(&self.worker.courier.metrics);
+        let linking = tokio::spawn(linker.run(self.stop.subscribe(), metrics));
         let reminding = tokio::spawn(reminders::run(
             self.worker.db.clone(),
             self.worker.courier.clock.clone(),

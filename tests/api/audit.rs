@@ -176,7 +176,7 @@ async fn an_event_says_who_what_and_from_where_and_no_secret() {
     );
     let events = app.get(&about).await;
     assert_eq!(events.json["total"], 2);
-    assert_eq!(events.json["data"][0]["signed"], true);
+    assert_eq!(events.json["data"][0]["signature"], "genuine");
     let [changed, created] = &events.json["data"].as_array().unwrap()[..] else {
         panic!("{}", events.text)
     };

@@ -11,12 +11,13 @@ use enlist::{
         linking::Linker,
         verifying::{self, Verified},
     },
+    metrics::{Metrics, Usage},
     secrets::keys::{KeyRing, Purpose},
 };
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::app::{KEYS, TestApp};
+use crate::support::app::{Answer, KEYS, TestApp};
 
 pub const ROTATED: &str = "k2:AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=";
 
@@ -700,6 +701,13 @@ async fn an_erased_operator_leaves_an_id_and_nothing_else() {
         )
         .await;
     let token = session.json["token"].as_str().unwrap().to_owned();
+    // Who did what does not end with a wish of whom it is about alone.
+    let own = app
+        .anonymous(Method::POST, &format!("/operators/{eve}/erase"))
+        .bearer_auth(&token);
+    Answer::of(own.send().await.unwrap())
+        .await
+        .is_problem(409, "own_account");
     let user = app
         .anonymous(Method::POST, "/users")
         .bearer_auth(token)
@@ -923,4 +931,103 @@ async fn an_account_that_only_an_unsigned_event_tells_of_is_named() {
         verified.unsigned_accounts[0].contains("`eve`"),
         "{verified:?}"
     );
+}
+
+/// What an administrator is told of a signature is what came of checking it, with what is shown beside it.
+#[tokio::test]
+async fn a_look_at_the_log_checks_what_it_shows() {
+    let table = [
+        ("id = id", "genuine"),
+        ("mac = sha256('y')", "wrong"),
+        ("key_id = 'k9', mac = sha256('y')", "unknown_key"),
+        ("key_id = NULL, mac = NULL", "missing"),
+        ("mac = NULL", "wrong"),
+        ("actor_name = 'somebody else'", "wrong"),
+        ("subject_id = gen_random_uuid()", "wrong"),
+        ("details_hash = NULL", "wrong"),
+    ];
+    for (change, expected) in table {
+        let (app, _) = with_events().await;
+        attack(&app, &format!("UPDATE audit_events SET {change}"));
+        let page = app.get("/audit-events").await.json;
+        let events = page["data"].as_array().unwrap();
+        assert!(events.len() >= 4, "{page}");
+        let changed = events.iter().filter(|event| event["signature"] == expected);
+        // The test's own key has an event that nobody signed, as the shell writes it.
+        assert!(changed.count() >= 4, "{change}: {page}");
+    }
+    let (app, user) = with_events().await;
+    attack(&app, "UPDATE audit_details SET after = '{}'");
+    let of_user = format!("/audit-events?subject_id={user}");
+    let signatures = async || {
+        let page = app.get(&of_user).await.json;
+        let events = page["data"].as_array().unwrap().iter();
+        let signatures = events.map(|event| event["signature"].as_str().unwrap().to_owned());
+        signatures.collect::<Vec<_>>()
+    };
+    assert_eq!(signatures().await, ["wrong"; 4]);
+    // What `verify` names is found.
+    let named = verify(&app).faults.join("\n");
+    let id = named
+        .split("event ")
+        .nth(1)
+        .unwrap()
+        .split([':', ' '])
+        .next()
+        .unwrap();
+    let found = app
+        .get(&format!("/audit-events?count=true&id={id}"))
+        .await
+        .json;
+    assert_eq!(
+        (&found["total"], &found["data"][0]["id"]),
+        (&json!(1), &json!(id)),
+        "{named}"
+    );
+    // What goes with a person is no fault.
+    let deleted = app.request(Method::DELETE, &format!("/users/{user}"));
+    assert_eq!(deleted.send().await.unwrap().status(), 204);
+    assert_eq!(signatures().await, ["genuine"; 5]);
+    let table = app
+        .request(Method::GET, &of_user)
+        .header("accept", "text/csv");
+    let table = table.send().await.unwrap().text().await.unwrap();
+    assert!(
+        table.lines().next().unwrap().ends_with(",signature,id"),
+        "{table}"
+    );
+    assert_eq!(table.matches(",genuine,").count(), 5, "{table}");
+}
+
+/// Who reads no logs is told all the same.
+#[tokio::test]
+async fn a_lost_end_and_one_that_cannot_be_told_are_measured() {
+    let (app, _) = with_events().await;
+    let measured = async |name: &str| {
+        let text = app.get("/metrics").await.text;
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap().to_owned()
+    };
+    let mut serving = linker(&app);
+    serving.link().await.unwrap();
+    serving.tell().await.unwrap();
+    assert_eq!(measured("enlist_audit_ends_lost").await, "0");
+    attack(
+        &app,
+        "DELETE FROM audit_links WHERE position = (SELECT max(position) FROM audit_links)",
+    );
+    assert_eq!(measured("enlist_audit_ends_lost").await, "1");
+
+    let folder = tempfile::tempdir().unwrap();
+    for (file, untold) in [("missing/heads", 1), ("heads", 0)] {
+        let (_stop, stopped) = tokio::sync::watch::channel(true);
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let linker = linker_with(&app, KEYS, Some(folder.path().join(file)));
+        linker.run(stopped, Arc::clone(&metrics)).await;
+        let text = metrics.text(Usage::default(), None).unwrap();
+        let line = format!("enlist_audit_end_untold {untold}\n");
+        assert!(text.contains(&line), "{file}: {text}");
+    }
 }

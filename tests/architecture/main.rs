@@ -56,7 +56,7 @@ const ROOMS: &[Room] = &[
     &["model/"],
     // Keys, and what is derived from them.
     &["secrets/"],
-    &["metrics.rs"],
+    &["metrics/"],
     &["telemetry.rs"],
     &["clock.rs"],
 ];

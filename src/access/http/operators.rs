@@ -197,13 +197,13 @@ async fn delete_operator(
 /// Erase an operator
 ///
 /// Deletes the operator, and from the audit log the name, the addresses that the operator's requests came from, and the
-/// details of events about the operator; events keep the id. Works for one who was deleted before.
+/// details of events about the operator; events keep the id. Works for one who was deleted before, and not for oneself.
 #[utoipa::path(
     tag = "access",
     params(("id" = Uuid, Path, description = "The operator's id")),
     responses(
         (status = 204, description = "Erased"),
-        (status = 409, description = "`last_admin`", body = Problem),
+        (status = 409, description = "`last_admin`, or `own_account`", body = Problem),
     )
 )]
 #[post("/operators/{id}/erase")]

@@ -3,11 +3,19 @@
 //! To count is to add to an atomic number behind a lookup by labels, some hundred nanoseconds; everything else is done
 //! when somebody asks. No label holds what a client chose: its values are few, whatever is sent.
 
+mod families;
+mod of_all;
+
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
-    TextEncoder, core::Collector,
+    Encoder, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+};
+
+pub use self::of_all::{Depth, OfAll};
+use self::{
+    families::{counters, gauge, histograms, kept},
+    of_all::of_the_database,
 };
 
 /// The media type of the text (Prometheus exposition format 0.0.4).
@@ -75,19 +83,6 @@ pub struct Usage {
     pub most: usize,
 }
 
-/// What is still to be sent, by whichever instance.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Depth {
-    /// How many messages have each of the states that are not final.
-    pub by_state: [(&'static str, i64); 3],
-    /// How many of them were queued more than an hour ago.
-    pub late: i64,
-    /// How long the message that is due longest has been due; 0 if none is.
-    pub overdue_seconds: f64,
-    /// How long ago the oldest one was queued; 0 if there is none.
-    pub oldest_seconds: f64,
-}
-
 /// Everything that is counted. One for a process; there is no global one.
 pub struct Metrics {
     registry: Registry,
@@ -100,44 +95,10 @@ pub struct Metrics {
     is_left_alone: IntGauge,
     enrollments: IntCounterVec,
     sign_in_pauses: IntCounter,
+    is_end_untold: IntGauge,
     busy: IntGauge,
     open: IntGauge,
     most: IntGauge,
-}
-
-fn gauge(registry: &Registry, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
-    kept(registry, IntGauge::new(name, help)?)
-}
-
-fn counters(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    label: &str,
-) -> Result<IntCounterVec, prometheus::Error> {
-    kept(
-        registry,
-        IntCounterVec::new(Opts::new(name, help), &[label])?,
-    )
-}
-
-fn histograms(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    buckets: &[f64],
-    labels: &[&str],
-) -> Result<HistogramVec, prometheus::Error> {
-    let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-    kept(registry, HistogramVec::new(options, labels)?)
-}
-
-fn kept<C: Collector + Clone + 'static>(
-    registry: &Registry,
-    collector: C,
-) -> Result<C, prometheus::Error> {
-    registry.register(Box::new(collector.clone()))?;
-    Ok(collector)
 }
 
 impl Metrics {
@@ -209,6 +170,11 @@ impl Metrics {
                     "enlist_sign_in_pauses_total",
                     "Pauses that wrong passwords at signing in have begun, whether or not an operator has the address.",
                 )?,
+            )?,
+            is_end_untold: gauge(
+                &registry,
+                "enlist_audit_end_untold",
+                "1 from when the end of the audit log's chain cannot be told, to the database or to the file, until it can.",
             )?,
             busy: gauge(
                 &registry,
@@ -285,16 +251,18 @@ impl Metrics {
         self.sign_in_pauses.inc();
     }
 
+    /// Telling the end of the audit log's chain ended so, which is handed on.
+    pub fn audit_end_told<T, E>(&self, told: Result<T, E>) -> Result<T, E> {
+        self.is_end_untold.set(told.is_err().into());
+        told
+    }
+
     /// Everything as text: what this process counted, how its pool is used, and what the database says of the queue,
     /// if it can be asked.
     ///
     /// # Errors
     /// Never in practice.
-    pub fn text(
-        &self,
-        pool: Usage,
-        queue: Option<&(Depth, Vec<(String, i64)>)>,
-    ) -> Result<String, prometheus::Error> {
+    pub fn text(&self, pool: Usage, queue: Option<&OfAll>) -> Result<String, prometheus::Error> {
         self.busy.set(number(pool.busy));
         self.open.set(i64::from(pool.open));
         self.most.set(number(pool.most));
@@ -304,65 +272,6 @@ impl Metrics {
         TextEncoder::new().encode(&families, &mut text)?;
         String::from_utf8(text).map_err(|error| prometheus::Error::Msg(error.to_string()))
     }
-}
-
-/// What is the same whichever instance is asked. Made anew each time: what is not known now is left out.
-fn of_the_database(
-    queue: Option<&(Depth, Vec<(String, i64)>)>,
-) -> Result<Registry, prometheus::Error> {
-    let registry = Registry::new();
-    gauge(
-        &registry,
-        "enlist_database_up",
-        "Whether the database answered when this was asked for.",
-    )?
-    .set(queue.is_some().into());
-    let Some((queue, bounces)) = queue else {
-        return Ok(registry);
-    };
-    let messages = prometheus::IntGaugeVec::new(
-        Opts::new(
-            "enlist_queue_messages",
-            "Messages that are still to be sent, of all instances, by state.",
-        ),
-        &["state"],
-    )?;
-    for (state, count) in queue.by_state {
-        messages.with_label_values(&[state]).set(count);
-    }
-    kept(&registry, messages)?;
-    gauge(
-        &registry,
-        "enlist_queue_waiting_messages",
-        "Messages that are still to be sent more than an hour after they were queued.",
-    )?
-    .set(queue.late);
-    let overdue = prometheus::Gauge::new(
-        "enlist_queue_oldest_due_seconds",
-        "How long the message that is due longest has been due; 0 if none is.",
-    )?;
-    overdue.set(queue.overdue_seconds);
-    kept(&registry, overdue)?;
-    let oldest = prometheus::Gauge::new(
-        "enlist_queue_oldest_seconds",
-        "How long ago the oldest message that is still to be sent was queued; 0 if there is none.",
-    )?;
-    oldest.set(queue.oldest_seconds);
-    kept(&registry, oldest)?;
-    let reports = prometheus::IntCounterVec::new(
-        Opts::new(
-            "enlist_bounce_reports_total",
-            "Delivery status reports that were taken, by all instances and from the shell, by what came of them.",
-        ),
-        &["outcome"],
-    )?;
-    for (outcome, count) in bounces {
-        reports
-            .with_label_values(&[outcome])
-            .inc_by(u64::try_from(*count).unwrap_or(0));
-    }
-    kept(&registry, reports)?;
-    Ok(registry)
 }
 
 fn number(count: usize) -> i64 {
