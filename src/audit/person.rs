@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use diesel::{
     prelude::*,
-    sql_types::{BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -46,20 +46,25 @@ fn as_it_was_written<S: Serializer>(
         .serialize(serializer)
 }
 
-/// The next events that were done to a user, or whose details are about one; the oldest first.
+/// The next events that were done to a person or to things of theirs, or that name one of these; the oldest first. Details
+/// are shown where they are about the person alone.
 ///
 /// # Errors
 /// When the database is away.
 pub fn about(
     connection: &mut PgConnection,
     person: Uuid,
+    things: &[Uuid],
     after: Uuid,
     limit: i64,
 ) -> Result<Vec<EventAboutPerson>, DbError> {
     Ok(diesel::sql_query(
         "SELECT e.id, e.at, e.action, e.actor_kind, d.before, d.after
          FROM (
-            (SELECT id FROM audit_events WHERE subject_id = $1 AND id > $2 ORDER BY id LIMIT $3)
+            (SELECT id FROM audit_events WHERE subject_id = ANY ($4) AND id > $2 ORDER BY id LIMIT $3)
+            UNION
+            (SELECT event_id FROM audit_details WHERE enlist_ids_in(before, after) && $4::text[] AND event_id > $2
+             ORDER BY event_id LIMIT $3)
             UNION
             (SELECT event_id FROM audit_details WHERE person_id = $1 AND event_id > $2 ORDER BY event_id LIMIT $3)
             ORDER BY id LIMIT $3
@@ -71,5 +76,6 @@ pub fn about(
     .bind::<SqlUuid, _>(person)
     .bind::<SqlUuid, _>(after)
     .bind::<BigInt, _>(limit)
+    .bind::<Array<SqlUuid>, _>(things)
     .load(connection)?)
 }

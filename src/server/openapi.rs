@@ -22,7 +22,7 @@ use crate::{
 #[openapi(
     info(
         title = "Enlist",
-        description = "Invites people to enroll their devices in MDM: pick users, preview the invitation, say who owns the devices, send.",
+        description = "Invites people to enroll their devices in MDM: pick users, preview the invitation, say who owns the devices, send. The greatest length of a text is that without the blanks at its ends, which are left out.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
     tags(
@@ -315,9 +315,10 @@ fn add_common_answers(operation: &mut Operation, method: &HttpMethod, needs: Nee
     }
 }
 
-/// Whether the answer is one JSON resource, and no secret: a live PIN can be out of date.
+/// Whether the answer is one JSON resource that a client may keep.
 fn is_json(operation: &Operation) -> bool {
     let answers = &operation.responses.responses;
-    matches!(answers.get("200"), Some(RefOr::T(answer)) if answer.content.contains_key("application/json"))
+    matches!(answers.get("200"), Some(RefOr::T(answer)) if answer.content.contains_key("application/json")
+        && !answer.headers.contains_key("Cache-Control"))
         && !answers.contains_key("409")
 }

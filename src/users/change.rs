@@ -89,7 +89,7 @@ pub fn delete(
         return Err(ApiError::new(
             409,
             "user_has_devices",
-            "The user holds devices; retire them first, with DELETE /devices/{id}.",
+            "The user holds devices; retire them first, with DELETE /devices/{id}, or do both with POST /users/{id}/erase.",
         ));
     }
     remove(connection, trail, id)

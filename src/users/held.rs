@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use diesel::{
     prelude::*,
-    sql_types::{BigInt, Jsonb, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Bool, Jsonb, Text, Uuid as SqlUuid},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -32,7 +32,6 @@ use crate::{
         domain::{Invitation, ListQuery},
     },
     model::{named::Named, said::masked},
-    schema::batches,
     secrets::keys::KeyRing,
     settings::{self, domain::Content, reach::UserSettings},
 };
@@ -48,7 +47,8 @@ pub struct HeldOfPerson {
     user: User,
     /// Those that apply, without secrets.
     settings: UserSettings,
-    /// Each with its messages, and with the `note` that was written to its recipients.
+    /// Each with its messages, and with the `note` that was written to this person alone; of one that others were written,
+    /// too, it says only that there was one (`note_is_shared`).
     invitations: Vec<Invitation>,
     /// Each with what became of its confirmation.
     #[schema(value_type = Vec<Object>)]
@@ -61,6 +61,8 @@ pub struct HeldOfPerson {
     /// Batches that passed the user over, and why.
     #[schema(value_type = Vec<Object>)]
     skipped: Vec<Value>,
+    /// What was done to the person, or to invitations and devices of theirs, also together with others (PINs that were looked
+    /// at). `before` and `after` are told where they are about this person alone.
     audit_events: Vec<EventAboutPerson>,
 }
 
@@ -169,6 +171,16 @@ fn shown<T: Serialize>(rows: Vec<T>, id: impl Fn(&T) -> Uuid) -> Result<Rows, Db
         .collect()
 }
 
+#[derive(QueryableByName)]
+struct Note {
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
+    #[diesel(sql_type = Text)]
+    note: String,
+    #[diesel(sql_type = Bool)]
+    is_shared: bool,
+}
+
 fn invitations(
     connection: &mut PgConnection,
     user: Uuid,
@@ -187,14 +199,21 @@ fn invitations(
     };
     let found = invitations::queries::list(connection, &asked, after, PAGE, now)?;
     let of: Vec<Uuid> = found.iter().map(|invitation| invitation.batch_id).collect();
-    let notes: Vec<(Uuid, Option<String>)> = batches::table
-        .filter(batches::id.eq_any(&of))
-        .select((batches::id, batches::note))
-        .load(connection)?;
+    // What was written to others as well may be about them.
+    let notes: Vec<Note> = diesel::sql_query(
+        "SELECT id, note, EXISTS (SELECT FROM invitations i WHERE i.batch_id = b.id AND i.user_id IS DISTINCT FROM $2) AS is_shared
+         FROM batches b WHERE id = ANY ($1) AND note IS NOT NULL",
+    )
+    .bind::<Array<SqlUuid>, _>(&of)
+    .bind::<SqlUuid, _>(user)
+    .load(connection)?;
     let mut rows = shown(found, |invitation| invitation.id)?;
     for ((_, row), batch) in rows.iter_mut().zip(of) {
-        let note = notes.iter().find(|(id, _)| *id == batch);
-        row["note"] = json!(note.and_then(|(_, note)| note.as_deref()));
+        let note = notes.iter().find(|note| note.id == batch);
+        let is_shared = note.is_some_and(|note| note.is_shared);
+        let own = note.filter(|note| !note.is_shared);
+        row["note"] = json!(own.map(|note| &note.note));
+        row["note_is_shared"] = json!(is_shared);
     }
     Ok(rows)
 }
@@ -229,7 +248,21 @@ fn audit_events(
     after: Option<Uuid>,
     _now: DateTime<Utc>,
 ) -> Result<Rows, DbError> {
-    let found = audit::person::about(connection, user, after.unwrap_or_default(), PAGE)?;
+    #[derive(QueryableByName)]
+    struct Thing {
+        #[diesel(sql_type = SqlUuid)]
+        id: Uuid,
+    }
+    let things: Vec<Thing> = diesel::sql_query(
+        "SELECT $1 AS id UNION SELECT id FROM invitations WHERE user_id = $1
+         UNION SELECT batch_id FROM invitations WHERE user_id = $1
+         UNION SELECT batch_id FROM batch_skips WHERE user_id = $1 UNION SELECT id FROM devices WHERE user_id = $1",
+    )
+    .bind::<SqlUuid, _>(user)
+    .load(connection)?;
+    let things: Vec<Uuid> = things.into_iter().map(|thing| thing.id).collect();
+    let after = after.unwrap_or_default();
+    let found = audit::person::about(connection, user, &things, after, PAGE)?;
     shown(found, |event| event.id)
 }
 
@@ -253,7 +286,24 @@ fn rows(
         .bind::<SqlUuid, _>(after.unwrap_or_default())
         .bind::<BigInt, _>(PAGE)
         .load(connection)?;
-    Ok(found.into_iter().map(|row| (row.id, row.row)).collect())
+    let rows = found.into_iter().map(|mut row| {
+        write_times_as_elsewhere(&mut row.row);
+        (row.id, row.row)
+    });
+    Ok(rows.collect())
+}
+
+/// Postgres writes another offset for the same zone.
+fn write_times_as_elsewhere(value: &mut Value) {
+    match value {
+        Value::Object(members) => members.values_mut().for_each(write_times_as_elsewhere),
+        Value::String(text) if text.ends_with("+00:00") => {
+            if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+                *value = json!(time.to_utc());
+            }
+        }
+        _ => {}
+    }
 }
 
 fn enrollments(

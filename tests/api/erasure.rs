@@ -306,6 +306,12 @@ async fn a_person_is_told_all_that_is_held() {
     with_pin(&app, "mallory", &guest.pin, "MALLORY-1").await;
     let live = crate::enrollments::invite(&app, &user, json!({"method": "pin"})).await;
 
+    // Together with others, and the others alone.
+    for users in [vec![&user, &other], vec![&other]] {
+        let looked = app.post("/invitations/pins", json!({"user_ids": users}));
+        assert_eq!(looked.await.status, 200);
+    }
+
     let path = format!("/users/{user}/export");
     let reader = api_key(&app.db, Role::Reader);
     let denied = app.anonymous(Method::GET, &path).bearer_auth(&reader);
@@ -355,10 +361,16 @@ async fn a_person_is_told_all_that_is_held() {
         notes,
         [
             &json!(null),
-            &json!("Welcome, both"),
+            // What was written to others as well may be about them.
+            &json!(null),
             &json!("Bring the zanzibar badge")
         ]
     );
+    let shared: Vec<&Value> = (0..3)
+        .map(|at| &told.json["invitations"][at]["note_is_shared"])
+        .collect();
+    assert_eq!(shared, [&json!(false), &json!(true), &json!(false)]);
+    assert!(!told.text.contains("Welcome, both") && !told.text.contains("+00:00"));
     let messages = &told.json["invitations"][2]["messages"];
     assert_eq!(
         messages[0]["reason"],
@@ -380,9 +392,19 @@ async fn a_person_is_told_all_that_is_held() {
         [
             "user.created",
             "user.changed",
+            "setting.created",
+            "invitations.sent",
             "suppression.added",
+            "invitations.sent",
             "suppression.lifted",
+            "invitations.resent",
+            "invitations.sent",
+            "invitation.pin_viewed",
+            "device.retired",
             "mail.tested",
+            "invitations.sent",
+            "invitation.pin_viewed",
+            "invitations.pins_viewed",
             "user.exported"
         ]
     );

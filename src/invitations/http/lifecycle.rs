@@ -59,7 +59,7 @@ fn resent(outcome: Resent) -> Result<Invitation, ApiError> {
                 429,
                 "mailed_too_often",
                 "The user was mailed as many invitations in the last 24 hours as anybody may get (ENLIST_MAIL_PER_USER_DAY); \
-                 try again after `Retry-After` seconds, or hand over the PIN yourself.",
+                 try again after `Retry-After` seconds, or hand over the PIN or QR code yourself.",
             )
         },
         Resent::TooSoon(wait) => ApiError {

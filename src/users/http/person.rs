@@ -35,8 +35,9 @@ pub fn routes(api: &mut impl Register) {
 
 /// Export what is held of a user
 ///
-/// All of it as one object, for the person: without data of others and without live secrets. It is written down that it was
-/// asked for. Read to the end: an answer that breaks off was not whole.
+/// All of it as one object, for the person: without data of others and without live secrets. Not in it are counts of wrong
+/// tries, which are kept for a day under a name that anybody may have tried, and events of imports, which name nobody. It is
+/// written down that it was asked for. Read to the end: an answer that breaks off was not whole.
 #[utoipa::path(
     tag = "users", params(("id" = Uuid, Path, description = "The user's id")),
     responses((status = 200, description = "All that is held", body = HeldOfPerson,

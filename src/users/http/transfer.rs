@@ -98,6 +98,7 @@ impl QueryTypes for ImportQuery {
 /// A form with one file.
 #[derive(ToSchema)]
 #[schema(as = ImportForm)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "only described")]
 struct FormFile {
     /// CSV or a workbook.
@@ -134,6 +135,7 @@ struct Workbook(Vec<u8>);
     )),
     responses(
         (status = 200, description = "What came of it", body = Report),
+        (status = 400, description = "The upload breaks off, or is no form that can be read", body = crate::http::problem::Problem),
         (status = 413, description = "More than 128 MiB", body = crate::http::problem::Problem),
     )
 )]
