@@ -102,10 +102,14 @@ impl Report<'_> {
     /// Links whose key was not given stay unchecked: no later one vouches for them.
     fn nobody_vouches(&mut self) {
         let unvouched = std::mem::take(&mut self.unvouched);
-        if let (Some((from, key)), Some((to, _))) = (unvouched.first(), unvouched.last()) {
-            self.fault(format!(
-                "links {from} to {to} were made with the key `{key}` or others that were not given: nobody vouches for them"
-            ));
+        if let (Some((from, key)), Some((to, _)), Some(head)) =
+            (unvouched.first(), unvouched.last(), self.found.head.clone())
+        {
+            let what = format!(
+                "links {from} to {to} were made with the key `{key}` or others that were not given: nobody vouches for them, up \
+                 to the end {head}"
+            );
+            self.unvouched_end(&head, what);
         }
     }
 

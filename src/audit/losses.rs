@@ -19,7 +19,11 @@ use super::{
     proof::Proof,
     verifying::Report,
 };
-use crate::{db::DbError, schema::audit_links};
+use crate::{
+    db::DbError,
+    schema::{audit_events, audit_links},
+    secrets::keys::KeyRing,
+};
 
 /// Links of which none is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,6 +113,13 @@ impl Report<'_> {
         self.gone(what, known);
     }
 
+    /// Nobody vouches for links up to this end: their key is lost, if that is known.
+    pub(super) fn unvouched_end(&mut self, head: &Head, what: String) {
+        let head = head.to_string();
+        let known = self.losses.known(|loss| loss.ends.contains(&head));
+        self.gone(what, known);
+    }
+
     fn gone(&mut self, what: String, known: Option<String>) {
         match known {
             Some(known) => self.found.known_losses.push(format!("{what}; {known}")),
@@ -162,6 +173,7 @@ pub fn acknowledge(
         let (mut missing, mut highest) = (Vec::new(), last);
         for end in ends {
             match ends::place_of(connection, end, beginning, last)? {
+                Place::Same if has_lost_key(connection, keys, end.position)? => {}
                 Place::Same | Place::Forgotten => return Err(LossError::Nothing(end.clone())),
                 Place::Other => missing.extend(gap_up_to(connection, end.position, beginning)?),
                 Place::Behind => highest = highest.max(end.position),
@@ -182,6 +194,27 @@ pub fn acknowledge(
         let event = Event::new(Action::AuditLossAcknowledged, SubjectKind::AuditLog, None);
         Ok(trail.record(connection, &event.after(&loss))?)
     })
+}
+
+/// Whether the service went on behind this link without its key, which nobody gives here, either.
+fn has_lost_key(
+    connection: &mut PgConnection,
+    keys: &KeyRing,
+    position: i64,
+) -> Result<bool, DbError> {
+    let key: Option<String> = audit_links::table
+        .filter(audit_links::position.eq(position))
+        .select(audit_links::key_id)
+        .first(connection)
+        .optional()?;
+    let next = audit_links::table
+        .inner_join(audit_events::table.on(audit_events::id.eq(audit_links::event_id)))
+        .filter(audit_links::position.eq(position + 1))
+        .filter(audit_events::action.eq(Action::AuditContinued.as_str()));
+    let is_continued: bool =
+        diesel::select(diesel::dsl::exists(next.select(audit_links::position)))
+            .get_result(connection)?;
+    Ok(is_continued && key.is_some_and(|key| keys.get(&key).is_none()))
 }
 
 /// The links that are missing up to a position, if the chain goes on behind it.

@@ -5,7 +5,10 @@ use clap::{Args, Subcommand};
 use diesel::Connection;
 use enlist::{config::SECRET_KEYS, server::keys::lose};
 
-use super::database::{KeyedArgs, trail, with_connection};
+use super::{
+    database::{KeyedArgs, trail, with_connection},
+    out::say,
+};
 
 /// What can be done about the service's keys.
 #[derive(Subcommand)]
@@ -46,16 +49,15 @@ fn lost(args: &LostArgs) -> anyhow::Result<()> {
             .context(
                 "what needs the key cannot be given up; is the schema there (enlist migrate)?",
             )?;
-        println!(
+        say(format_args!(
             "{} pending invitations were revoked: send to those users again.",
             lost.invitations
-        );
+        ))?;
         match lost.settings {
-            Some(settings) => println!(
+            Some(settings) => say(format_args!(
                 "What was sealed of {settings} is gone: set addresses and QR payloads again."
-            ),
-            None => println!("Nothing was sealed under it."),
+            )),
+            None => say("Nothing was sealed under it."),
         }
-        Ok(())
     })
 }

@@ -7,8 +7,10 @@ use chrono::Duration;
 use diesel::{RunQueryDsl, connection::SimpleConnection};
 use enlist::{
     audit::{
-        forgetting,
+        Trail, forgetting,
+        heads::Head,
         linking::Linker,
+        losses,
         verifying::{self, Verified},
     },
     metrics::{Metrics, Usage},
@@ -658,6 +660,20 @@ async fn links_of_a_key_that_is_lost_are_named_and_the_log_goes_on() {
         "{:#?}",
         lost.faults
     );
+    // Whoever holds today's key says that it is gone.
+    let head: Head = lost.faults[0].rsplit(' ').next().unwrap().parse().unwrap();
+    let trail = Trail::shell(app.clock.clone(), Some(ring(ROTATED)));
+    let mut connection = app.db.connect();
+    losses::acknowledge(&mut connection, &trail, &[head], "the safe burned down").unwrap();
+    linker_with(&app, ROTATED, None).link().await.unwrap();
+    let known = verify_with(&app, ROTATED);
+    assert_eq!(
+        known.faults.iter().filter(named).count(),
+        0,
+        "{:#?}",
+        known.faults
+    );
+    assert!(known.known_losses[0].contains("the safe burned down"));
     // It was not lost.
     let both = verify_with(&app, &format!("{ROTATED},{KEYS}"));
     assert_eq!(both.faults, [""; 0]);
