@@ -17,7 +17,6 @@ use super::{
     evidence,
     heads::Head,
     proof::Proof,
-    verifying::Report,
 };
 use crate::{
     db::DbError,
@@ -82,49 +81,38 @@ impl Losses {
         Some(ends.find(|end| end.position == position)?.hash)
     }
 
+    /// What is said of links that are missing: exactly these, if that is known.
+    pub(super) fn of_links(&mut self, from: i64, to: i64) -> Option<String> {
+        let gap = Gap { from, to };
+        let known = self.known(|loss| loss.missing.contains(&gap))?;
+        self.found.push(gap);
+        Some(known)
+    }
+
+    /// What is said of an end that is gone: this one, if that is known, or one of links that are known to be missing.
+    pub(super) fn of_end(&self, head: &Head, end: i64) -> Option<String> {
+        let told = head.to_string();
+        self.known(|loss| {
+            let mut gaps = loss.missing.iter();
+            loss.ends.contains(&told)
+                || gaps.any(|gap| {
+                    gap.positions().contains(&head.position)
+                        && (head.position > end || self.found.contains(gap))
+                })
+        })
+    }
+
+    /// What is said of an end whose key is lost.
+    pub(super) fn of_key(&self, head: &Head) -> Option<String> {
+        let told = head.to_string();
+        self.known(|loss| loss.ends.contains(&told))
+    }
+
     /// What is said of a loss that fits, if there is one.
     fn known(&self, fits: impl Fn(&Loss) -> bool) -> Option<String> {
         let (at, loss) = self.told.iter().find(|(_, loss)| fits(loss))?;
         let at = at.to_rfc3339_opts(SecondsFormat::Secs, true);
         Some(format!("known since {at}: {}", loss.reason))
-    }
-}
-
-impl Report<'_> {
-    /// Links are missing: exactly these, if that is known.
-    pub(super) fn missing(&mut self, from: i64, to: i64) {
-        let gap = Gap { from, to };
-        let known = self.losses.known(|loss| loss.missing.contains(&gap));
-        if known.is_some() {
-            self.losses.found.push(gap);
-        }
-        self.gone(format!("links {from} to {to} are missing"), known);
-    }
-
-    /// An end is gone that was told: this one, if that is known, or one of links that are known to be missing.
-    pub(super) fn lost(&mut self, head: &Head, end: i64, what: String) {
-        let (position, head) = (head.position, head.to_string());
-        let found = &self.losses.found;
-        let known = self.losses.known(|loss| {
-            let gaps = loss.missing.iter();
-            let mut empty = gaps.filter(|gap| position > end || found.contains(gap));
-            loss.ends.contains(&head) || empty.any(|gap| gap.positions().contains(&position))
-        });
-        self.gone(what, known);
-    }
-
-    /// Nobody vouches for links up to this end: their key is lost, if that is known.
-    pub(super) fn unvouched_end(&mut self, head: &Head, what: String) {
-        let head = head.to_string();
-        let known = self.losses.known(|loss| loss.ends.contains(&head));
-        self.gone(what, known);
-    }
-
-    fn gone(&mut self, what: String, known: Option<String>) {
-        match known {
-            Some(known) => self.found.known_losses.push(format!("{what}; {known}")),
-            None => self.fault(what),
-        }
     }
 }
 

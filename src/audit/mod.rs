@@ -11,6 +11,7 @@ pub mod erasing;
 mod evidence;
 mod foreign;
 pub mod forgetting;
+mod gone;
 pub mod heads;
 pub mod http;
 pub mod linking;
