@@ -59,12 +59,15 @@ pub fn about(
     limit: i64,
 ) -> Result<Vec<EventAboutPerson>, DbError> {
     Ok(diesel::sql_query(
-        "SELECT e.id, e.at, e.action, e.actor_kind, d.before, d.after
+        // By itself, so that it is found by what it names and not by reading all in the order of ids.
+        "WITH named AS MATERIALIZED (
+            SELECT event_id FROM audit_details WHERE enlist_ids_in(before, after) && $4::text[]
+         )
+         SELECT e.id, e.at, e.action, e.actor_kind, d.before, d.after
          FROM (
             (SELECT id FROM audit_events WHERE subject_id = ANY ($4) AND id > $2 ORDER BY id LIMIT $3)
             UNION
-            (SELECT event_id FROM audit_details WHERE enlist_ids_in(before, after) && $4::text[] AND event_id > $2
-             ORDER BY event_id LIMIT $3)
+            (SELECT event_id FROM named WHERE event_id > $2 ORDER BY event_id LIMIT $3)
             UNION
             (SELECT event_id FROM audit_details WHERE person_id = $1 AND event_id > $2 ORDER BY event_id LIMIT $3)
             ORDER BY id LIMIT $3
