@@ -53,14 +53,17 @@ impl List for Looked {
         let time = |time: &Option<Time>| time.map(|time| time.0);
         let asked = &self.asked;
         let filters = (
-            asked.id,
             asked.action,
             asked.actor_id,
             asked.subject_id,
             time(&asked.from),
             time(&asked.to),
         );
-        list::scope_of(&("audit-events", filters))
+        // Cursors of a version that knew no id go on.
+        match asked.id {
+            None => list::scope_of(&("audit-events", filters)),
+            Some(id) => list::scope_of(&("audit-events", filters, id)),
+        }
     }
 
     fn rows(
