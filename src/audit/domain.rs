@@ -57,6 +57,8 @@ string_enum! {
         SignedIn = "operator.signed_in",
         SignedOut = "operator.signed_out",
         SignInPaused = "operator.sign_in_paused",
+        /// Somebody at the shell said that nobody has a key of the service any more.
+        SecretKeyLost = "secret_key.lost",
         /// A newer version took the log over: from there on events are signed.
         AuditUpgraded = "audit_log.upgraded",
         /// A service went on behind links of which it had no key: nobody vouches for them.

@@ -3,21 +3,28 @@
 use std::{net::IpAddr, sync::Arc};
 
 use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::{
-    domain::{Actor, ActorKind, Event},
+    domain::{Action, Actor, ActorKind, Event, SubjectKind},
     erasing, heads,
     queries::{self, New},
 };
 use crate::{
     clock::Clock,
     db::DbError,
-    schema::{audit_events, audit_unlinked},
+    schema::{audit_details, audit_events, audit_unlinked},
     secrets::keys::KeyRing,
 };
 
 tokio::task_local! {
     static TRAIL: Trail;
+}
+
+/// What an event tells of a key that is lost.
+#[derive(Serialize, Deserialize)]
+struct LostKey {
+    lost_key: String,
 }
 
 /// Who does what is being done, and from where.
@@ -86,7 +93,34 @@ impl Trail {
             .select(audit_events::key_id)
             .distinct()
             .load(connection)?;
-        Ok(keys.into_iter().flatten().collect())
+        let lost: Vec<Option<String>> = audit_events::table
+            .inner_join(audit_details::table.on(audit_details::event_id.eq(audit_events::id)))
+            .filter(audit_events::action.eq(Action::SecretKeyLost.as_str()))
+            .select(audit_details::after)
+            .load(connection)?;
+        let lost = lost
+            .iter()
+            .flatten()
+            .filter_map(|told| serde_json::from_str(told).ok());
+        let lost: Vec<LostKey> = lost.collect();
+        let is_lost = |key: &String| lost.iter().any(|lost| lost.lost_key == *key);
+        Ok(keys
+            .into_iter()
+            .flatten()
+            .filter(|key| !is_lost(key))
+            .collect())
+    }
+
+    /// Writes down that nobody has a key any more.
+    ///
+    /// # Errors
+    /// As [`Trail::record`].
+    pub fn key_lost(&self, connection: &mut PgConnection, key: &str) -> Result<(), DbError> {
+        let event = Event::new(Action::SecretKeyLost, SubjectKind::AuditLog, None);
+        let told = LostKey {
+            lost_key: key.to_owned(),
+        };
+        self.record(connection, &event.after(&told))
     }
 
     /// Writes an event down, in the transaction of what it tells of.

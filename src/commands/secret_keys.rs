@@ -1,12 +1,14 @@
 //! `enlist secret-keys`: what is left to do when a key is lost, while the service that would do it cannot start.
 
+use std::sync::Arc;
+
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use diesel::Connection;
-use enlist::{config::SECRET_KEYS, server::keys::lose};
+use enlist::{audit::Trail, config::SECRET_KEYS, server::keys::lose};
 
 use super::{
-    database::{KeyedArgs, trail, with_connection},
+    database::{KeyedArgs, with_connection},
     out::say,
 };
 
@@ -43,7 +45,8 @@ fn lost(args: &LostArgs) -> anyhow::Result<()> {
         bail!("the key `{id}` is in {SECRET_KEYS}, so it is not lost; leave it out there first");
     }
     with_connection(&args.keyed.database, |connection, clock| {
-        let trail = trail(connection, clock, Some(keys))?;
+        // Whoever has lost the service's own key signs with the next.
+        let trail = Trail::shell(clock, Some(Arc::new(keys)));
         let lost = connection
             .transaction(|connection| lose(connection, &trail, id))
             .context(

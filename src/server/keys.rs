@@ -154,6 +154,7 @@ pub struct Lost {
 /// # Errors
 /// When the database is away.
 pub fn lose(connection: &mut PgConnection, trail: &Trail, key: &str) -> Result<Lost, DbError> {
+    trail.key_lost(connection, key)?;
     let invitations = ending::revoke_under(connection, key, trail.clock.now())?;
     if invitations > 0 {
         let event = Event::new(Action::InvitationsRevoked, SubjectKind::Invitation, None);
