@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::{
     evidence,
     heads::Head,
+    rows::EventRow,
     signature::{mac_of_link, seal_of_beginning},
 };
 use crate::{
@@ -22,8 +23,8 @@ use crate::{
 /// The advisory lock of whoever links or forgets.
 const LOCK: i64 = 0x656e_6c69_7374_6175;
 
-/// Links that are looked at from the end on, for one of ours. Somebody who may add rows may have put others behind it.
-const LOOKED_AT: i64 = 1_000;
+/// Links that are looked at at a time.
+const AT_ONCE: i64 = 1_000;
 
 #[derive(QueryableByName)]
 struct Taken {
@@ -92,58 +93,27 @@ pub(super) fn beginning(
 }
 
 /// A link without its event.
-pub(super) struct Bare {
-    pub(super) position: i64,
-    pub(super) event_id: Uuid,
-    pub(super) key_id: String,
-    pub(super) mac: Vec<u8>,
+struct Bare {
+    position: i64,
+    key_id: String,
+    mac: Vec<u8>,
     /// `None`: an older version made it.
-    pub(super) hash: Option<Vec<u8>>,
+    hash: Option<Vec<u8>>,
 }
 
 impl Bare {
-    /// The end of the chain, if it is the last one.
-    fn head(self) -> Head {
-        Head {
-            position: self.position,
-            hash: self.hash.unwrap_or(self.mac),
-        }
-    }
-
     /// Whether it is ours; `None`: its key is not known here.
-    fn is_ours(
-        &self,
-        connection: &mut PgConnection,
-        keys: &KeyRing,
-    ) -> Result<Option<bool>, DbError> {
-        let Some(key) = keys.get(&self.key_id) else {
-            return Ok(None);
-        };
-        let expected = match &self.hash {
-            Some(hash) => mac_of_link(key, hash),
-            None => {
-                let before: Option<Vec<u8>> = audit_links::table
-                    .filter(audit_links::position.eq(self.position - 1))
-                    .select(audit_links::mac)
-                    .first(connection)
-                    .optional()?;
-                let begins = audit_beginning::table
-                    .filter(audit_beginning::position.eq(self.position - 1))
-                    .select(audit_beginning::mac);
-                let before = match before {
-                    Some(before) => before,
-                    None => begins.first(connection).optional()?.unwrap_or_default(),
-                };
-                let Some(event) =
-                    evidence::events(connection, &[self.event_id])?.remove(&self.event_id)
-                else {
-                    return Ok(Some(false));
-                };
+    fn is_ours(&self, keys: &KeyRing, event: Option<&EventRow>, before: &[u8]) -> Option<bool> {
+        let key = keys.get(&self.key_id)?;
+        let expected = match (&self.hash, event) {
+            (Some(hash), _) => mac_of_link(key, hash),
+            (None, Some(event)) => {
                 let content = event.content_as_before();
-                content.first_link(key, &before, self.position)
+                content.first_link(key, before, self.position)
             }
+            (None, None) => return Some(false),
         };
-        Ok(Some(bool::from(expected[..].ct_eq(&self.mac))))
+        Some(bool::from(expected[..].ct_eq(&self.mac)))
     }
 }
 
@@ -152,25 +122,38 @@ pub(super) struct Last {
     pub(super) head: Head,
     /// Whether an older version made it, with a key that is known here.
     pub(super) is_older_and_ours: bool,
-    /// The key that it was made with, if that is not known here, nor that of another link.
+    /// The key that it was made with, if that is not known here.
     pub(super) unknown_key: Option<String>,
 }
 
-/// The last link that is ours, if there is any; where the key of none is known, the last one.
-pub(super) fn last_link(
+/// The last link behind a position, with all between them looked at: one that is not what its key makes does not count. Rows
+/// can be added by whoever has the database; that one of ours is somewhere before says nothing of them.
+pub(super) fn last_link_behind(
     connection: &mut PgConnection,
     keys: &KeyRing,
+    position: i64,
 ) -> Result<Option<Last>, DbError> {
-    const FEW: i64 = 20;
     type Row = (i64, Uuid, String, Vec<u8>, Option<Vec<u8>>);
-    let mut unknown = None;
-    let mut below = i64::MAX;
-    let mut looked_at = 0;
-    while looked_at < LOOKED_AT {
+    let at_position = audit_links::table
+        .filter(audit_links::position.eq(position))
+        .select(audit_links::mac)
+        .first(connection)
+        .optional()?;
+    let mut before: Vec<u8> = match at_position {
+        Some(mac) => mac,
+        None => audit_beginning::table
+            .filter(audit_beginning::position.eq(position))
+            .select(audit_beginning::mac)
+            .first(connection)
+            .optional()?
+            .unwrap_or_default(),
+    };
+    let (mut last, mut behind) = (None, position);
+    loop {
         let rows: Vec<Row> = audit_links::table
-            .filter(audit_links::position.lt(below))
-            .order(audit_links::position.desc())
-            .limit(FEW)
+            .filter(audit_links::position.gt(behind))
+            .order(audit_links::position)
+            .limit(AT_ONCE)
             .select((
                 audit_links::position,
                 audit_links::event_id,
@@ -179,40 +162,53 @@ pub(super) fn last_link(
                 audit_links::hash,
             ))
             .load(connection)?;
-        let is_last = i64::try_from(rows.len()).unwrap_or(FEW) < FEW;
+        let Some((end, ..)) = rows.last() else {
+            return Ok(last);
+        };
+        behind = *end;
+        let older = rows
+            .iter()
+            .filter(|(_, _, key, _, hash)| hash.is_none() && keys.get(key).is_some());
+        let older: Vec<Uuid> = older.map(|(_, event, ..)| *event).collect();
+        let events = evidence::events(connection, &older)?;
         for (position, event_id, key_id, mac, hash) in rows {
             let link = Bare {
                 position,
-                event_id,
                 key_id,
                 mac,
                 hash,
             };
-            below = position;
-            match link.is_ours(connection, keys)? {
-                Some(true) => {
-                    return Ok(Some(Last {
-                        is_older_and_ours: link.hash.is_none(),
-                        unknown_key: None,
-                        head: link.head(),
-                    }));
-                }
-                Some(false) => {}
-                None => {
-                    unknown.get_or_insert_with(|| Last {
-                        is_older_and_ours: false,
-                        unknown_key: Some(link.key_id.clone()),
-                        head: link.head(),
-                    });
-                }
+            let is_ours = link.is_ours(keys, events.get(&event_id), &before);
+            before.clone_from(&link.mac);
+            if is_ours != Some(false) {
+                last = Some(Last {
+                    is_older_and_ours: link.hash.is_none() && is_ours == Some(true),
+                    unknown_key: is_ours.is_none().then_some(link.key_id),
+                    head: Head {
+                        position,
+                        hash: link.hash.unwrap_or(link.mac),
+                    },
+                });
             }
         }
-        if is_last {
-            break;
-        }
-        looked_at += FEW;
     }
-    Ok(unknown)
+}
+
+/// Whether an older version made the link at a position.
+pub(super) fn is_older(connection: &mut PgConnection, position: i64) -> Result<bool, DbError> {
+    let older = audit_links::table
+        .filter(audit_links::position.eq(position))
+        .filter(audit_links::hash.is_null())
+        .select(audit_links::position);
+    Ok(diesel::select(diesel::dsl::exists(older)).get_result(connection)?)
+}
+
+/// The position of the last link, whoever made it; 0 if there is none.
+pub(super) fn top(connection: &mut PgConnection) -> Result<i64, DbError> {
+    let top: Option<i64> = audit_links::table
+        .select(diesel::dsl::max(audit_links::position))
+        .first(connection)?;
+    Ok(top.unwrap_or(0))
 }
 
 /// What is there in a head's place.

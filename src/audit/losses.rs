@@ -37,11 +37,21 @@ impl Gap {
     }
 }
 
+/// A key that nobody has, and when the service went on without it: events that waited then were signed with it, and nobody
+/// looked at their signatures.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct LostKey {
+    key: String,
+    linked_at: DateTime<Utc>,
+}
+
 /// What an event tells of a loss.
 #[derive(Debug, Serialize, Deserialize)]
 struct Loss {
     ends: Vec<String>,
     missing: Vec<Gap>,
+    #[serde(default)]
+    keys: Vec<LostKey>,
     reason: String,
 }
 
@@ -108,6 +118,15 @@ impl Losses {
         self.known(|loss| loss.ends.contains(&told))
     }
 
+    /// What is said of an event that waited when its key was lost.
+    pub(super) fn of_event(&self, key: &str, linked_at: Option<DateTime<Utc>>) -> Option<String> {
+        let key = LostKey {
+            key: key.to_owned(),
+            linked_at: linked_at?,
+        };
+        self.known(|loss| loss.keys.contains(&key))
+    }
+
     /// What is said of a loss that fits, if there is one.
     fn known(&self, fits: impl Fn(&Loss) -> bool) -> Option<String> {
         let (at, loss) = self.told.iter().find(|(_, loss)| fits(loss))?;
@@ -158,11 +177,14 @@ pub fn acknowledge(
             .select(max(audit_links::position))
             .first(connection)?;
         let last = last.unwrap_or(beginning);
-        let (mut missing, mut highest) = (Vec::new(), last);
+        let (mut missing, mut lost_keys, mut highest) = (Vec::new(), Vec::new(), last);
         for end in ends {
             match ends::place_of(connection, end, beginning, last)? {
-                Place::Same if has_lost_key(connection, keys, end.position)? => {}
-                Place::Same | Place::Forgotten => return Err(LossError::Nothing(end.clone())),
+                Place::Same => match lost_key(connection, keys, end.position)? {
+                    Some(key) => lost_keys.push(key),
+                    None => return Err(LossError::Nothing(end.clone())),
+                },
+                Place::Forgotten => return Err(LossError::Nothing(end.clone())),
                 Place::Other => missing.extend(gap_up_to(connection, end.position, beginning)?),
                 Place::Behind => highest = highest.max(end.position),
             }
@@ -177,6 +199,7 @@ pub fn acknowledge(
         let loss = Loss {
             ends: ends.iter().map(ToString::to_string).collect(),
             missing,
+            keys: lost_keys,
             reason: reason.to_owned(),
         };
         let event = Event::new(Action::AuditLossAcknowledged, SubjectKind::AuditLog, None);
@@ -184,25 +207,28 @@ pub fn acknowledge(
     })
 }
 
-/// Whether the service went on behind this link without its key, which nobody gives here, either.
-fn has_lost_key(
+/// The key of this link, if the service went on behind it without that key, and nobody gives it here, either.
+fn lost_key(
     connection: &mut PgConnection,
     keys: &KeyRing,
     position: i64,
-) -> Result<bool, DbError> {
+) -> Result<Option<LostKey>, DbError> {
     let key: Option<String> = audit_links::table
         .filter(audit_links::position.eq(position))
         .select(audit_links::key_id)
         .first(connection)
         .optional()?;
-    let next = audit_links::table
+    let linked_at: Option<Option<DateTime<Utc>>> = audit_links::table
         .inner_join(audit_events::table.on(audit_events::id.eq(audit_links::event_id)))
         .filter(audit_links::position.eq(position + 1))
-        .filter(audit_events::action.eq(Action::AuditContinued.as_str()));
-    let is_continued: bool =
-        diesel::select(diesel::dsl::exists(next.select(audit_links::position)))
-            .get_result(connection)?;
-    Ok(is_continued && key.is_some_and(|key| keys.get(&key).is_none()))
+        .filter(audit_events::action.eq(Action::AuditContinued.as_str()))
+        .select(audit_links::linked_at)
+        .first(connection)
+        .optional()?;
+    let lost = key.filter(|key| keys.get(key).is_none());
+    Ok(lost
+        .zip(linked_at.flatten())
+        .map(|(key, linked_at)| LostKey { key, linked_at }))
 }
 
 /// The links that are missing up to a position, if the chain goes on behind it.

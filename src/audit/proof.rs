@@ -139,6 +139,13 @@ impl<'a> Proof<'a> {
         self.first.is_none()
     }
 
+    /// When this version took over, if an older one was there before.
+    pub(super) fn upgraded_at(&self) -> Option<DateTime<Utc>> {
+        self.upgrade
+            .as_ref()
+            .map(|(_, upgraded_at, _)| *upgraded_at)
+    }
+
     /// Whether an event that was linked then (`None`: that is not linked yet) may be one of an older version.
     pub(super) fn allows_unsigned(&self, linked_at: Option<DateTime<Utc>>) -> bool {
         match &self.upgrade {

@@ -183,9 +183,7 @@ impl Report<'_> {
             }
             Authenticity::Unchecked(key) => match row.found.and_then(Found::stored) {
                 Some(Found::Genuine) | None => self.unchecked(key),
-                _ => self.fault(format!(
-                    "{place}: it was signed with the key `{key}`, which was not known when it was linked"
-                )),
+                _ => self.unchecked_when_linked(place, key, row.linked_at),
             },
             Authenticity::Unsigned if is_by_older => self.found.by_older += 1,
             Authenticity::Unsigned

@@ -643,6 +643,107 @@ async fn what_is_forgotten_of_an_older_version_leaves_a_whole_chain() {
     }
 }
 
+/// A key that nobody has but whoever has the database.
+const FORGER: &str = "k9:CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk=";
+
+#[tokio::test]
+async fn links_that_others_added_are_not_sealed_however_many_there_are() {
+    let (app, _) = with_events().await;
+    let mut serving = linker(&app);
+    serving.link().await.unwrap();
+    serving.tell().await.unwrap();
+    let told = is_clean(&app).head.unwrap();
+    // As the service's own role can: a chain needs no key but for its MACs.
+    app.users(5).await;
+    let forger = format!("{FORGER},{KEYS}");
+    linker_with(&app, &forger, None).link().await.unwrap();
+    app.db
+        .execute("DELETE FROM audit_heads WHERE key_id = 'k9'");
+    for mut linker in [serving, linker(&app)] {
+        linker.tell().await.unwrap();
+        is_named(&app, "nobody vouches");
+        let email = format!("{}@example.com", app.clock.new_id());
+        app.user(json!({"email": email})).await;
+        linker.link().await.unwrap();
+        linker.tell().await.unwrap();
+        is_named(&app, "nobody vouches");
+    }
+    let (keys, now) = (ring(KEYS), app.clock.now());
+    let noted = verifying::verify(&mut app.db.connect(), &keys, &[told], now).unwrap();
+    assert_eq!(noted.faults.len(), 1, "{:#?}", noted.faults);
+}
+
+#[tokio::test]
+async fn a_chain_under_a_key_that_nobody_has_is_not_sealed_by_a_start() {
+    let (app, _) = with_events().await;
+    linker(&app).link().await.unwrap();
+    linker(&app).tell().await.unwrap();
+    attack(
+        &app,
+        "UPDATE audit_links SET key_id = 'k9', mac = '\\x00'; DELETE FROM audit_heads",
+    );
+    linker(&app).tell().await.unwrap();
+    is_named(&app, "nobody vouches");
+    app.user(json!({"email": "bob@example.com"})).await;
+    linker(&app).link().await.unwrap();
+    linker(&app).tell().await.unwrap();
+    is_named(&app, "nobody vouches");
+}
+
+#[tokio::test]
+async fn a_rotation_that_is_taken_back_breaks_nothing() {
+    let (app, _) = with_events().await;
+    let both = format!("{ROTATED},{KEYS}");
+    for (round, keys) in [KEYS, &both, KEYS, &both, KEYS].into_iter().enumerate() {
+        app.user(json!({"email": format!("{round}@example.com")}))
+            .await;
+        linker_with(&app, keys, None).link().await.unwrap();
+        linker_with(&app, keys, None).tell().await.unwrap();
+        assert_eq!(verify_with(&app, &both).faults, [""; 0], "{round}");
+    }
+}
+
+#[tokio::test]
+async fn what_an_older_version_forgot_outlives_its_key() {
+    let app = TestApp::start().await;
+    attack(&app, EMPTIED);
+    older_event(&app, 1, "api_key");
+    older_event(&app, 2, "api_key");
+    let first = older_link(&app, 1, "api_key", &[], 1);
+    older_link(&app, 2, "api_key", &first, 2);
+    let seal = ring(KEYS).signing().mac(
+        Purpose::Audit,
+        &[b"begins at", &1_i64.to_be_bytes(), &first],
+    );
+    let hex = |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("{byte:02x}")).collect() };
+    attack(
+        &app,
+        &format!(
+            "DELETE FROM audit_events e USING audit_links l WHERE l.event_id = e.id AND l.position = 1;
+             DELETE FROM audit_links WHERE position = 1;
+             INSERT INTO audit_beginning (position, mac, key_id, seal) VALUES (1, '\\x{}', 'k1', '\\x{}')",
+            hex(&first),
+            hex(&seal)
+        ),
+    );
+    is_clean(&app);
+    app.user(json!({"email": "ada@example.com"})).await;
+    linker(&app).link().await.unwrap();
+    linker(&app).tell().await.unwrap();
+    is_clean(&app);
+    let both = format!("{ROTATED},{KEYS}");
+    app.user(json!({"email": "bob@example.com"})).await;
+    linker_with(&app, &both, None).link().await.unwrap();
+    linker_with(&app, &both, None).tell().await.unwrap();
+    assert_eq!(verify_with(&app, ROTATED).faults, [""; 0]);
+    // Whoever is let in since the upgrade is told of all the same.
+    app.db.execute(
+        "INSERT INTO api_keys (id, name, role, key_hash, created_at)
+         VALUES (gen_random_uuid(), 'eve', 'admin', sha256('x'), now() + interval '1 year')",
+    );
+    is_named(&app, "API key `eve`");
+}
+
 #[tokio::test]
 async fn links_of_a_key_that_is_lost_are_named_and_the_log_goes_on() {
     let (app, _) = with_events().await;

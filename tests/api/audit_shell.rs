@@ -59,6 +59,10 @@ async fn a_shell_signs_with_a_key_that_the_service_knows() {
         let (mut app, _) = with_events().await;
         // It has told the end, and no longer does.
         app.stop().await;
+        if service == ROTATED {
+            // A key is left out only after it stood behind another one.
+            linker_with(&app, &both, None).tell().await.unwrap();
+        }
         let mut serving = linker_with(&app, service, None);
         serving.link().await.unwrap();
         serving.tell().await.unwrap();
