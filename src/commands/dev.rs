@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use diesel::{Connection, PgConnection};
 use enlist::{
     clock::Clock,
     config::{DATA_DIR, DevArgs},
@@ -21,7 +20,8 @@ use enlist::{
 use secrecy::ExposeSecret;
 
 use super::{
-    out::say,
+    database::connected,
+    out::print,
     run::{built, until_stopped},
     runtime::{runtime, start_logging},
     signals::Signals,
@@ -41,7 +41,7 @@ pub fn run(args: DevArgs) -> anyhow::Result<()> {
     let clock = Clock::system();
     db::migrate(postgres.url())
         .map_err(|error| anyhow::anyhow!("cannot migrate the database: {error}"))?;
-    let mut connection = PgConnection::establish(postgres.url())?;
+    let mut connection = connected(postgres.url())?;
     let added = samples::add(&mut connection, &clock)?;
     let keys = dev::secret_keys(&args.data_dir)?;
     let ring = Arc::new(KeyRing::parse(keys.expose_secret())?);
@@ -74,7 +74,7 @@ fn greet(args: &DevArgs, port: u16, added: usize) {
         added => format!("{added} sample users"),
     };
     // It runs on, whoever reads that.
-    let _ = say(format_args!(
+    let _ = print(&format!(
         "Enlist is running on http://localhost:{port} with {users}. Its data is in {}.
 
   Mailbox   http://localhost:{port}/dev/mailbox
@@ -86,7 +86,7 @@ Try, in another shell:
   curl -H @{header} -H 'Content-Type: application/json' localhost:{port}/invitations/preview -d '{{\"filter\": {{\"q\": \"ada\"}}}}'
   curl -H @{header} -H 'Content-Type: application/json' localhost:{port}/invitations/send -d '{{\"filter\": {{\"q\": \"ada\"}}}}'
 
-Ctrl-C stops it; the next start goes on where this one ended.",
+Ctrl-C stops it; the next start goes on where this one ended.\n",
         args.data_dir.display(),
     ));
 }

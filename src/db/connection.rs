@@ -2,7 +2,7 @@
 
 use diesel::{connection::SimpleConnection, pg::PgConnection, prelude::*, r2d2::R2D2Connection};
 
-use super::url::redacted;
+use super::{path::FIRST_OURS, url::redacted};
 
 /// A statement that runs longer is canceled by Postgres: no request may hold a connection for ever. Nor
 /// should one take the cores of the others.
@@ -48,7 +48,7 @@ impl r2d2::ManageConnection for Manager {
             diesel::ConnectionError::BadConnection(redacted(&error.to_string(), &self.url))
         })?;
         connection
-            .batch_execute(&format!("{SESSION}{}; {ENGLISH}", self.plans))
+            .batch_execute(&format!("{FIRST_OURS}; {SESSION}{}; {ENGLISH}", self.plans))
             .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
         Ok(Pooled {
             connection,

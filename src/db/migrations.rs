@@ -258,7 +258,7 @@ fn look_at_lesser(connection: &mut PgConnection, found: &Schema) -> QueryResult<
 /// # Errors
 /// As [`migrate`].
 pub fn revert_all(url: &str) -> Result<(), Box<dyn StdError + Send + Sync>> {
-    let mut connection = PgConnection::establish(url)?;
+    let mut connection = connect(url)?;
     connection.revert_all_migrations(MIGRATIONS)?;
     Ok(())
 }

@@ -4,6 +4,7 @@ mod connection;
 mod errors;
 pub mod keyset;
 mod migrations;
+mod path;
 mod pool;
 mod powers;
 pub mod prepared;
@@ -15,6 +16,7 @@ mod url;
 pub use self::{
     errors::{DbError, fitting, stored},
     migrations::{Schema, migrate, migrate_for, revert_all, schema_at},
+    path::looking_at_home,
     pool::Db,
     powers::{Excess, Powers},
     privileges::{TABLES, roles_sql},

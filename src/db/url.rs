@@ -1,13 +1,21 @@
 //! The URL of the database: with time limits, and never in an error's text.
 
-use diesel::{Connection, PgConnection};
+use diesel::{Connection, PgConnection, connection::SimpleConnection};
+
+use super::path::FIRST_OURS;
 
 /// One connection, outside of any pool.
 ///
 /// # Errors
 /// When the database cannot be reached; the text holds no password.
 pub fn connect(url: &str) -> Result<PgConnection, String> {
-    PgConnection::establish(&with_limits(url)).map_err(|error| redacted(&error.to_string(), url))
+    let told = |error: &dyn std::fmt::Display| redacted(&error.to_string(), url);
+    let mut connection =
+        PgConnection::establish(&with_limits(url)).map_err(|error| told(&error))?;
+    connection
+        .batch_execute(FIRST_OURS)
+        .map_err(|error| told(&error))?;
+    Ok(connection)
 }
 
 /// Adds time limits to a connection URL, unless it sets them itself: a host that does not answer
