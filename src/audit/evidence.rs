@@ -86,17 +86,24 @@ pub(super) fn links(
     .load(connection)?)
 }
 
-/// Events by their ids.
+/// Events by their ids. There is one of each, or none of them is what its writer wrote.
 pub(super) fn events(
     connection: &mut PgConnection,
     ids: &[Uuid],
 ) -> Result<HashMap<Uuid, EventRow>, DbError> {
-    let events: Vec<EventRow> = diesel::sql_query(format!(
+    let rows: Vec<EventRow> = diesel::sql_query(format!(
         "SELECT {COLUMNS} FROM audit_events e WHERE e.id = ANY ($1)"
     ))
     .bind::<Array<SqlUuid>, _>(ids)
     .load(connection)?;
-    Ok(events.into_iter().map(|event| (event.id, event)).collect())
+    let mut events = HashMap::with_capacity(rows.len());
+    for mut row in rows {
+        if events.contains_key(&row.id) {
+            row.is_not_alone();
+        }
+        events.insert(row.id, row);
+    }
+    Ok(events)
 }
 
 /// Events without a link behind one, in the order of their ids.

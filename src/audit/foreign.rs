@@ -1,25 +1,13 @@
-//! What is on the log's tables, and what the functions of the schema are, as compared with what the migrations make:
-//! whoever owns the database may have rows hidden, changed or taken away before they are linked.
+//! What is on the log's tables, and what these and the functions of the schema are, as compared with what the migrations
+//! make: whoever owns the database may have rows hidden, changed or taken away before they are linked.
 
 use diesel::{
     prelude::*,
     sql_types::{Array, Nullable, Text},
 };
 
-use crate::db::DbError;
-
-/// The tables of the log, and those of whom it lets in.
-const TABLES: [&str; 9] = [
-    "api_keys",
-    "audit_beginning",
-    "audit_details",
-    "audit_events",
-    "audit_heads",
-    "audit_links",
-    "audit_retention",
-    "audit_unlinked",
-    "operators",
-];
+use super::shape::{differences, tables};
+use crate::db::{DbError, looking_at_home};
 
 /// The triggers of these tables, as Postgres tells them, without the schema.
 const TRIGGERS: [(&str, &str); 4] = [
@@ -157,28 +145,31 @@ struct Line {
     line: String,
 }
 
-/// What is not as the migrations make it.
+/// What is not as the migrations make it. No schema is looked at but Postgres' own and the one that is asked for: what
+/// somebody made elsewhere, or fits better than what Postgres has, would stand in for it.
 pub(super) fn foreign(connection: &mut PgConnection) -> Result<Vec<String>, DbError> {
-    let mut lines = triggers(connection)?;
-    lines.extend(functions(connection)?);
-    lines.extend(tables(connection)?);
-    Ok(lines)
+    looking_at_home(connection, |connection, home| {
+        let mut lines = triggers(connection, home)?;
+        lines.extend(functions(connection, home)?);
+        lines.extend(shapes(connection, home)?);
+        lines.extend(others(connection, home)?);
+        Ok(lines)
+    })
 }
 
-/// Compares triggers. Those by which Postgres looks after foreign keys are its own; a function of another schema is told
-/// with it.
-fn triggers(connection: &mut PgConnection) -> Result<Vec<String>, DbError> {
+/// Compares triggers. Those by which Postgres looks after foreign keys are its own.
+fn triggers(connection: &mut PgConnection, home: &str) -> Result<Vec<String>, DbError> {
     let there: Vec<There> = diesel::sql_query(
         "SELECT tgname::text AS name, relname::text AS of,
-            replace(pg_get_triggerdef(t.oid), quote_ident(current_schema()) || '.', '')
-                || CASE WHEN pronamespace = relnamespace THEN '' ELSE ' of ' || pronamespace::regnamespace END
+            replace(pg_get_triggerdef(t.oid), quote_ident($2) || '.', '')
                 || CASE WHEN tgenabled IN ('O', 'A') THEN '' ELSE ' (off)' END AS what
          FROM pg_trigger t JOIN pg_class c ON c.oid = tgrelid JOIN pg_proc p ON p.oid = tgfoid
-         WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relname = ANY ($1)
+         WHERE relnamespace = quote_ident($2)::regnamespace AND relname = ANY ($1)
             AND NOT (tgisinternal AND tgconstraint <> 0 AND pronamespace = 'pg_catalog'::regnamespace AND tgenabled IN ('O', 'A'))
          ORDER BY tgname, relname",
     )
-    .bind::<Array<Text>, _>(TABLES.as_slice())
+    .bind::<Array<Text>, _>(tables())
+    .bind::<Text, _>(home)
     .load(connection)?;
     let mut lines = Vec::new();
     for (ours, _) in TRIGGERS {
@@ -213,12 +204,12 @@ fn triggers(connection: &mut PgConnection) -> Result<Vec<String>, DbError> {
 /// Compares functions: language, rights, settings, and what is stored as text. Of a body that is not, only what it calls and
 /// which tables it uses can be compared, since each version of Postgres tells it in its own words. They belong to whoever
 /// owns the log, or may become that role.
-fn functions(connection: &mut PgConnection) -> Result<Vec<String>, DbError> {
+fn functions(connection: &mut PgConnection, home: &str) -> Result<Vec<String>, DbError> {
     let there: Vec<There> = diesel::sql_query(
         "SELECT proname || '(' || pg_get_function_identity_arguments(p.oid) || ')' AS name,
             CASE WHEN NOT pg_has_role(proowner, relowner, 'MEMBER') THEN proowner::regrole::text END AS of,
             left(encode(sha256(convert_to(concat_ws(E'\\n', lanname, prosecdef, provolatile,
-                (SELECT string_agg(replace(setting, ' ' || quote_ident(current_schema()) || ',', ' *,'), E'\\n' ORDER BY setting)
+                (SELECT string_agg(replace(setting, ' ' || quote_ident($1) || ',', ' *,'), E'\\n' ORDER BY setting)
                     FROM unnest(proconfig) setting),
                 (SELECT string_agg(DISTINCT CASE
                         WHEN EXISTS (SELECT FROM pg_depend WHERE classid = of.class AND objid = of.oid AND deptype = 'e') THEN '+'
@@ -230,10 +221,10 @@ fn functions(connection: &mut PgConnection) -> Result<Vec<String>, DbError> {
                     ) of ON of.class = refclassid AND of.oid = refobjid
                     WHERE classid = 'pg_proc'::regclass AND objid = p.oid),
                 prosrc), 'UTF8')), 'hex'), 32) AS what
-         FROM pg_proc p JOIN pg_language l ON l.oid = prolang, pg_class c
-         WHERE pronamespace = quote_ident(current_schema())::regnamespace AND proname LIKE 'enlist\\_%'
-            AND c.oid = to_regclass('audit_events') ORDER BY 1",
+         FROM pg_proc p JOIN pg_language l ON l.oid = prolang JOIN pg_class c ON relnamespace = pronamespace AND relname = 'audit_events'
+         WHERE pronamespace = quote_ident($1)::regnamespace AND proname LIKE 'enlist\\_%' ORDER BY 1",
     )
+    .bind::<Text, _>(home)
     .load(connection)?;
     let mut lines = Vec::new();
     for (ours, _) in FUNCTIONS {
@@ -256,13 +247,45 @@ fn functions(connection: &mut PgConnection) -> Result<Vec<String>, DbError> {
     Ok(lines)
 }
 
-/// Looks for rules, policies and views that hide rows, for keys that are gone, and for functions that are called when a
-/// row is written.
-fn tables(connection: &mut PgConnection) -> Result<Vec<String>, DbError> {
+/// Compares columns, keys and what is referred to: a key over other columns lets two of one id in, and a type of somebody's
+/// own calls what they like.
+fn shapes(connection: &mut PgConnection, home: &str) -> Result<Vec<String>, DbError> {
+    let there: Vec<There> = diesel::sql_query(
+        "SELECT relname::text AS name, NULL AS of, replace(string_agg(part, '; ' ORDER BY part COLLATE \"C\"), quote_ident($2) || '.', '') AS what
+         FROM pg_class c CROSS JOIN LATERAL (
+            SELECT concat(attname, ' ', format_type(atttypid, atttypmod),
+                CASE WHEN attcollation <> typcollation THEN ' COLLATE ' || attcollation::regcollation END,
+                CASE WHEN attnotnull THEN ' NOT NULL' END, ' ' || nullif(concat(attidentity, attgenerated), '')) AS part
+            FROM pg_attribute JOIN pg_type t ON t.oid = atttypid WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped
+            UNION ALL
+            SELECT concat(CASE WHEN indisprimary THEN 'PRIMARY KEY' ELSE 'UNIQUE' END,
+                substring(pg_get_indexdef(indexrelid) FROM ' USING .*'),
+                CASE WHEN NOT (indisvalid AND indisready AND indimmediate) THEN ' (not at once)' END)
+            FROM pg_index WHERE indrelid = c.oid AND indisunique
+            UNION ALL
+            SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = c.oid AND contype = 'f'
+         ) parts
+         WHERE relnamespace = quote_ident($2)::regnamespace AND relname = ANY ($1) GROUP BY relname ORDER BY relname",
+    )
+    .bind::<Array<Text>, _>(tables())
+    .bind::<Text, _>(home)
+    .load(connection)?;
+    let lines = there.iter().filter_map(|There { name, what, .. }| {
+        let differences = differences(name, what)?;
+        Some(format!(
+            "{name} is not the table that the migrations make: {differences}"
+        ))
+    });
+    Ok(lines.collect())
+}
+
+/// Looks for rules, policies, views and parts elsewhere that hide rows, for keys that are gone, and for what is called when
+/// a row is written.
+fn others(connection: &mut PgConnection, home: &str) -> Result<Vec<String>, DbError> {
     let lines: Vec<Line> = diesel::sql_query(
         "WITH tables AS (
             SELECT oid, relname FROM pg_class
-            WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relname = ANY ($1) AND relkind IN ('r', 'p')
+            WHERE relnamespace = quote_ident($2)::regnamespace AND relname = ANY ($1) AND relkind = 'r' AND relpersistence = 'p'
          )
          SELECT format('the rule %s on %s is not ours', rulename, relname) AS line
          FROM pg_rewrite JOIN tables ON tables.oid = ev_class
@@ -270,22 +293,25 @@ fn tables(connection: &mut PgConnection) -> Result<Vec<String>, DbError> {
          WHERE oid IN (SELECT oid FROM tables) AND relrowsecurity
          UNION ALL SELECT format('%s is no table', name) FROM unnest($1) name
          WHERE NOT EXISTS (SELECT FROM tables WHERE relname = name)
+         UNION ALL SELECT format('%s has parts, or is one: its rows are not in one place', relname) FROM tables
+         WHERE EXISTS (SELECT FROM pg_inherits WHERE tables.oid IN (inhrelid, inhparent))
          UNION ALL SELECT format('%s has no key', relname) FROM tables
          WHERE NOT EXISTS (SELECT FROM pg_index WHERE indrelid = tables.oid AND indisprimary AND indisvalid)
-         UNION ALL SELECT 'audit_links has no key of its events'
-         WHERE NOT EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass('audit_links_event_key') AND indisunique AND indisvalid)
          UNION ALL SELECT format('the policy %s on %s is not ours', polname, relname)
          FROM pg_policy JOIN tables ON tables.oid = polrelid
-         UNION ALL SELECT format('a constraint, default or index of %s calls %s', relname, refobjid::regprocedure)
+         UNION ALL SELECT format('a constraint, default or index of %s calls %s', relname, called)
          FROM pg_depend JOIN (
             SELECT 'pg_constraint'::regclass AS class, oid, conrelid AS of FROM pg_constraint
             UNION ALL SELECT 'pg_attrdef'::regclass, oid, adrelid FROM pg_attrdef
             UNION ALL SELECT 'pg_class'::regclass, indexrelid, indrelid FROM pg_index
          ) parts ON classid = class AND objid = parts.oid JOIN tables ON tables.oid = parts.of
-         WHERE refclassid = 'pg_proc'::regclass AND NOT (parts.oid = to_regclass('audit_details_by_id')
-            AND refobjid = to_regprocedure('enlist_ids_in(text, text)'))",
+         CROSS JOIN LATERAL (SELECT replace(replace(identity, 'pg_catalog.', ''), quote_ident($2) || '.', '') AS called
+            FROM pg_identify_object(refclassid, refobjid, 0)) object
+         WHERE refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_type'::regclass)
+            AND NOT (relname = 'audit_details' AND called = 'enlist_ids_in(text,text)')",
     )
-    .bind::<Array<Text>, _>(TABLES.as_slice())
+    .bind::<Array<Text>, _>(tables())
+    .bind::<Text, _>(home)
     .load(connection)?;
     Ok(lines.into_iter().map(|line| line.line).collect())
 }

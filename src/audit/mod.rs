@@ -22,6 +22,7 @@ pub mod person;
 mod proof;
 pub mod queries;
 mod rows;
+mod shape;
 mod signature;
 mod telling;
 mod trail;

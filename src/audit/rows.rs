@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::{
+    pg::Pg,
     prelude::*,
     sql_types::{Bytea, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
@@ -11,10 +12,11 @@ use super::{
     domain::ActorKind,
     signature::{Content, Found, WhoOf, salted},
 };
-use crate::secrets::keys::KeyRing;
+use crate::{schema::audit_events, secrets::keys::KeyRing};
 
 /// An event as it is stored, without its details.
-#[derive(QueryableByName)]
+#[derive(Queryable, QueryableByName, Selectable)]
+#[diesel(table_name = audit_events, check_for_backend(Pg))]
 pub(super) struct EventRow {
     #[diesel(sql_type = SqlUuid)]
     pub(super) id: Uuid,
@@ -25,7 +27,7 @@ pub(super) struct EventRow {
     #[diesel(sql_type = Nullable<SqlUuid>)]
     pub(super) actor_id: Option<Uuid>,
     #[diesel(sql_type = Nullable<Text>)]
-    actor_name: Option<String>,
+    pub(super) actor_name: Option<String>,
     #[diesel(sql_type = Text)]
     pub(super) action: String,
     #[diesel(sql_type = Text)]
@@ -33,9 +35,9 @@ pub(super) struct EventRow {
     #[diesel(sql_type = Nullable<SqlUuid>)]
     pub(super) subject_id: Option<Uuid>,
     #[diesel(sql_type = Nullable<Text>)]
-    request_id: Option<String>,
+    pub(super) request_id: Option<String>,
     #[diesel(sql_type = Nullable<Text>)]
-    address: Option<String>,
+    pub(super) address: Option<String>,
     #[diesel(sql_type = Nullable<SqlUuid>)]
     pub(super) person_id: Option<Uuid>,
     #[diesel(sql_type = Nullable<Bytea>)]
@@ -106,6 +108,11 @@ impl EventRow {
             who,
             details_hash: self.details_hash.as_deref(),
         }
+    }
+
+    /// Another one has its id: neither is the one that was written.
+    pub(super) fn is_not_alone(&mut self) {
+        (self.key_id, self.mac) = (None, Some(Vec::new()));
     }
 
     pub(super) fn authenticity<'a>(&'a self, keys: &KeyRing) -> Authenticity<'a> {
