@@ -28,7 +28,10 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if error.is::<Unread>() => ExitCode::from(UNREAD),
         Err(error) => {
-            hint(format_args!("enlist: {error:#}"));
+            // Some have a line for each of several faults.
+            for line in format!("enlist: {error:#}").lines() {
+                hint(line);
+            }
             code_of_failure
         }
     }

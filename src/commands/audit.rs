@@ -14,6 +14,7 @@ use enlist::{
     clock::Clock,
     config::{AUDIT_HEADS, DATABASE_URL, SECRET_KEYS},
     db,
+    model::wire::line,
     server::keys::impostor,
 };
 
@@ -61,13 +62,8 @@ pub struct AcknowledgeArgs {
 }
 
 /// Takes a reason, which is shown in a line.
-fn reason(text: &str) -> Result<String, &'static str> {
-    let text = text.trim();
-    if (1..=500).contains(&text.chars().count()) && !text.contains(char::is_control) {
-        Ok(text.to_owned())
-    } else {
-        Err("has 1 to 500 characters, in one line")
-    }
+fn reason(text: &str) -> Result<String, String> {
+    line(text, 500).map_err(|flaw| flaw.detail)
 }
 
 /// The exit status where nothing could be checked: that the log is not what was written is another one.
@@ -107,9 +103,9 @@ fn verify(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
                 path.display()
             ))?;
         }
-        for line in &file.unreadable {
+        for unread in &file.unreadable {
             say(format_args!(
-                "{}: passed over, since it is no end of the chain: {line}",
+                "{}: passed over, since it is no end of the chain: {unread}",
                 path.display()
             ))?;
         }

@@ -10,7 +10,9 @@ use enlist::server::keys::check_keys;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
-    audit_attacks::{ROTATED, is_clean, linker, linker_with, ring, verify_with, with_events},
+    audit_attacks::{
+        ROTATED, attack, is_clean, linker, linker_with, ring, verify_with, with_events,
+    },
     support::{
         app::{KEYS, TestApp},
         db::TestDb,
@@ -241,4 +243,34 @@ async fn a_service_outlives_whoever_reads_its_log() {
     }
     kill_process(Pid::from_child(&serving), Signal::TERM).unwrap();
     assert_eq!(serving.wait().unwrap().code(), Some(0));
+}
+
+/// A name that takes its line off the screen, or writes one of its own, is shown for what it is.
+#[tokio::test]
+async fn what_the_database_holds_is_one_line_that_is_seen() {
+    let (app, _) = with_events().await;
+    linker(&app).link().await.unwrap();
+    attack(
+        &app,
+        "INSERT INTO api_keys (id, name, role, key_hash, created_at)
+         VALUES (gen_random_uuid(), E'eve\\nKnown: all\\u202e\\u200f\\x1b[1A\\x1b[2K\\x1b[8m', 'admin', sha256('x'), now())",
+    );
+    let output = enlist(&app.db.url, KEYS, &["audit", "verify"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stdout).unwrap();
+    let shown = r"`eve\nKnown: all\u{202e}\u{200f}\u{1b}[1A\u{1b}[2K\u{1b}[8m`";
+    assert!(said.contains(shown), "{said:?}");
+    let is_plain = |c: char| c == '\n' || !c.is_control();
+    assert!(said.chars().all(is_plain), "{said:?}");
+    // What somebody types and others read is refused at once.
+    for reason in ["a\u{202e}b", "a\nb", "\u{1b}[2K", "a\u{2028}b"] {
+        let end = format!("1:{}", "ab".repeat(32));
+        let args = ["audit", "acknowledge", &end, "--reason", reason];
+        let output = enlist(&app.db.url, KEYS, &args).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{reason:?}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("must not hold line breaks"), "{said:?}");
+    }
 }
