@@ -1,13 +1,21 @@
 //! One connection of the pool: how it is opened, what it is told first, and when it is dead.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
 use diesel::{connection::SimpleConnection, pg::PgConnection, prelude::*, r2d2::R2D2Connection};
 
-use super::{path::FIRST_OURS, url::redacted};
+use super::{
+    hosts::Hosts,
+    path::FIRST_OURS,
+    patience::Patience,
+    watch::{Activity, Told},
+};
 
-/// A statement that runs longer is canceled by Postgres: no request may hold a connection for ever. Nor
-/// should one take the cores of the others.
-const SESSION: &str = "SET statement_timeout = '30s'; SET lock_timeout = '10s'; \
-     SET idle_in_transaction_session_timeout = '30s'; SET timezone = 'UTC'; \
+/// What each session is told. No statement should take the cores of the others.
+const SESSION: &str = "SET idle_in_transaction_session_timeout = '30s'; SET timezone = 'UTC'; \
      SET max_parallel_workers_per_gather = 0; SET plan_cache_mode = ";
 
 /// diesel passes on what a server says, but not its SQLSTATE: what only words tell (`DbError::is_busy`)
@@ -22,21 +30,76 @@ pub(super) const PLANNED_ONCE: &str = "force_generic_plan";
 /// hundred.
 pub(super) const PLANNED_EACH_TIME: &str = "force_custom_plan";
 
-/// A pooled connection, and whether it was seen dead: then it is not used again.
+/// Whether connections from before are still good for anything.
+#[derive(Debug, Default)]
+pub(super) struct Epoch(AtomicU64);
+
+impl Epoch {
+    /// Connections that are open now are not used again.
+    pub(super) fn end(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn now(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A pooled connection.
 pub(super) struct Pooled {
     pub(super) connection: PgConnection,
+    pub(super) activity: Arc<Activity>,
+    /// Whether it is not to be used again.
     pub(super) gone: bool,
+    /// What it was told last; `None`: nothing yet.
+    patience: Option<Patience>,
+    plans: &'static str,
+    opened: u64,
+    epoch: Arc<Epoch>,
 }
 
 impl Pooled {
+    /// Whether it is from before the others were found dead.
+    pub(super) fn is_old(&self) -> bool {
+        self.opened != self.epoch.now()
+    }
+
+    /// Tells it how long statements may take, and all else if it is new. Not when it is opened: nobody watches then.
+    pub(super) fn prepare(&mut self, patience: Patience) -> QueryResult<()> {
+        if self.patience == Some(patience) {
+            return Ok(());
+        }
+        let said = match self.patience {
+            None => format!(
+                "{}; {FIRST_OURS}; {SESSION}{}; {ENGLISH}",
+                patience.said(),
+                self.plans
+            ),
+            Some(_) => patience.said(),
+        };
+        self.connection.batch_execute(&said)?;
+        self.patience = Some(patience);
+        Ok(())
+    }
+
+    /// Whether nothing answers.
+    pub(super) fn is_silent(&mut self) -> bool {
+        self.connection.ping().is_err()
+    }
+
+    /// Whether it cannot be used again after what was done on it.
     pub(super) fn is_dead(&mut self) -> bool {
-        self.connection.is_broken() || self.connection.ping().is_err()
+        // Whatever a server says when it ends a connection, and in which language: nothing answers then.
+        self.connection.is_broken()
+            || self.activity.is_ended()
+            || (self.activity.has_failed() && self.is_silent())
     }
 }
 
 pub(super) struct Manager {
-    pub(super) url: String,
+    pub(super) hosts: Arc<Hosts>,
     pub(super) plans: &'static str,
+    pub(super) epoch: Arc<Epoch>,
 }
 
 impl r2d2::ManageConnection for Manager {
@@ -44,15 +107,21 @@ impl r2d2::ManageConnection for Manager {
     type Error = diesel::ConnectionError;
 
     fn connect(&self) -> Result<Pooled, Self::Error> {
-        let mut connection = PgConnection::establish(&self.url).map_err(|error| {
-            diesel::ConnectionError::BadConnection(redacted(&error.to_string(), &self.url))
-        })?;
-        connection
-            .batch_execute(&format!("{FIRST_OURS}; {SESSION}{}; {ENGLISH}", self.plans))
-            .map_err(diesel::ConnectionError::CouldntSetupConfiguration)?;
+        let opened = self.epoch.now();
+        let mut connection = self
+            .hosts
+            .connect()
+            .map_err(diesel::ConnectionError::BadConnection)?;
+        let activity = Arc::new(Activity::default());
+        connection.set_instrumentation(Told(Arc::clone(&activity)));
         Ok(Pooled {
             connection,
+            activity,
             gone: false,
+            patience: None,
+            plans: self.plans,
+            opened,
+            epoch: Arc::clone(&self.epoch),
         })
     }
 
@@ -64,7 +133,7 @@ impl r2d2::ManageConnection for Manager {
     }
 
     fn has_broken(&self, pooled: &mut Pooled) -> bool {
-        pooled.gone || pooled.connection.is_broken()
+        pooled.gone || pooled.is_old() || pooled.connection.is_broken()
     }
 }
 

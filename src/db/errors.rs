@@ -8,6 +8,9 @@ pub enum DbError {
     /// It is away, or all connections stayed busy. Nothing was done.
     #[error("the database is not available: {0}")]
     Unavailable(String),
+    /// It went away while it was committing: nobody knows whether it was done.
+    #[error("the database went away while it was committing: {0}")]
+    Uncertain(String),
     /// As many requests of one kind are answered as may at once. Nothing was done.
     #[error("others of this kind took too long")]
     Crowded,
@@ -28,9 +31,13 @@ impl DbError {
         }
     }
 
-    /// Whether the connection broke, as opposed to a statement that was refused.
-    pub fn is_gone(&self) -> bool {
-        matches!(self, Self::Query(error) if is_gone(error))
+    /// Whether the database is not there for anybody, as opposed to a statement that was refused. Nothing was done.
+    pub fn is_away(&self) -> bool {
+        match self {
+            Self::Unavailable(_) => true,
+            Self::Query(error) => ends_connection(error),
+            _ => false,
+        }
     }
 
     /// Whether others held what was needed for too long: nothing was done, and a repeat may work. Known
@@ -51,26 +58,67 @@ impl DbError {
     }
 }
 
-/// Whether the connection itself is gone, as opposed to a statement that was refused.
-fn is_gone(error: &DieselError) -> bool {
+/// What Postgres, libpq and poolers say when the database is not there, by SQLSTATE. In English, and in lower case.
+const AWAY: [&str; 18] = [
+    // 08: the connection.
+    "server closed the connection",
+    "no connection to the server",
+    "connection not open",
+    "could not receive data from server",
+    "could not send data to server",
+    "ssl connection has been closed",
+    "ssl syscall error",
+    // 53100: the disk is full; 53200: so is the memory; 53300: too many connections.
+    "no space left on device",
+    "disk full",
+    "out of memory",
+    "too many clients already",
+    "too many connections for",
+    "remaining connection slots",
+    // 57P01 to 57P05: it was shut down, crashed, starts; 40001: a standby was in the way.
+    "terminating connection",
+    "the database system is",
+    "due to conflict with recovery",
+    // PgBouncer.
+    "query_wait_timeout",
+    "server login",
+];
+
+/// Whether no statement will do better on this connection: it broke, or what it leads to takes no writes (25006) or nothing
+/// at all.
+pub(super) fn ends_connection(error: &DieselError) -> bool {
     match error {
         DieselError::DatabaseError(
-            DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand,
+            DatabaseErrorKind::ClosedConnection
+            | DatabaseErrorKind::UnableToSendCommand
+            | DatabaseErrorKind::ReadOnlyTransaction,
             _,
         )
         | DieselError::BrokenTransactionManager => true,
-        // Postgres says so in words while it shuts down or starts (SQLSTATE class 57P).
-        DieselError::DatabaseError(DatabaseErrorKind::Unknown, info) => {
-            let message = info.message();
-            message.contains("terminating connection")
-                || message.contains("the database system is")
-                || message.contains("server closed the connection")
-                || message.contains("no connection to the server")
-                || message.contains("SSL connection has been closed")
+        DieselError::DatabaseError(
+            DatabaseErrorKind::Unknown | DatabaseErrorKind::SerializationFailure,
+            info,
+        ) => {
+            let message = info.message().to_ascii_lowercase();
+            AWAY.iter().any(|words| message.contains(words))
         }
-        DieselError::RollbackErrorOnCommit { commit_error, .. } => is_gone(commit_error),
+        DieselError::RollbackErrorOnCommit { commit_error, .. } => ends_connection(commit_error),
         _ => false,
     }
+}
+
+/// Whether nothing may be written where it was tried (25006).
+pub(super) fn is_read_only(error: &DieselError) -> bool {
+    matches!(
+        error,
+        DieselError::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, _)
+    )
+}
+
+/// Whether somebody else held a lock for too long (55P03).
+pub(super) fn is_held_up(error: &DieselError) -> bool {
+    matches!(error, DieselError::DatabaseError(DatabaseErrorKind::Unknown, info)
+        if info.message().contains("lock timeout"))
 }
 
 /// A stored enum value.

@@ -39,6 +39,16 @@ pub struct Schema {
     pub is_newer: bool,
 }
 
+/// Whether the database is one that requests can be answered from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readiness {
+    Ready,
+    /// Its newest migration is not applied.
+    NotMigrated,
+    /// It takes no writes: a standby, or one that was told so.
+    ReadOnly,
+}
+
 impl Schema {
     /// What a start needs and this role cannot do, with what to do about it.
     pub fn refusal(&self) -> Option<String> {
@@ -64,23 +74,31 @@ impl Schema {
 }
 
 impl Db {
-    /// Whether the schema is the one that this version needs: its newest migration is applied.
+    /// Whether requests can be answered. It waits for none of them, nor for locks that they wait for.
     ///
     /// # Errors
     /// When the database cannot be asked.
-    pub async fn is_migrated(&self) -> Result<bool, DbError> {
-        self.read(|connection| {
-            let newest = known()?.pop();
-            if !is_begun(connection)? {
-                return Ok(false);
+    pub async fn readiness(&self) -> Result<Readiness, DbError> {
+        let probed = self.probe(|connection| {
+            let is_read_only = sql::<Bool>(
+                "pg_is_in_recovery() OR current_setting('transaction_read_only')::bool",
+            );
+            if diesel::select(is_read_only).get_result(connection)? {
+                return Ok(None);
             }
-            let there: bool = diesel::select(diesel::dsl::exists(
-                applied::table.filter(applied::version.nullable().eq(newest)),
-            ))
-            .get_result(connection)?;
-            Ok(there)
+            let newest = known()?.pop();
+            let is_migrated = is_begun(connection)?
+                && diesel::select(diesel::dsl::exists(
+                    applied::table.filter(applied::version.nullable().eq(newest)),
+                ))
+                .get_result(connection)?;
+            Ok(Some(is_migrated))
+        });
+        Ok(match probed.await? {
+            Some(true) => Readiness::Ready,
+            Some(false) => Readiness::NotMigrated,
+            None => Readiness::ReadOnly,
         })
-        .await
     }
 
     /// What the schema is, without changing it.

@@ -2,9 +2,12 @@
 
 mod connection;
 mod errors;
+mod held_up;
+mod hosts;
 pub mod keyset;
 mod migrations;
 mod path;
+mod patience;
 mod pool;
 mod powers;
 pub mod prepared;
@@ -12,10 +15,13 @@ mod privileges;
 mod statements;
 pub mod text;
 mod url;
+mod waiting;
+mod watch;
 
 pub use self::{
     errors::{DbError, fitting, stored},
-    migrations::{Schema, migrate, migrate_for, revert_all, schema_at},
+    held_up::of_kind,
+    migrations::{Readiness, Schema, migrate, migrate_for, revert_all, schema_at},
     path::looking_at_home,
     pool::Db,
     powers::{Excess, Powers},

@@ -4,12 +4,19 @@ use std::{sync::Arc, time::Duration};
 
 use diesel::{pg::PgConnection, prelude::*, result::Error as DieselError, sql_types::Text};
 use scheduled_thread_pool::ScheduledThreadPool;
-use tokio::sync::Semaphore;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 
 use super::{
-    connection::{Manager, PLANNED_EACH_TIME, PLANNED_ONCE, Pooled, Quiet},
+    connection::{Epoch, Manager, PLANNED_EACH_TIME, PLANNED_ONCE, Pooled, Quiet},
     errors::DbError,
-    url::with_limits,
+    held_up::{self, HeldUp},
+    hosts::Hosts,
+    patience::Patience,
+    waiting::Watched,
+    watch::{Ends, GivenUp, Held, Stuck, Watch},
 };
 use crate::metrics::Usage;
 
@@ -17,6 +24,8 @@ use crate::metrics::Usage;
 const WAIT_FOR_CONNECTION: Duration = Duration::from_secs(3);
 /// How long what is large, or takes turns, waits for others of its kind.
 const WAIT_FOR_OTHERS: Duration = Duration::from_secs(10);
+/// Connections that are opened at once, at most.
+const OPENED_AT_ONCE: usize = 4;
 
 /// The pool. Clones share it.
 #[derive(Clone)]
@@ -24,41 +33,64 @@ pub struct Db {
     pool: r2d2::Pool<Manager>,
     /// For searches, whose plans are made for the very parameters.
     searches: r2d2::Pool<Manager>,
-    /// As many as may be in use at once, of either pool: whoever waits, waits here, in order and without a thread.
+    /// For the question whether the database is there, which waits for nobody.
+    probes: r2d2::Pool<Manager>,
+    epoch: Arc<Epoch>,
+    /// As many as may be in use at once, of the first two: whoever waits, waits here, in order and without a thread.
     permits: Arc<Semaphore>,
+    /// One, for probes.
+    probing: Arc<Semaphore>,
     /// Half of them, for what looks at very many rows.
     large: Arc<Semaphore>,
     /// One, for what others would wait for with a connection each.
     turn: Arc<Semaphore>,
     /// Where this one waits before it waits for a connection.
     line: Option<Arc<Semaphore>>,
+    /// Half of them, for requests of a kind that others hold up.
+    slow: Arc<Semaphore>,
+    held_up: Arc<HeldUp>,
+    patience: Patience,
+    given_up: Arc<GivenUp>,
+    size: u32,
 }
 
 impl Db {
     /// A pool of `size` connections, opened when they are first needed.
     pub fn new(url: &str, size: u32) -> Self {
-        // One thread opens connections and looks after their age: r2d2's own would be three a pool.
-        let threads = Arc::new(ScheduledThreadPool::new(1));
-        let pool = |plans| {
+        // A few threads open connections and look after their age: r2d2's own would be three a pool.
+        let threads = Arc::new(ScheduledThreadPool::new(OPENED_AT_ONCE.min(size as usize)));
+        let (hosts, epoch) = (Arc::new(Hosts::of(url)), Arc::new(Epoch::default()));
+        // Those that were given up still count.
+        let most_given_up = 2 * size;
+        let pool = |plans, size| {
             r2d2::Pool::builder()
-                .max_size(size)
+                .max_size(size + most_given_up)
                 .thread_pool(Arc::clone(&threads))
                 .min_idle(Some(0))
                 .test_on_check_out(false)
                 .connection_timeout(WAIT_FOR_CONNECTION)
                 .error_handler(Box::new(Quiet))
                 .build_unchecked(Manager {
-                    url: with_limits(url),
+                    hosts: Arc::clone(&hosts),
                     plans,
+                    epoch: Arc::clone(&epoch),
                 })
         };
         Self {
-            pool: pool(PLANNED_ONCE),
-            searches: pool(PLANNED_EACH_TIME),
+            pool: pool(PLANNED_ONCE, size),
+            searches: pool(PLANNED_EACH_TIME, size),
+            probes: pool(PLANNED_ONCE, 1),
             permits: Arc::new(Semaphore::new(size as usize)),
+            probing: Arc::new(Semaphore::new(1)),
             large: Arc::new(Semaphore::new((size as usize / 2).max(1))),
             turn: Arc::new(Semaphore::new(1)),
             line: None,
+            slow: Arc::new(Semaphore::new((size as usize / 2).max(1))),
+            held_up: Arc::default(),
+            patience: Patience::Short,
+            given_up: Arc::new(GivenUp::new(most_given_up as usize)),
+            epoch,
+            size,
         }
     }
 
@@ -66,7 +98,7 @@ impl Db {
     pub fn aside(&self) -> Self {
         Self {
             line: Some(Arc::clone(&self.large)),
-            ..self.clone()
+            ..self.patient()
         }
     }
 
@@ -74,6 +106,14 @@ impl Db {
     pub fn in_turn(&self) -> Self {
         Self {
             line: Some(Arc::clone(&self.turn)),
+            ..self.patient()
+        }
+    }
+
+    /// The same connections, for statements that take long.
+    pub fn patient(&self) -> Self {
+        Self {
+            patience: Patience::Long,
             ..self.clone()
         }
     }
@@ -90,11 +130,18 @@ impl Db {
         E: From<DbError> + From<DieselError> + Send + 'static,
     {
         let mut work = Some(work);
-        self.with_connection(&self.pool, move |pooled| {
+        self.with_connection(&self.pool, move |pooled, watch| {
             let result = pooled
                 .connection
                 .transaction(|connection| match work.take() {
-                    Some(work) => work(connection),
+                    Some(work) => {
+                        let value = work(connection)?;
+                        if watch.may_commit() {
+                            Ok(value)
+                        } else {
+                            Err(DbError::Unavailable("nobody waits for it any more".into()).into())
+                        }
+                    }
                     None => {
                         Err(DbError::Unavailable("the transaction was begun twice".into()).into())
                     }
@@ -108,7 +155,11 @@ impl Db {
                 }
                 Err(error) => {
                     pooled.gone = pooled.is_dead();
-                    Attempt::Done(Err(error))
+                    Attempt::Done(Err(if pooled.gone && watch.is_committing() {
+                        DbError::Uncertain("its connection broke".into()).into()
+                    } else {
+                        error
+                    }))
                 }
                 Ok(value) => Attempt::Done(Ok(value)),
             }
@@ -145,9 +196,8 @@ impl Db {
         F: FnMut(&mut PgConnection) -> Result<T, DbError> + Send + 'static,
         T: Send + 'static,
     {
-        self.with_connection(pool, move |pooled| match work(&mut pooled.connection) {
-            // Whatever a server says when it ends a connection, and in which language: nothing answers then.
-            Err(error) if error.is_gone() || pooled.is_dead() => {
+        self.with_connection(pool, move |pooled, _| match work(&mut pooled.connection) {
+            Err(error) if pooled.is_dead() => {
                 pooled.gone = true;
                 Attempt::NotBegun(error)
             }
@@ -164,60 +214,144 @@ impl Db {
         mut work: F,
     ) -> Result<T, E>
     where
-        F: FnMut(&mut Pooled) -> Attempt<T, E> + Send + 'static,
+        F: FnMut(&mut Pooled, &Watch) -> Attempt<T, E> + Send + 'static,
         T: Send + 'static,
-        E: From<DbError> + Send + 'static,
+        E: From<DbError> + From<DieselError> + Send + 'static,
     {
-        let place = match &self.line {
-            Some(line) => Some(
-                tokio::time::timeout(WAIT_FOR_OTHERS, Arc::clone(line).acquire_owned())
-                    .await
-                    .map_err(|_| DbError::Crowded)?
-                    .map_err(|_| DbError::Unavailable("the pool is closed".into()))?,
-            ),
-            None => None,
-        };
-        let permit = tokio::time::timeout(
-            WAIT_FOR_CONNECTION,
-            Arc::clone(&self.permits).acquire_owned(),
-        )
-        .await
-        .map_err(|_| DbError::Unavailable("all connections are busy".into()))?
-        .map_err(|_| DbError::Unavailable("the pool is closed".into()))?;
-        let pool = pool.clone();
-        let span = tracing::Span::current();
-        let done = tokio::task::spawn_blocking(move || {
+        if self.given_up.is_full() {
+            return Err(DbError::Unavailable("too many connections say nothing".into()).into());
+        }
+        let watch = Arc::new(Watch::new(self.places().await?, Arc::clone(&self.given_up)));
+        let (pool, patience, epoch) = (pool.clone(), self.patience, Arc::clone(&self.epoch));
+        let (kind, held_up) = (held_up::kind(), Arc::clone(&self.held_up));
+        let (ends, span) = (Ends(Arc::clone(&watch)), tracing::Span::current());
+        let task = tokio::task::spawn_blocking(move || {
             let _entered = span.entered();
-            let _held = (place, permit);
+            let watch = &ends.0;
+            // Dead ones are dropped, and there are no more than that.
             let mut tries_left = pool.max_size();
             loop {
                 let mut pooled = pool
                     .get()
                     .map_err(|error| DbError::Unavailable(error.to_string()))?;
-                match work(&mut pooled) {
+                if pooled.is_old() {
+                    continue;
+                }
+                watch.works_on(&pooled.activity);
+                let attempt = match pooled.prepare(patience) {
+                    Ok(()) => work(&mut pooled, watch),
+                    Err(error) => {
+                        pooled.gone = true;
+                        Attempt::NotBegun(error.into())
+                    }
+                };
+                if let Some(kind) = kind.filter(|_| pooled.activity.was_held_up()) {
+                    held_up.add(kind);
+                }
+                if watch.is_given_up() {
+                    pooled.gone = true;
+                } else if pooled.gone && (pooled.activity.is_read_only() || pooled.is_silent()) {
+                    // Then so are the others.
+                    epoch.end();
+                }
+                match attempt {
                     Attempt::Done(result) => return result,
-                    Attempt::NotBegun(error) if tries_left == 0 => return Err(error),
+                    Attempt::NotBegun(error) if tries_left == 0 || watch.is_given_up() => {
+                        return Err(error);
+                    }
                     Attempt::NotBegun(_) => tries_left -= 1,
                 }
             }
-        })
-        .await;
-        match done {
-            Ok(result) => result,
-            Err(join) => match join.try_into_panic() {
+        });
+        let mut watched = Watched {
+            task: Some(task),
+            watch,
+            patience,
+            epoch: Arc::clone(&self.epoch),
+        };
+        match watched.done().await {
+            Ok(Ok(result)) => result,
+            Ok(Err(join)) => match join.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
                 Err(_) => Err(DbError::Unavailable("the service is stopping".into()).into()),
             },
+            Err(Stuck::BeforeCommit) => {
+                Err(DbError::Unavailable("a connection says nothing".into()).into())
+            }
+            Err(Stuck::InCommit) => {
+                Err(DbError::Uncertain("its connection says nothing".into()).into())
+            }
         }
+    }
+
+    /// Waits for a place among those who use the database.
+    async fn places(&self) -> Result<Held, DbError> {
+        let closed = |_| DbError::Unavailable("the pool is closed".into());
+        let take = |of: &Arc<Semaphore>| Arc::clone(of).acquire_owned();
+        let is_slow = held_up::kind().is_some_and(|kind| self.held_up.has(kind));
+        let (line, wait) = match &self.line {
+            Some(line) => (Some(line), WAIT_FOR_OTHERS),
+            None => (is_slow.then_some(&self.slow), WAIT_FOR_CONNECTION),
+        };
+        let _line: Option<OwnedSemaphorePermit> = match line {
+            Some(line) => Some(
+                timeout(wait, take(line))
+                    .await
+                    .map_err(|_| DbError::Crowded)?
+                    .map_err(closed)?,
+            ),
+            None => None,
+        };
+        let _connection = timeout(WAIT_FOR_CONNECTION, take(&self.permits))
+            .await
+            .map_err(|_| DbError::Unavailable("all connections are busy".into()))?
+            .map_err(closed)?;
+        Ok(Held { _line, _connection })
+    }
+
+    /// Asks on a connection of its own, which waits for nobody else, nor for what they wait for. `None`: this session takes no
+    /// writes; all are opened anew then, since another host may have become the one that does.
+    ///
+    /// # Errors
+    /// As [`Db::transaction`].
+    pub(super) async fn probe<T, F>(&self, mut ask: F) -> Result<Option<T>, DbError>
+    where
+        F: FnMut(&mut PgConnection) -> Result<Option<T>, DbError> + Send + 'static,
+        T: Send + 'static,
+    {
+        let probe = Self {
+            permits: Arc::clone(&self.probing),
+            patience: Patience::Probe,
+            line: None,
+            ..self.clone()
+        };
+        let epoch = Arc::clone(&self.epoch);
+        let probed = probe.with_connection(&self.probes, move |pooled, _| {
+            match ask(&mut pooled.connection) {
+                Err(error) if pooled.is_dead() => {
+                    pooled.gone = true;
+                    Attempt::NotBegun(error)
+                }
+                Ok(None) => {
+                    epoch.end();
+                    Attempt::Done(Ok(None))
+                }
+                result => Attempt::Done(result),
+            }
+        });
+        probed.await
     }
 
     /// How the connections are used now.
     pub fn usage(&self) -> Usage {
-        let most = self.pool.max_size() as usize;
+        let most = self.size as usize;
         Usage {
             busy: most - self.permits.available_permits().min(most),
-            open: self.pool.state().connections + self.searches.state().connections,
+            open: self.pool.state().connections
+                + self.searches.state().connections
+                + self.probes.state().connections,
             most,
+            given_up: self.given_up.threads(),
         }
     }
 

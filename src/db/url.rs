@@ -1,28 +1,38 @@
 //! The URL of the database: with time limits, and never in an error's text.
 
-use diesel::{Connection, PgConnection, connection::SimpleConnection};
+use diesel::{PgConnection, connection::SimpleConnection};
 
-use super::path::FIRST_OURS;
+use super::{hosts::Hosts, path::FIRST_OURS};
 
 /// One connection, outside of any pool.
 ///
 /// # Errors
 /// When the database cannot be reached; the text holds no password.
 pub fn connect(url: &str) -> Result<PgConnection, String> {
-    let told = |error: &dyn std::fmt::Display| redacted(&error.to_string(), url);
-    let mut connection =
-        PgConnection::establish(&with_limits(url)).map_err(|error| told(&error))?;
+    let mut connection = Hosts::of(url).connect()?;
     connection
         .batch_execute(FIRST_OURS)
-        .map_err(|error| told(&error))?;
+        .map_err(|error| redacted(&error.to_string(), url))?;
     Ok(connection)
 }
 
-/// Adds time limits to a connection URL, unless it sets them itself: a host that does not answer
-/// must not hold a request for minutes.
-pub(super) fn with_limits(url: &str) -> String {
+/// What is added to each URL, unless it says it itself: how long a host may not answer, and who it is that calls. Seconds,
+/// but the user timeout, which is in milliseconds.
+const LIMITS: [(&str, &str); 6] = [
+    ("fallback_application_name", "enlist"),
+    ("connect_timeout", "2"),
+    ("tcp_user_timeout", "5000"),
+    ("keepalives_idle", "5"),
+    ("keepalives_interval", "2"),
+    ("keepalives_count", "3"),
+];
+
+/// Adds time limits to a connection URL, unless it sets them itself: a host that does not answer must not hold a request
+/// for minutes. Of several hosts only the one that writes will do.
+pub(super) fn with_limits(url: &str, is_one_of_several: bool) -> String {
     let mut limited = url.to_owned();
-    for (name, value) in [("connect_timeout", "3"), ("tcp_user_timeout", "10000")] {
+    let writes = is_one_of_several.then_some(("target_session_attrs", "read-write"));
+    for (name, value) in LIMITS.into_iter().chain(writes) {
         if !limited.contains(name) {
             let joint = match (url.contains("://"), limited.contains('?')) {
                 (false, _) => ' ',
@@ -72,17 +82,15 @@ mod tests {
 
     #[test]
     fn limits_are_added_once_and_in_the_urls_own_way() {
-        assert_eq!(
-            with_limits("postgres://h/db"),
-            "postgres://h/db?connect_timeout=3&tcp_user_timeout=10000"
-        );
-        assert_eq!(
-            with_limits("postgres://a,b/db?connect_timeout=9"),
-            "postgres://a,b/db?connect_timeout=9&tcp_user_timeout=10000"
-        );
-        assert_eq!(
-            with_limits("host=/run dbname=x"),
-            "host=/run dbname=x connect_timeout=3 tcp_user_timeout=10000"
-        );
+        let added = "fallback_application_name=enlist connect_timeout=2 tcp_user_timeout=5000 keepalives_idle=5 \
+                     keepalives_interval=2 keepalives_count=3";
+        let list = with_limits("host=/run dbname=x", false);
+        assert_eq!(list, format!("host=/run dbname=x {added}"));
+        let added = added.replace(' ', "&");
+        let url = with_limits("postgres://h/db", false);
+        assert_eq!(url, format!("postgres://h/db?{added}"));
+        let set = with_limits("postgres://h/db?connect_timeout=9", false);
+        let others = added.replace("&connect_timeout=2", "");
+        assert_eq!(set, format!("postgres://h/db?connect_timeout=9&{others}"));
     }
 }

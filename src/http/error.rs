@@ -115,6 +115,7 @@ impl ApiError {
     /// 503: the connection to the database broke, perhaps while it was committing.
     pub fn uncertain(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self {
+            code: "outcome_unknown",
             detail: "The connection to the database broke, and it is not certain whether this was done. \
                      Look, or repeat it with the same Idempotency-Key."
                 .into(),

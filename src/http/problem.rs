@@ -93,7 +93,8 @@ impl From<DbError> for ApiError {
                     .into(),
                 ..Self::unavailable(5, DbError::Crowded)
             },
-            error if error.is_gone() => Self::uncertain(error),
+            error @ DbError::Uncertain(_) => Self::uncertain(error),
+            error if error.is_away() => Self::unavailable(2, error),
             error if error.is_busy() => Self {
                 detail: "Others are changing the same rows and it took too long. Nothing was changed; try again shortly.".into(),
                 ..Self::unavailable(2, error)

@@ -81,6 +81,8 @@ pub struct Usage {
     pub open: u32,
     /// As many as may be in use at once.
     pub most: usize,
+    /// Given up, and still without a word from the database.
+    pub given_up: usize,
 }
 
 /// Everything that is counted. One for a process; there is no global one.
@@ -99,6 +101,7 @@ pub struct Metrics {
     busy: IntGauge,
     open: IntGauge,
     most: IntGauge,
+    given_up: IntGauge,
 }
 
 impl Metrics {
@@ -191,6 +194,11 @@ impl Metrics {
                 "enlist_db_connections_busy_limit",
                 "Connections that may be in use at once; whoever needs one more waits.",
             )?,
+            given_up: gauge(
+                &registry,
+                "enlist_db_connections_given_up",
+                "Connections that were given up, since the database said nothing, and that still wait.",
+            )?,
             registry,
         };
         // A rate can be taken of the first one, too, if it was 0 before.
@@ -266,6 +274,7 @@ impl Metrics {
         self.busy.set(number(pool.busy));
         self.open.set(i64::from(pool.open));
         self.most.set(number(pool.most));
+        self.given_up.set(number(pool.given_up));
         let mut families = self.registry.gather();
         families.extend(of_the_database(queue)?.gather());
         let mut text = Vec::new();

@@ -25,6 +25,7 @@ use crate::{
         Trail,
         domain::{Actor, ActorKind},
     },
+    db::of_kind,
     embedded::mailbox::is_local_host,
     enrollments::landing::link::page_meant,
     http::{
@@ -112,7 +113,12 @@ pub async fn gate<B: MessageBody + 'static>(
                 trail.actor = Actor::from(&caller);
                 request.extensions_mut().insert(caller);
             }
-            trail.scope(next.call(request)).await?.map_into_left_body()
+            let number = match found {
+                Match::Found { number, .. } => number,
+                _ => 0,
+            };
+            let answered = trail.scope(of_kind(number, next.call(request)));
+            answered.await?.map_into_left_body()
         }
         Err(problem) => request.error_response(problem).map_into_right_body(),
     };
@@ -210,7 +216,9 @@ impl Visit<'_> {
                 self.count_client().await?;
                 return Err(ApiError::method_not_allowed(allow));
             }
-            Match::Found { needs, takes_query } => (*needs, *takes_query),
+            Match::Found {
+                needs, takes_query, ..
+            } => (*needs, *takes_query),
         };
         let caller = match needs {
             Needs::Uncounted => return Ok(None),

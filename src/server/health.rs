@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::{
     audit, bounces,
-    db::DbError,
+    db::{DbError, Readiness},
     http::{
         error::ApiError,
         route::{Needs, Register},
@@ -54,19 +54,25 @@ async fn get_health() -> HttpResponse {
 
 /// Whether requests can be answered
 ///
-/// The database answers and its schema is the one that this version needs.
+/// The database answers, takes writes, and its schema is the one that this version needs.
 #[utoipa::path(tag = "system", responses((status = 200, description = "They can", body = Health)))]
 #[get("/readyz")]
 async fn get_readiness(state: web::Data<State>) -> Result<HttpResponse, ApiError> {
-    if state.db.is_migrated().await? {
-        Ok(HttpResponse::Ok().json(WELL))
-    } else {
-        Err(ApiError {
-            detail: "The database's schema is older than this version needs: run `enlist migrate`."
-                .into(),
-            ..ApiError::unavailable(5, "the schema is not migrated")
-        })
-    }
+    let (detail, reason) = match state.db.readiness().await? {
+        Readiness::Ready => return Ok(HttpResponse::Ok().json(WELL)),
+        Readiness::NotMigrated => (
+            "The database's schema is older than this version needs: run `enlist migrate`.",
+            "the schema is not migrated",
+        ),
+        Readiness::ReadOnly => (
+            "The database takes no writes: it is a standby, or was told to be read-only.",
+            "the database is read-only",
+        ),
+    };
+    Err(ApiError {
+        detail: detail.into(),
+        ..ApiError::unavailable(5, reason)
+    })
 }
 
 /// How long somebody who asks for metrics waits for the database.

@@ -22,6 +22,8 @@ pub enum Match {
         needs: Needs,
         /// Whether the operation takes query parameters; it names the unknown ones itself then.
         takes_query: bool,
+        /// Which one it is.
+        number: usize,
     },
     /// The path is known, the method is not: the value of `Allow`.
     OtherMethods(String),
@@ -40,12 +42,15 @@ struct Known {
     method: Method,
     needs: Needs,
     takes_query: bool,
+    number: usize,
 }
 
 /// The table of all routes.
 #[derive(Default)]
 pub struct Routes {
     known: Vec<Route>,
+    /// How many operations were added.
+    operations: usize,
 }
 
 impl Register for Routes {
@@ -57,10 +62,14 @@ impl Register for Routes {
     ) -> &mut Self {
         for (path, item) in handler.paths().paths {
             let methods = operations(&item)
-                .map(|(method, operation)| Known {
-                    needs,
-                    takes_query: takes_query(operation),
-                    method,
+                .map(|(method, operation)| {
+                    self.operations += 1;
+                    Known {
+                        needs,
+                        takes_query: takes_query(operation),
+                        method,
+                        number: self.operations,
+                    }
                 })
                 .collect();
             let known = |route: &&mut Route| route.path.pattern() == Some(path.as_str());
@@ -87,6 +96,7 @@ impl Routes {
                 method: Method::GET,
                 needs: Needs::Nothing,
                 takes_query: true,
+                number: 0,
             }],
         });
         self.known.sort_by_key(|route| route.parameters);
@@ -109,6 +119,7 @@ impl Routes {
             method,
             needs: Needs::Uncounted,
             takes_query: true,
+            number: 0,
         };
         self.known.insert(
             0,
@@ -130,6 +141,7 @@ impl Routes {
             Some(known) => Match::Found {
                 needs: known.needs,
                 takes_query: known.takes_query,
+                number: known.number,
             },
             None => {
                 let mut names: Vec<&str> = route

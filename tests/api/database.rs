@@ -3,7 +3,7 @@
 use std::{thread, time::Duration};
 
 use diesel::{RunQueryDsl, connection::SimpleConnection, sql_query};
-use enlist::db::{Db, DbError};
+use enlist::db::{Db, DbError, Readiness};
 
 use crate::support::{db::TestDb, skip};
 
@@ -64,27 +64,28 @@ async fn a_server_that_speaks_german_is_understood() {
     let mut other = db.connect();
     other.batch_execute("BEGIN; LOCK TABLE users").unwrap();
     let error = fails(&pool, "SET LOCAL lock_timeout = '50ms'; TABLE users").await;
-    assert!(error.is_busy() && !error.is_gone(), "{error}");
+    assert!(error.is_busy() && !error.is_away(), "{error}");
     let error = fails(
         &pool,
         "SET LOCAL statement_timeout = '50ms'; SELECT pg_sleep(9)",
     )
     .await;
-    assert!(error.is_busy() && !error.is_gone(), "{error}");
+    assert!(error.is_busy() && !error.is_away(), "{error}");
     let error = deadlock(&pool).await;
-    assert!(error.is_busy() && !error.is_gone(), "{error}");
+    assert!(error.is_busy() && !error.is_away(), "{error}");
     let error = fails(&pool, "SELECT nothing").await;
-    assert!(!error.is_busy() && !error.is_gone(), "{error}");
+    assert!(!error.is_busy() && !error.is_away(), "{error}");
     let error = fails(&pool, "SELECT pg_terminate_backend(pg_backend_pid())").await;
-    assert!(!error.is_busy() && error.is_gone(), "{error}");
+    assert!(!error.is_busy() && error.is_away(), "{error}");
     // And an empty database is one that was never migrated, not an error.
     let bare = TestDb::bare();
     bare.execute(&format!(
         "ALTER DATABASE {} SET lc_messages = '{GERMAN}'",
         bare.name()
     ));
-    assert!(!Db::new(&bare.url, 1).is_migrated().await.unwrap());
-    assert!(pool.is_migrated().await.unwrap());
+    let of_bare = Db::new(&bare.url, 1).readiness().await.unwrap();
+    assert_eq!(of_bare, Readiness::NotMigrated);
+    assert_eq!(pool.readiness().await.unwrap(), Readiness::Ready);
 }
 
 /// Who may not choose the language is told what to do about it; what is gone is seen without words.
@@ -100,7 +101,7 @@ async fn who_may_not_choose_the_language_is_told() {
         Some(GERMAN)
     );
     let error = fails(&pool, "SELECT pg_terminate_backend(pg_backend_pid())").await;
-    assert!(error.is_gone(), "{error}");
+    assert!(error.is_away(), "{error}");
     // Ended between two reads: the next one goes to a new connection.
     let (admin, name) = (db.url.clone(), db.name().to_owned());
     thread::spawn(move || {

@@ -62,6 +62,7 @@ mod search;
 mod settings;
 mod shell;
 mod silence;
+mod silent;
 mod smtp;
 mod tables;
 mod transfer;

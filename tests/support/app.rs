@@ -78,6 +78,8 @@ pub struct Setup {
     pub as_owner: bool,
     /// Invitation mails that a user gets within 24 hours.
     pub mails_a_day: MailsADay,
+    /// The database's URL, where the service is to reach it in another way than the tests.
+    pub through: Option<String>,
 }
 
 impl Default for Setup {
@@ -105,6 +107,7 @@ impl Default for Setup {
             mail_rate: None,
             as_owner: std::env::var_os("ENLIST_TESTS_AS_OWNER").is_some(),
             mails_a_day: MailsADay::default(),
+            through: None,
         }
     }
 }
@@ -112,9 +115,10 @@ impl Default for Setup {
 pub fn config(db: &TestDb, sink: &SmtpSink, setup: &Setup) -> Config {
     Config {
         database: DatabaseUrls {
-            service: match setup.as_owner {
-                true => db.url.clone().into(),
-                false => db.service_url().into(),
+            service: match (&setup.through, setup.as_owner) {
+                (Some(url), _) => url.clone().into(),
+                (None, true) => db.url.clone().into(),
+                (None, false) => db.service_url().into(),
             },
             owner: None,
         },

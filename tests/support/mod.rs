@@ -1,6 +1,7 @@
 //! What the tests stand on: a database each, the app on a port, an SMTP server and a token server that do as they are told.
 
 pub mod app;
+pub mod cable;
 pub mod db;
 pub mod log;
 pub mod prometheus;

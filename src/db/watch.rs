@@ -1,0 +1,237 @@
+//! Whether a connection makes progress, as seen by the request that waits for it. A thread that waits for the database cannot
+//! be stopped: where it waits too long, it is given up with its connection, and what it comes to is thrown away.
+
+use std::{
+    sync::{
+        Arc, LazyLock, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use diesel::{
+    connection::{Instrumentation, InstrumentationEvent},
+    result::Error as DieselError,
+};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::errors::{ends_connection, is_held_up, is_read_only};
+
+/// What times are counted from.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+fn now() -> u64 {
+    u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What a connection does.
+#[derive(Debug, Default)]
+pub(super) struct Activity {
+    /// When the last statement was sent, in milliseconds.
+    sent: AtomicU64,
+    has_failed: AtomicBool,
+    is_ended: AtomicBool,
+    /// Whether a statement waited for a lock for too long.
+    was_held_up: AtomicBool,
+    /// Whether a statement was refused because nothing may be written there.
+    is_read_only: AtomicBool,
+}
+
+impl Activity {
+    /// Begins anew, for another request.
+    fn begin(&self) {
+        self.sent.store(now(), Ordering::Relaxed);
+        self.has_failed.store(false, Ordering::Relaxed);
+        self.was_held_up.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether a statement failed.
+    pub(super) fn has_failed(&self) -> bool {
+        self.has_failed.load(Ordering::Relaxed)
+    }
+
+    /// Whether a statement failed in a way that no other one will do better on this connection.
+    pub(super) fn is_ended(&self) -> bool {
+        self.is_ended.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn was_held_up(&self) -> bool {
+        self.was_held_up.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_read_only(&self) -> bool {
+        self.is_read_only.load(Ordering::Relaxed)
+    }
+
+    fn failed(&self, error: &DieselError) {
+        self.has_failed.store(true, Ordering::Relaxed);
+        for (flag, is_so) in [
+            (&self.is_ended, ends_connection(error)),
+            (&self.was_held_up, is_held_up(error)),
+            (&self.is_read_only, is_read_only(error)),
+        ] {
+            flag.fetch_or(is_so, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Tells an [`Activity`] what the library does. It tells the start of each statement, and the end of those that fail.
+pub(super) struct Told(pub(super) Arc<Activity>);
+
+impl Instrumentation for Told {
+    fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
+        match event {
+            InstrumentationEvent::StartQuery { .. } => {
+                self.0.sent.store(now(), Ordering::Relaxed);
+            }
+            InstrumentationEvent::FinishQuery {
+                error: Some(error), ..
+            } => self.0.failed(error),
+            _ => {}
+        }
+    }
+}
+
+/// Threads that were given up and still wait.
+#[derive(Debug)]
+pub(super) struct GivenUp {
+    threads: AtomicUsize,
+    most: usize,
+}
+
+impl GivenUp {
+    /// So many may be at once.
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            threads: AtomicUsize::new(0),
+            most,
+        }
+    }
+
+    /// How many there are.
+    pub(super) fn threads(&self) -> usize {
+        self.threads.load(Ordering::Relaxed)
+    }
+
+    /// Whether there are as many as may be: then no more is begun.
+    pub(super) fn is_full(&self) -> bool {
+        self.threads() >= self.most
+    }
+}
+
+const WORKING: u8 = 0;
+/// COMMIT may be on its way.
+const COMMITTING: u8 = 1;
+const DONE: u8 = 2;
+const GIVEN_UP: u8 = 3;
+
+/// How a request was given up.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Stuck {
+    /// Nothing is committed, and nothing will be.
+    BeforeCommit,
+    /// It may be committed.
+    InCommit,
+}
+
+/// Places among those who use the database.
+pub(super) struct Held {
+    /// One among those of a kind.
+    pub(super) _line: Option<OwnedSemaphorePermit>,
+    pub(super) _connection: OwnedSemaphorePermit,
+}
+
+/// One request's thread.
+pub(super) struct Watch {
+    state: AtomicU8,
+    /// What its connection does, once it has one.
+    activity: Mutex<Option<Arc<Activity>>>,
+    /// Its places, which others have as soon as it ends or is given up.
+    held: Mutex<Option<Held>>,
+    given_up: Arc<GivenUp>,
+}
+
+impl Watch {
+    pub(super) fn new(held: Held, given_up: Arc<GivenUp>) -> Self {
+        Self {
+            state: AtomicU8::new(WORKING),
+            activity: Mutex::new(None),
+            held: Mutex::new(Some(held)),
+            given_up,
+        }
+    }
+
+    /// From now on it works on this connection.
+    pub(super) fn works_on(&self, activity: &Arc<Activity>) {
+        activity.begin();
+        let mut works_on = self.activity.lock().unwrap_or_else(PoisonError::into_inner);
+        *works_on = Some(Arc::clone(activity));
+    }
+
+    /// How long its connection has not been told anything new. `None`: it has none.
+    pub(super) fn quiet_for(&self) -> Option<Duration> {
+        let works_on = self.activity.lock().unwrap_or_else(PoisonError::into_inner);
+        let sent = works_on.as_ref()?.sent.load(Ordering::Relaxed);
+        Some(Duration::from_millis(now().saturating_sub(sent)))
+    }
+
+    /// Whether it may commit: it may not once it was given up.
+    pub(super) fn may_commit(&self) -> bool {
+        self.turns(WORKING, COMMITTING)
+    }
+
+    /// Whether COMMIT may have been sent.
+    pub(super) fn is_committing(&self) -> bool {
+        self.state.load(Ordering::SeqCst) == COMMITTING
+    }
+
+    /// Gives it up, unless it is done. Others have its places.
+    pub(super) fn give_up(&self) -> Option<Stuck> {
+        self.given_up.threads.fetch_add(1, Ordering::Relaxed);
+        let stuck = if self.turns(WORKING, GIVEN_UP) {
+            Some(Stuck::BeforeCommit)
+        } else if self.turns(COMMITTING, GIVEN_UP) {
+            Some(Stuck::InCommit)
+        } else {
+            None
+        };
+        if stuck.is_none() {
+            self.given_up.threads.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.let_go();
+        stuck
+    }
+
+    /// Whether nobody waits for it any more.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.state.load(Ordering::SeqCst) == GIVEN_UP
+    }
+
+    fn end(&self) {
+        if self.state.swap(DONE, Ordering::SeqCst) == GIVEN_UP {
+            self.given_up.threads.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.let_go();
+    }
+
+    fn turns(&self, from: u8, to: u8) -> bool {
+        let turned = self
+            .state
+            .compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst);
+        turned.is_ok()
+    }
+
+    fn let_go(&self) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        *held = None;
+    }
+}
+
+/// Ends a [`Watch`] however its thread ends.
+pub(super) struct Ends(pub(super) Arc<Watch>);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
