@@ -12,10 +12,15 @@ use diesel::{
 };
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
-use super::{errors::DbError, pool::Db, powers, privileges, url::connect};
+use super::{
+    blocked::Watching, errors::DbError, fitness, pool::Db, powers, privileges, url::connect,
+};
 
 /// Every migration, inside the binary.
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
+
+/// How long others have before a migration that waited for a lock tries again.
+const AGAIN_AFTER: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Held while migrating, so that instances that start together take turns ("enlist" in ASCII).
 const MIGRATION_LOCK: i64 = 0x656e_6c69_7374;
@@ -37,6 +42,8 @@ pub struct Schema {
     pub pending: Vec<String>,
     /// Whether there is one that this version does not know.
     pub is_newer: bool,
+    /// Why it can be no database of Enlist's.
+    pub unfit: Option<String>,
 }
 
 /// Whether the database is one that requests can be answered from.
@@ -52,6 +59,9 @@ pub enum Readiness {
 impl Schema {
     /// What a start needs and this role cannot do, with what to do about it.
     pub fn refusal(&self) -> Option<String> {
+        if self.unfit.is_some() {
+            return self.unfit.clone();
+        }
         let role = &self.role;
         if !self.is_readable {
             return Some(format!(
@@ -111,6 +121,7 @@ impl Db {
 }
 
 fn schema(connection: &mut PgConnection) -> Result<Schema, DbError> {
+    let unfit = fitness::unfit(connection)?;
     let known = known()?;
     let is_begun = is_begun(connection)?;
     // Where there is nothing yet, it is whoever may make tables.
@@ -152,6 +163,7 @@ fn schema(connection: &mut PgConnection) -> Result<Schema, DbError> {
         is_readable,
         pending: pending.collect(),
         is_newer,
+        unfit,
     })
 }
 
@@ -176,12 +188,6 @@ diesel::table! {
     applied (version) {
         version -> Text,
     }
-}
-
-#[derive(QueryableByName)]
-struct Locked {
-    #[diesel(sql_type = Bool)]
-    is_ours: bool,
 }
 
 /// Who the service is, and where: what [`migrate_for`] grants to.
@@ -229,16 +235,10 @@ pub fn migrate_for(
         look_at_lesser(&mut connection, &found)?;
         return Ok(Vec::new());
     }
-    let is_ours: Locked = diesel::sql_query(format!(
-        "SELECT pg_try_advisory_lock({MIGRATION_LOCK}) AS is_ours"
-    ))
-    .get_result(&mut connection)?;
-    if !is_ours.is_ours {
-        tracing::info!("another instance looks after the migrations; waiting for it");
-        connection.batch_execute(&format!("SELECT pg_advisory_lock({MIGRATION_LOCK})"))?;
-    }
-    let applied = connection.run_pending_migrations(MIGRATIONS)?;
-    let applied = applied.iter().map(ToString::to_string).collect();
+    let waiting = Watching::begin(url, &mut connection)?;
+    connection.batch_execute(&format!("SELECT pg_advisory_lock({MIGRATION_LOCK})"))?;
+    let applied = apply(&mut connection)?;
+    drop(waiting);
     // A newer version knows better what its tables need.
     if !found.is_newer {
         connection.transaction(|connection| {
@@ -250,6 +250,23 @@ pub fn migrate_for(
                 _ => Ok(()),
             }
         })?;
+    }
+    Ok(applied)
+}
+
+/// Applies what is pending, one after the other. A migration that waits for somebody's lock keeps everybody else waiting
+/// behind it: so it lets go after a few seconds, and tries again.
+fn apply(connection: &mut PgConnection) -> Result<Vec<String>, Box<dyn StdError + Send + Sync>> {
+    connection.batch_execute("SET lock_timeout = '4s'")?;
+    let mut applied = Vec::new();
+    while connection.has_pending_migration(MIGRATIONS)? {
+        match connection.run_next_migration(MIGRATIONS) {
+            Ok(version) => applied.push(version.to_string()),
+            Err(error) if error.to_string().contains("lock timeout") => {
+                std::thread::sleep(AGAIN_AFTER);
+            }
+            Err(error) => return Err(error),
+        }
     }
     Ok(applied)
 }

@@ -1,7 +1,9 @@
 //! The database: its connections, what it answers, and its migrations.
 
+mod blocked;
 mod connection;
 mod errors;
+mod fitness;
 mod held_up;
 mod hosts;
 pub mod keyset;
@@ -20,6 +22,7 @@ mod watch;
 
 pub use self::{
     errors::{DbError, fitting, stored},
+    fitness::unfit_pooler,
     held_up::of_kind,
     migrations::{Readiness, Schema, migrate, migrate_for, revert_all, schema_at},
     path::looking_at_home,

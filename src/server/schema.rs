@@ -9,12 +9,28 @@ use crate::{
     db,
 };
 
+/// Whether the ways to the database are ones that Enlist can go.
+///
+/// # Errors
+/// What is wrong with them, with the variable that it is about.
+pub fn look_at_ways(urls: &DatabaseUrls) -> anyhow::Result<()> {
+    let owner = urls.owner.as_ref().map(|url| (MIGRATE_URL, url));
+    for (variable, url) in [(DATABASE_URL, &urls.service)].into_iter().chain(owner) {
+        match db::unfit_pooler(url.expose_secret()) {
+            Ok(None) => {}
+            Ok(Some(reason)) | Err(reason) => anyhow::bail!("{variable}: {reason}"),
+        }
+    }
+    Ok(())
+}
+
 /// Applies pending migrations, grants the service's role what it needs where it is another than the owner's, and gives the
 /// versions that were applied.
 ///
 /// # Errors
 /// What stops it, with the variable that it is about.
 pub fn bring_up(urls: &DatabaseUrls) -> anyhow::Result<Vec<String>> {
+    look_at_ways(urls)?;
     let service = urls.service.expose_secret();
     let applied = match &urls.owner {
         None => db::migrate(service).map_err(|error| (DATABASE_URL, error)),
