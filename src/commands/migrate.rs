@@ -2,11 +2,13 @@
 
 use clap::Args;
 use enlist::{
-    config::{DatabaseArgs, KEEP_AUDIT, OwnerArgs, kept_audit},
+    config::{DatabaseArgs, KEEP_AUDIT, LogArgs, OwnerArgs, kept_audit},
     server::schema::{bring_up, keep_audit},
 };
 
-use super::{database::with_database, out::say};
+use super::{
+    database::with_database, out::say, runtime::start_logging, signals::end_when_asked,
+};
 
 /// What `migrate` takes.
 #[derive(Args)]
@@ -18,10 +20,15 @@ pub struct MigrateArgs {
     /// Days after which the service may forget audit events, or forever; without it, that stays as it is
     #[arg(long, env = KEEP_AUDIT)]
     keep_audit: Option<String>,
+    #[command(flatten)]
+    logging: LogArgs,
 }
 
 /// Applies pending migrations and says which.
 pub fn run(args: &MigrateArgs) -> anyhow::Result<()> {
+    // It says what it waits for.
+    start_logging(&args.logging)?;
+    end_when_asked()?;
     with_database(&args.database, |url| {
         let urls = args.owner.beside(url)?;
         let keep = args.keep_audit.as_deref().map(kept_audit).transpose()?;

@@ -4,7 +4,9 @@ use std::future;
 
 use enlist::{embedded::postgres::Postgres, server::startup::App};
 
-use super::signals::Signals;
+use sd_notify::NotifyState;
+
+use super::signals::{Asked, Signals};
 
 /// Builds a service, unless the process is told to stop before: nothing is under way then.
 pub async fn built(
@@ -13,11 +15,18 @@ pub async fn built(
 ) -> anyhow::Result<App> {
     tokio::select! {
         app = build => app,
-        () = signals.next() => {
+        _ = signals.next() => {
             tracing::info!("stopped before it was ready");
             // A migration that is under way is taken back by the database; waiting for it could take long.
             std::process::exit(0)
         }
+    }
+}
+
+/// Tells systemd how far the service is, where that wants to know (`Type=notify`).
+pub fn tell_supervisor(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "systemd cannot be told how far the service is");
     }
 }
 
@@ -37,15 +46,23 @@ pub async fn until_stopped(
                 None => future::pending().await,
             }
         };
-        let failure = tokio::select! {
-            () = signals.next() => None,
-            error = lost => Some(error),
+        let (failure, drains) = tokio::select! {
+            asked = signals.next() => (None, asked == Asked::Politely),
+            error = lost => (Some(error), false),
         };
+        tell_supervisor(NotifyState::Stopping);
         tracing::info!("stopping: finishing what is under way; once more to stop at once");
         on_stop();
+        let stop = async {
+            // At a terminal nobody else could answer.
+            if drains {
+                stopper.drain().await;
+            }
+            stopper.stop().await;
+        };
         tokio::select! {
-            () = stopper.stop() => {}
-            () = signals.next() => std::process::exit(130),
+            () = stop => {}
+            _ = signals.next() => std::process::exit(130),
         }
         (failure, postgres)
     });

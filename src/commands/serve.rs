@@ -2,10 +2,11 @@
 
 use enlist::{clock::Clock, config::ServeArgs, embedded::dev, server::startup::App};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use sd_notify::NotifyState;
 
 use super::{
     database::start_embedded,
-    run::{built, until_stopped},
+    run::{built, tell_supervisor, until_stopped},
     runtime::{runtime, start_logging},
     signals::Signals,
 };
@@ -35,6 +36,7 @@ pub fn run(mut args: ServeArgs) -> anyhow::Result<()> {
             version = env!("CARGO_PKG_VERSION"),
             "listening"
         );
+        tell_supervisor(NotifyState::Ready);
         let result = until_stopped(app, signals, postgres, || ()).await;
         tracing::info!("stopped");
         result

@@ -4,6 +4,15 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+/// How the process is asked to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// By a supervisor (SIGTERM), which has others take over.
+    Politely,
+    /// By somebody at a terminal (SIGINT).
+    AtOnce,
+}
+
 /// SIGTERM and SIGINT, which ask a process to end.
 pub struct Signals {
     terminate: Signal,
@@ -20,10 +29,33 @@ impl Signals {
     }
 
     /// Waits for one of them.
-    pub async fn next(&mut self) {
+    pub async fn next(&mut self) -> Asked {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => Asked::Politely,
+            _ = self.interrupt.recv() => Asked::AtOnce,
         }
     }
+}
+
+/// Ends the process when it is asked to, whatever it waits for: a container's first process is not ended by signals
+/// that it does not listen to. What the database was doing, it takes back.
+pub fn end_when_asked() -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    // Listening from here on, not from whenever the thread runs.
+    let mut signals = {
+        let _entered = runtime.enter();
+        Signals::listen()?
+    };
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            let asked = runtime.block_on(signals.next());
+            std::process::exit(match asked {
+                Asked::Politely => 143,
+                Asked::AtOnce => 130,
+            });
+        })?;
+    Ok(())
 }

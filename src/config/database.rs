@@ -6,12 +6,15 @@ use std::path::PathBuf;
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::errors::ConfigErrors;
+use super::{errors::ConfigErrors, values::number};
 
 /// The variable with the database's URL.
 pub const DATABASE_URL: &str = "DATABASE_URL";
 /// The variable with the URL of the schema's owner.
 pub const MIGRATE_URL: &str = "ENLIST_MIGRATE_URL";
+const CONNECTIONS: &str = "ENLIST_DATABASE_CONNECTIONS";
+/// Connections of one instance, however many are asked for.
+const MOST_CONNECTIONS: u32 = 1_000;
 /// The variable with the folder for the service's own files.
 pub const DATA_DIR: &str = "ENLIST_DATA_DIR";
 /// Where that folder is when nothing is set.
@@ -41,6 +44,26 @@ pub struct OwnerArgs {
     /// or goes through a pooler [default: DATABASE_URL]
     #[arg(long, env = MIGRATE_URL, hide_env_values = true)]
     pub migrate_url: Option<SecretString>,
+}
+
+/// How many connections there are to the database.
+#[derive(Debug, Clone, Default, Args)]
+pub struct PoolArgs {
+    /// Database connections that this instance uses at once; it may hold twice as many open, and two more
+    /// [default: two a core]
+    #[arg(long, env = CONNECTIONS)]
+    pub database_connections: Option<String>,
+}
+
+impl PoolArgs {
+    pub(super) fn check(&self, wrong: &mut ConfigErrors) -> Option<u32> {
+        let given = self.database_connections.as_deref();
+        let connections = wrong.take(CONNECTIONS, given.map(number).transpose())?;
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        // Measured to serve most requests with the shortest tail.
+        let usual = u32::try_from(2 * cores).unwrap_or(8);
+        Some(connections.map_or(usual, |connections| connections.get().min(MOST_CONNECTIONS)))
+    }
 }
 
 /// The database's URLs, checked.

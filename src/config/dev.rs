@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use super::{
     audit::AuditArgs,
     callers::{CORS_ORIGINS, CallerArgs},
-    database::{DATA_DIR, DEFAULT_DATA_DIR, DatabaseArgs, OwnerArgs, POSTGRES_BIN},
+    database::{DATA_DIR, DEFAULT_DATA_DIR, DatabaseArgs, OwnerArgs, POSTGRES_BIN, PoolArgs},
     delivery::DeliveryArgs,
     errors::ConfigErrors,
     http::{DEFAULT_LISTEN, HttpArgs, LISTEN},
@@ -64,12 +64,16 @@ impl DevArgs {
                 postgres_bin: None,
             },
             owner: OwnerArgs::default(),
+            pool: PoolArgs::default(),
             logging: self.logging.clone(),
             role: InstanceRole::All,
             no_migrate: false,
             http: HttpArgs {
                 listen: self.listen.clone(),
                 public_url: None,
+                // Whoever presses Ctrl-C has nobody else who could answer.
+                drain: "0".to_owned(),
+                ..HttpArgs::default()
             },
             mail: MailArgs {
                 smtp_url: Some(smtp_url.into()),

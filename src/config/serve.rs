@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use super::{
     audit::AuditArgs,
     callers::{CallerArgs, Callers},
-    database::{DatabaseArgs, DatabaseUrls, OwnerArgs},
+    database::{DatabaseArgs, DatabaseUrls, OwnerArgs, PoolArgs},
     delivery::{Delivery, DeliveryArgs},
     errors::ConfigErrors,
     http::{Http, HttpArgs},
@@ -40,6 +40,9 @@ pub struct ServeArgs {
     /// Who changes the schema.
     #[command(flatten)]
     pub owner: OwnerArgs,
+    /// How many connections there are to it.
+    #[command(flatten)]
+    pub pool: PoolArgs,
     /// How to log.
     #[command(flatten)]
     pub logging: LogArgs,
@@ -79,6 +82,8 @@ pub struct ServeArgs {
 pub struct Config {
     /// The database's URLs.
     pub database: DatabaseUrls,
+    /// Connections to it that are used at once.
+    pub database_connections: u32,
     /// What this instance does.
     pub role: InstanceRole,
     /// Whether pending migrations are applied before serving.
@@ -105,6 +110,7 @@ pub struct Config {
 pub struct Sections {
     /// The database's URLs.
     pub database: Option<DatabaseUrls>,
+    database_connections: Option<u32>,
     /// Where the service is found.
     pub http: Option<Http>,
     /// Through which server mails go, and who they are from.
@@ -123,6 +129,7 @@ impl ServeArgs {
         let mut wrong = ConfigErrors::default();
         let sections = Sections {
             database: self.owner.check(&self.database, &mut wrong),
+            database_connections: self.pool.check(&mut wrong),
             http: self.http.check(&mut wrong),
             mail: self.mail.check(&self.organisation.org_name, &mut wrong),
             keys: self.keys.check(&mut wrong),
@@ -144,6 +151,7 @@ impl ServeArgs {
         let config = || {
             Some(Config {
                 database: of.database?,
+                database_connections: of.database_connections?,
                 role: self.role,
                 migrate: !self.no_migrate,
                 http: of.http?,

@@ -38,8 +38,7 @@ pub(super) struct Watching {
 impl Watching {
     /// Looks at the session of this connection. Where no second connection is to be had, nothing is said.
     pub(super) fn begin(url: &str, connection: &mut PgConnection) -> QueryResult<Self> {
-        let pid: i32 =
-            diesel::select(sql::<Integer>("pg_backend_pid()")).get_result(connection)?;
+        let pid: i32 = diesel::select(sql::<Integer>("pg_backend_pid()")).get_result(connection)?;
         let (stop, stopped) = mpsc::channel();
         let url = url.to_owned();
         let look = move || {

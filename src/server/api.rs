@@ -12,6 +12,7 @@ use actix_web::{
 use utoipa_swagger_ui::SwaggerUi;
 
 use super::{
+    draining::Draining,
     gate::{self, Gate},
     headers,
     health::{self, Document},
@@ -87,6 +88,7 @@ pub struct Shared {
     pub progress: web::Data<Progress>,
     pub uploads: web::Data<Uploads>,
     pub document: web::Data<Document>,
+    pub draining: web::Data<Draining>,
     pub mailbox: Option<web::Data<Mailbox>>,
     /// Whether people reach the service by https alone.
     pub is_https: bool,
@@ -108,7 +110,8 @@ impl Shared {
             .app_data(self.pin_requests.clone())
             .app_data(self.progress.clone())
             .app_data(self.uploads.clone())
-            .app_data(self.document.clone());
+            .app_data(self.document.clone())
+            .app_data(self.draining.clone());
     }
 }
 

@@ -6,6 +6,7 @@ use actix_web::{HttpResponse, get, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::draining::Draining;
 use crate::{
     audit, bounces,
     db::{DbError, Readiness},
@@ -54,10 +55,20 @@ async fn get_health() -> HttpResponse {
 
 /// Whether requests can be answered
 ///
-/// The database answers, takes writes, and its schema is the one that this version needs.
+/// The database answers, takes writes, and its schema is the one that this version needs; and the instance was not told to
+/// stop.
 #[utoipa::path(tag = "system", responses((status = 200, description = "They can", body = Health)))]
 #[get("/readyz")]
-async fn get_readiness(state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+async fn get_readiness(
+    state: web::Data<State>,
+    draining: web::Data<Draining>,
+) -> Result<HttpResponse, ApiError> {
+    if draining.is_on() {
+        return Err(ApiError {
+            detail: "This instance was told to stop; others answer.".into(),
+            ..ApiError::unavailable(5, "it was told to stop")
+        });
+    }
     let (detail, reason) = match state.db.readiness().await? {
         Readiness::Ready => return Ok(HttpResponse::Ok().json(WELL)),
         Readiness::NotMigrated => (

@@ -4,6 +4,7 @@ pub mod addresses;
 pub mod api;
 pub mod check;
 mod check_role;
+pub mod draining;
 mod findings;
 pub mod gate;
 pub mod headers;

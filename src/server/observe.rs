@@ -16,7 +16,7 @@ use actix_web::{
 use futures_util::FutureExt;
 use tracing::Instrument;
 
-use super::request_log::RequestLog;
+use super::{draining::Draining, request_log::RequestLog};
 use crate::{
     http::{
         error::{ApiError, More},
@@ -84,6 +84,13 @@ pub async fn observe<B: MessageBody + 'static>(
             let mut response = request_id::sync_scope(id.clone(), || as_problem(response));
             if let Ok(value) = HeaderValue::from_str(&id) {
                 response.headers_mut().insert(X_REQUEST_ID, value);
+            }
+            if let Some(draining) = response
+                .request()
+                .app_data::<web::Data<Draining>>()
+                .cloned()
+            {
+                draining.close_behind(&mut response);
             }
             let route = response.request().match_pattern();
             answered(route.as_deref(), response.status());

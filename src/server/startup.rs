@@ -14,12 +14,13 @@ use super::{
     addresses,
     api::{self, Shared},
     check::foreign,
+    draining::Draining,
     gate::Gate,
     health::Document,
     keys::check_keys,
     openapi, outgoing,
     router::Routes,
-    schema::{bring_up, keep_audit},
+    schema::{bring_up, keep_audit, look_at_ways},
     vanished,
 };
 use crate::{
@@ -65,6 +66,8 @@ pub struct App {
     /// For those that need a connection of their own.
     database_url: SecretString,
     stop: watch::Sender<bool>,
+    draining: Draining,
+    drain: Duration,
 }
 
 impl App {
@@ -87,20 +90,20 @@ impl App {
         mailbox: Option<Mailbox>,
     ) -> anyhow::Result<Self> {
         let url = config.database.service.expose_secret().to_owned();
-        if config.migrate {
-            let (urls, keep) = (config.database.clone(), config.keep.audit);
-            let work = move || {
-                let applied = bring_up(&urls)?;
-                keep_audit(&urls, keep)?;
-                anyhow::Ok(applied)
-            };
-            for version in tokio::task::spawn_blocking(work).await?? {
-                tracing::info!(version, "migration applied");
+        let (urls, keep, migrates) = (config.database.clone(), config.keep.audit, config.migrate);
+        let work = move || {
+            if !migrates {
+                look_at_ways(&urls)?;
+                return Ok(Vec::new());
             }
+            let applied = bring_up(&urls)?;
+            keep_audit(&urls, keep)?;
+            anyhow::Ok(applied)
+        };
+        for version in tokio::task::spawn_blocking(work).await?? {
+            tracing::info!(version, "migration applied");
         }
-        let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        // Twice the cores: measured to serve most requests with the shortest tail.
-        let db = Db::new(&url, u32::try_from(2 * cores).unwrap_or(8));
+        let db = Db::new(&url, config.database_connections);
         let keys = Arc::new(config.keys);
         check_keys(&db, &keys, &clock).await?;
         if let Ok(Some(locale)) = db.foreign_language().await {
@@ -146,6 +149,7 @@ impl App {
         let bell = Arc::new(Notify::new());
         let metrics = Arc::new(Metrics::new()?);
         let stop = watch::Sender::new(false);
+        let draining = Draining::default();
         let worker = Worker {
             db: db.clone(),
             courier: Courier {
@@ -187,6 +191,7 @@ impl App {
             progress: web::Data::new(Progress::new(db.clone(), clock.clone(), stop.subscribe())),
             uploads: web::Data::new(Uploads::default()),
             document: web::Data::new(Document::new(|| openapi::json().unwrap_or_default())),
+            draining: web::Data::new(draining.clone()),
             mailbox: mailbox.map(web::Data::new),
             is_https,
             state: web::Data::new(State {
@@ -201,7 +206,8 @@ impl App {
         };
         let origins = config.callers.cors_origins;
         let server = HttpServer::new(move || api::app(&shared, &origins))
-            .workers(cores)
+            .workers(std::thread::available_parallelism().map_or(2, usize::from))
+            .keep_alive(config.http.keep_alive)
             .shutdown_timeout(SHUTDOWN_TIMEOUT)
             .client_request_timeout(HEAD_TIME)
             .on_connect(|connection, _| vanished::end_in_time(connection))
@@ -217,6 +223,8 @@ impl App {
             audit_heads: config.audit_heads,
             database_url: config.database.service,
             stop,
+            draining,
+            drain: config.http.drain,
         })
     }
 
@@ -235,6 +243,8 @@ impl App {
         Stopper {
             server: self.server.handle(),
             stop: self.stop.clone(),
+            draining: self.draining.clone(),
+            drain: self.drain,
         }
     }
 
@@ -320,9 +330,17 @@ async fn until_true(mut flag: watch::Receiver<bool>) {
 pub struct Stopper {
     server: ServerHandle,
     stop: watch::Sender<bool>,
+    draining: Draining,
+    drain: Duration,
 }
 
 impl Stopper {
+    /// Answers a little longer and lets everybody know, so that whoever sends requests here finds another instance.
+    pub async fn drain(&self) {
+        self.draining.begin();
+        tokio::time::sleep(self.drain).await;
+    }
+
     /// Takes no more, finishes what is under way.
     pub async fn stop(&self) {
         self.stop.send_replace(true);

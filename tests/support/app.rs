@@ -122,11 +122,14 @@ pub fn config(db: &TestDb, sink: &SmtpSink, setup: &Setup) -> Config {
             },
             owner: None,
         },
+        database_connections: 4,
         role: setup.role,
         migrate: false,
         http: Http {
             listen: "127.0.0.1:0".parse().unwrap(),
             public_url: Some(setup.public_url.clone()),
+            keep_alive: std::time::Duration::from_secs(75),
+            drain: std::time::Duration::ZERO,
         },
         mail: Mail {
             smtp: sink.url().parse().unwrap(),
