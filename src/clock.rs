@@ -1,17 +1,41 @@
 //! Time and ids, as something that is passed in: a test can hold the clock, and clippy bans the rest.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use rustix::time::{ClockId, clock_gettime};
 use uuid::{ContextV7, Timestamp, Uuid};
+
+/// A difference between two clocks that is not worth a step.
+const UNSEEN: TimeDelta = TimeDelta::milliseconds(100);
 
 /// Where `now` and new ids come from. Clones share one clock.
 #[derive(Clone)]
 pub struct Clock(Arc<Inner>);
 
+/// A moment of this machine, which nobody sets back or forth: the time since it was started, with what it slept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(TimeDelta);
+
+impl Moment {
+    /// This one.
+    pub fn now() -> Self {
+        let since_start = clock_gettime(ClockId::Boottime);
+        let nanoseconds = u32::try_from(since_start.tv_nsec).unwrap_or(0);
+        Self(TimeDelta::new(since_start.tv_sec, nanoseconds).unwrap_or_default())
+    }
+
+    /// How long ago it was.
+    pub fn elapsed(self) -> TimeDelta {
+        Self::now().0 - self.0
+    }
+}
+
 struct Inner {
     /// `None`: the system's clock.
     held: Option<Mutex<DateTime<Utc>>>,
+    /// The time somewhere else at a moment here: it is gone by from then on. `None`: this machine's own.
+    followed: Mutex<Option<(Moment, DateTime<Utc>)>>,
     /// Keeps ids of one millisecond in the order in which they were made (RFC 9562 §6.2).
     ids: Mutex<ContextV7>,
 }
@@ -30,6 +54,7 @@ impl Clock {
     fn new(held: Option<Mutex<DateTime<Utc>>>) -> Self {
         Self(Arc::new(Inner {
             held,
+            followed: Mutex::new(None),
             ids: Mutex::new(ContextV7::new()),
         }))
     }
@@ -38,10 +63,33 @@ impl Clock {
     pub fn now(&self) -> DateTime<Utc> {
         let now = match &self.0.held {
             Some(held) => *held.lock().unwrap_or_else(PoisonError::into_inner),
-            #[allow(clippy::disallowed_methods)] // The one place that may ask.
-            None => Utc::now(),
+            None => match *self.followed() {
+                Some((moment, time)) => time + moment.elapsed(),
+                None => Self::own(),
+            },
         };
         now.trunc_subsecs(6)
+    }
+
+    /// Goes by the clock on which it was this time at that moment: all instances go by the database's, so that none takes
+    /// what another one still holds. Small differences are left alone, as time should not go back. A fixed clock stays as it
+    /// is. Gives how far this machine's own clock is behind.
+    pub fn follow(&self, moment: Moment, time: DateTime<Utc>) -> TimeDelta {
+        let there = time + moment.elapsed();
+        if self.0.held.is_none() && (there - self.now()).abs() > UNSEEN {
+            *self.followed() = Some((moment, time));
+        }
+        there - Self::own()
+    }
+
+    fn followed(&self) -> MutexGuard<'_, Option<(Moment, DateTime<Utc>)>> {
+        let followed = self.0.followed.lock();
+        followed.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[allow(clippy::disallowed_methods)] // The one place that may ask.
+    fn own() -> DateTime<Utc> {
+        Utc::now()
     }
 
     /// Moves a fixed clock on; the system's clock moves by itself and stays as it is.
@@ -84,6 +132,21 @@ pub fn first_id_at(at: DateTime<Utc>) -> Uuid {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_clock_is_followed_and_a_fixed_one_is_left_alone() {
+        let clock = Clock::system();
+        let there = clock.now() + TimeDelta::minutes(5);
+        let behind = clock.follow(Moment::now(), there);
+        assert!((behind - TimeDelta::minutes(5)).abs() < TimeDelta::seconds(1));
+        assert!((clock.now() - there).abs() < TimeDelta::seconds(1));
+        let before = clock.now();
+        clock.follow(Moment::now(), before - TimeDelta::milliseconds(50));
+        assert!(clock.now() >= before);
+        let fixed = Clock::fixed(before);
+        fixed.follow(Moment::now(), there + TimeDelta::days(1));
+        assert_eq!(fixed.now(), before);
+    }
 
     #[test]
     fn ids_of_one_instant_are_ordered_and_carry_the_clocks_time() {

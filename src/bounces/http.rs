@@ -151,6 +151,7 @@ async fn lift_suppressions(
     }
     let lifted = state
         .db
+        .patient()
         .transaction(move |connection| suppressions::lift_many(connection, &trail, &filter))
         .await?;
     tracing::info!(caller = caller.label(), lifted, "suppressions are lifted");

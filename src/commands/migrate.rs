@@ -6,9 +6,7 @@ use enlist::{
     server::schema::{bring_up, keep_audit},
 };
 
-use super::{
-    database::with_database, out::say, runtime::start_logging, signals::end_when_asked,
-};
+use super::{database::with_database, out::say, runtime::start_logging, signals::end_when_asked};
 
 /// What `migrate` takes.
 #[derive(Args)]

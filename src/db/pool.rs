@@ -106,7 +106,7 @@ impl Db {
     pub fn in_turn(&self) -> Self {
         Self {
             line: Some(Arc::clone(&self.turn)),
-            ..self.patient()
+            ..self.clone()
         }
     }
 

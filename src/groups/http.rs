@@ -196,6 +196,7 @@ async fn delete_group(
 ) -> Result<HttpResponse, ApiError> {
     let deleted = state
         .db
+        .patient()
         .transaction(move |connection| change::delete(connection, &trail, id, &expected, dry_run))
         .await?;
     if deleted.settings.is_empty() && !dry_run {
@@ -233,5 +234,5 @@ async fn change_group_members(
     let work = move |connection: &mut PgConnection| {
         change::members(connection, &trail, id, &expected, &change).map(Done::ok)
     };
-    Ok(once.key.run(&state, work).await?.0)
+    Ok(once.key.patient_if(true).run(&state, work).await?.0)
 }

@@ -21,3 +21,4 @@ pub mod request_id;
 pub mod resource;
 pub mod respond;
 pub mod route;
+pub mod trace;

@@ -61,6 +61,7 @@ pub struct Key {
     body: Bytes,
     keys: Arc<KeyRing>,
     in_turn: bool,
+    patient: bool,
 }
 
 /// What was done, and how it is answered.
@@ -173,6 +174,7 @@ impl<B: Sent> FromRequest for Once<B> {
                     body,
                     keys,
                     in_turn: false,
+                    patient: false,
                 },
             })
         })
@@ -184,6 +186,14 @@ impl Key {
     pub fn in_turn(self) -> Self {
         Self {
             in_turn: true,
+            ..self
+        }
+    }
+
+    /// The same for work whose statements may take long, if it is so large.
+    pub fn patient_if(self, is_large: bool) -> Self {
+        Self {
+            patient: is_large,
             ..self
         }
     }
@@ -265,12 +275,15 @@ impl Key {
             body,
             keys,
             in_turn,
+            patient,
         } = self;
-        let db = if in_turn {
-            state.db.in_turn()
-        } else {
-            state.db.clone()
-        };
+        let mut db = state.db.clone();
+        if in_turn {
+            db = db.in_turn();
+        }
+        if patient {
+            db = db.patient();
+        }
         db.transaction(move |connection| {
             let mut made = None;
             let work = |connection: &mut PgConnection| {

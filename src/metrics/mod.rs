@@ -8,8 +8,9 @@ mod of_all;
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use prometheus::{
-    Encoder, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Encoder, Gauge, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
 };
 
 pub use self::of_all::{Depth, OfAll};
@@ -102,6 +103,7 @@ pub struct Metrics {
     open: IntGauge,
     most: IntGauge,
     given_up: IntGauge,
+    clock_behind: Gauge,
 }
 
 impl Metrics {
@@ -199,6 +201,13 @@ impl Metrics {
                 "enlist_db_connections_given_up",
                 "Connections that were given up, since the database said nothing, and that still wait.",
             )?,
+            clock_behind: kept(
+                &registry,
+                Gauge::new(
+                    "enlist_clock_behind_seconds",
+                    "How far this machine's clock is behind the database's, which counts; negative: ahead of it.",
+                )?,
+            )?,
             registry,
         };
         // A rate can be taken of the first one, too, if it was 0 before.
@@ -263,6 +272,12 @@ impl Metrics {
     pub fn audit_end_told<T, E>(&self, told: Result<T, E>) -> Result<T, E> {
         self.is_end_untold.set(told.is_err().into());
         told
+    }
+
+    /// This machine's clock is so far behind the database's.
+    pub fn clock_behind(&self, by: TimeDelta) {
+        self.clock_behind
+            .set(by.num_milliseconds() as f64 / 1_000.0);
     }
 
     /// Everything as text: what this process counted, how its pool is used, and what the database says of the queue,

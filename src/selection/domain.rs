@@ -104,7 +104,16 @@ pub struct Selection {
     pub filter: Option<UserFilter>,
 }
 
+/// So many users are many.
+const MANY: usize = 10_000;
+
 impl Selection {
+    /// Whether it may be of more users than are read and written in a moment.
+    pub fn may_be_large(&self) -> bool {
+        let ids = self.user_ids.as_ref().map_or(0, |ids| ids.0.len());
+        ids > MANY || self.group_ids.is_some() || self.filter.is_some()
+    }
+
     /// Whether nothing was given to select by.
     pub fn is_empty(&self) -> bool {
         let none = |ids: &Option<Ids>| ids.as_ref().is_none_or(|ids| ids.0.is_empty());

@@ -41,6 +41,9 @@ use crate::{
     state::State,
 };
 
+/// Where a request came from, for the log.
+pub struct Client(pub IpAddr);
+
 /// What the gate decides by.
 pub struct Gate {
     pub routes: Routes,
@@ -75,6 +78,9 @@ pub async fn gate<B: MessageBody + 'static>(
     };
     let peer = request.peer_addr().map(|address| address.ip());
     let from = gate.proxies.client(peer, request.headers());
+    if let Some(from) = from {
+        request.extensions_mut().insert(Client(from));
+    }
     if gate.proxies.is_unknown(request.headers()) && !gate.local_only {
         static ONCE: Once = Once::new();
         ONCE.call_once(|| {

@@ -17,4 +17,5 @@ pub mod request_log;
 pub mod router;
 pub mod schema;
 pub mod startup;
-pub mod vanished;
+pub mod timekeeping;
+mod vanished;

@@ -22,12 +22,14 @@ use crate::{
         error::{ApiError, More},
         extract::HeadOnly,
         request_id,
+        trace::Trace,
     },
     metrics::known_method,
     state::State,
 };
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// A caller's own request id is taken if it is short and cannot confuse a log.
 fn is_sane(id: &str) -> bool {
@@ -68,7 +70,17 @@ pub async fn observe<B: MessageBody + 'static>(
         request.head_mut().method = Method::GET;
         request.extensions_mut().insert(HeadOnly);
     }
-    let span = tracing::info_span!("request", request_id = %id);
+    // What others write down of the same is found by it.
+    let trace = request
+        .headers()
+        .get(TRACEPARENT)
+        .and_then(|value| Trace::read(value.to_str().ok()?));
+    let span = match &trace {
+        Some(trace) => {
+            tracing::info_span!("request", request_id = %id, trace_id = trace.id)
+        }
+        None => tracing::info_span!("request", request_id = %id),
+    };
 
     let answer = request_id::scope(
         id.clone(),
@@ -84,6 +96,13 @@ pub async fn observe<B: MessageBody + 'static>(
             let mut response = request_id::sync_scope(id.clone(), || as_problem(response));
             if let Ok(value) = HeaderValue::from_str(&id) {
                 response.headers_mut().insert(X_REQUEST_ID, value);
+            }
+            let ours = trace.zip(state.as_ref()).map(|(trace, state)| {
+                let (_, random) = state.clock.new_id().as_u64_pair();
+                trace.with_parent(random)
+            });
+            if let Some(value) = ours.and_then(|ours| HeaderValue::from_str(&ours).ok()) {
+                response.headers_mut().insert(TRACEPARENT, value);
             }
             if let Some(draining) = response
                 .request()

@@ -9,6 +9,7 @@ use std::{
 use actix_web::{HttpMessage, dev::ServiceResponse, http::StatusCode};
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::gate::Client;
 use crate::{http::error::ApiError, model::caller::Caller};
 
 /// A refusal of each kind has a line so often.
@@ -46,6 +47,8 @@ impl RequestLog {
         let extensions = response.request().extensions();
         let caller = extensions.get::<Caller>().map(Caller::label);
         let caller = caller.as_deref().unwrap_or("-");
+        let client = extensions.get::<Client>().map(|Client(client)| *client);
+        let client = client.map(tracing::field::display);
         let problem = response
             .response()
             .error()
@@ -55,21 +58,21 @@ impl RequestLog {
         match problem {
             Some(problem) if status >= 500 => {
                 let cause = std::error::Error::source(problem).map(ToString::to_string);
-                tracing::error!(%method, route, status, latency_ms, caller, code = problem.code, cause, "request failed");
+                tracing::error!(%method, route, status, latency_ms, client, caller, code = problem.code, cause, "request failed");
             }
             Some(problem) if is_refused => {
                 let code = problem.code;
                 if let Some(untold) = self.count(code, now) {
-                    tracing::info!(%method, route, status, latency_ms, caller, code, untold, "request refused");
+                    tracing::info!(%method, route, status, latency_ms, client, caller, code, untold, "request refused");
                 }
             }
             Some(problem) => {
-                tracing::info!(%method, route, status, latency_ms, caller, code = problem.code, "request refused");
+                tracing::info!(%method, route, status, latency_ms, client, caller, code = problem.code, "request refused");
             }
             None if is_probe => {
-                tracing::debug!(%method, route, status, latency_ms, caller, "request");
+                tracing::debug!(%method, route, status, latency_ms, client, caller, "request");
             }
-            None => tracing::info!(%method, route, status, latency_ms, caller, "request"),
+            None => tracing::info!(%method, route, status, latency_ms, client, caller, "request"),
         }
     }
 

@@ -21,6 +21,7 @@ use super::{
     openapi, outgoing,
     router::Routes,
     schema::{bring_up, keep_audit, look_at_ways},
+    timekeeping::Timekeeper,
     vanished,
 };
 use crate::{
@@ -68,6 +69,7 @@ pub struct App {
     stop: watch::Sender<bool>,
     draining: Draining,
     drain: Duration,
+    timekeeper: Timekeeper,
 }
 
 impl App {
@@ -104,6 +106,10 @@ impl App {
             tracing::info!(version, "migration applied");
         }
         let db = Db::new(&url, config.database_connections);
+        let metrics = Arc::new(Metrics::new()?);
+        let mut timekeeper = Timekeeper::new(db.clone(), clock.clone(), Arc::clone(&metrics));
+        // Before anything is timed. If the database is away, whoever asks it next says so.
+        let _ = timekeeper.ask().await;
         let keys = Arc::new(config.keys);
         check_keys(&db, &keys, &clock).await?;
         if let Ok(Some(locale)) = db.foreign_language().await {
@@ -147,7 +153,6 @@ impl App {
             bounces: config.mail.bounces.clone(),
         };
         let bell = Arc::new(Notify::new());
-        let metrics = Arc::new(Metrics::new()?);
         let stop = watch::Sender::new(false);
         let draining = Draining::default();
         let worker = Worker {
@@ -225,6 +230,7 @@ impl App {
             stop,
             draining,
             drain: config.http.drain,
+            timekeeper,
         })
     }
 
@@ -253,8 +259,10 @@ impl App {
     /// # Errors
     /// When the server cannot run.
     pub async fn run(self) -> anyhow::Result<()> {
+        // Nobody waits for what looks after the tables.
+        let patient = self.worker.db.patient();
         let tidy = tokio::spawn(retention::run(
-            self.worker.db.clone(),
+            patient.clone(),
             self.worker.courier.clock.clone(),
             self.keep,
         ));
@@ -267,17 +275,18 @@ impl App {
         );
         let metrics = Arc::clone(&self.worker.courier.metrics);
         let linking = tokio::spawn(linker.run(self.stop.subscribe(), metrics));
+        let timekeeping = tokio::spawn(self.timekeeper.run());
         let reminding = tokio::spawn(reminders::run(
             self.worker.db.clone(),
             self.worker.courier.clock.clone(),
         ));
-        let naming = tokio::spawn(name_keys::run(self.worker.db.clone()));
+        let naming = tokio::spawn(name_keys::run(patient.clone()));
         let sealing = tokio::spawn(settings::sealing::run(
-            self.worker.db.clone(),
+            patient.clone(),
             Arc::clone(&self.worker.courier.keys),
         ));
         let masking = tokio::spawn(bounces::masking::run(
-            self.worker.db.clone(),
+            patient,
             self.worker.courier.clock.clone(),
         ));
         let handle = self.server.handle();
@@ -311,6 +320,7 @@ impl App {
         tidy.abort();
         // It links what was written at last, and tells the end.
         let _ = tokio::time::timeout(LINKED_WITHIN, linking).await;
+        timekeeping.abort();
         reminding.abort();
         naming.abort();
         sealing.abort();

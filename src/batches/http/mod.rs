@@ -157,7 +157,7 @@ async fn cancel_batch(
             "Nothing of this batch is still to be sent; revoke its invitations instead.",
         )),
     };
-    let (answer, done) = once.key.run(&state, work).await?;
+    let (answer, done) = once.key.patient_if(true).run(&state, work).await?;
     if let Some(batch) = done {
         tracing::info!(
             caller = caller.label(), batch_id = %id, suppressed = batch.counts.suppressed,

@@ -57,7 +57,8 @@ async fn resend_batch(
             .map(Done::accepted)
             .ok_or_else(|| ApiError::not_found(Batch::NAME))
     };
-    let (answer, done) = once.key.in_turn().run(&state, work).await?;
+    let key = once.key.in_turn().patient_if(true);
+    let (answer, done) = key.run(&state, work).await?;
     if let Some(done) = done {
         state.bell.notify_one();
         tracing::info!(

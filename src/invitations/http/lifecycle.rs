@@ -180,11 +180,13 @@ async fn resend_invitations(
     let (selection, new_pin) = once.value.into_parts();
     let mails_a_day = **mails_a_day;
     check(&selection)?;
+    let is_large = selection.may_be_large();
     let work = move |connection: &mut PgConnection| {
         let done = lifecycle::resend_many(connection, &trail, &selection, new_pin, mails_a_day)?;
         Ok(Done::accepted(done))
     };
-    let (answer, done) = once.key.in_turn().run(&state, work).await?;
+    let key = once.key.in_turn().patient_if(is_large);
+    let (answer, done) = key.run(&state, work).await?;
     if let Some(done) = done {
         state.bell.notify_one();
         tracing::info!(
@@ -215,11 +217,13 @@ async fn revoke_invitations(
 ) -> Result<HttpResponse, ApiError> {
     let selection = once.value;
     check(&selection)?;
+    let is_large = selection.may_be_large();
     let work = move |connection: &mut PgConnection| {
         let done = lifecycle::revoke_many(connection, &trail, &selection)?;
         Ok(Done::ok(done))
     };
-    let (answer, done) = once.key.run(&state, work).await?;
+    let key = once.key.patient_if(is_large);
+    let (answer, done) = key.run(&state, work).await?;
     if let Some(done) = done {
         tracing::info!(
             caller = caller.label(),

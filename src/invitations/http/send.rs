@@ -167,7 +167,7 @@ async fn send_invitations(
     let mails_a_day = **mails_a_day;
     let (selection, overrides) = once.value.into_parts();
     check(&selection)?;
-    let keys = state.keys.clone();
+    let (keys, is_large) = (state.keys.clone(), selection.may_be_large());
     let work = move |connection: &mut PgConnection| {
         let sent = send::send(
             connection,
@@ -180,7 +180,8 @@ async fn send_invitations(
         let location = format!("/batches/{}", sent.batch_id);
         Ok(Done::accepted(sent).at(location))
     };
-    let (answer, sent) = once.key.in_turn().run(&state, work).await?;
+    let key = once.key.in_turn().patient_if(is_large);
+    let (answer, sent) = key.run(&state, work).await?;
     if let Some(sent) = sent {
         state.bell.notify_one();
         tracing::info!(

@@ -241,7 +241,7 @@ async fn import_leased(
             })?
             .map_err(ApiError::internal)?;
         let tools = Tools {
-            db: state.db.clone(),
+            db: state.db.patient(),
             hasher: state.hasher.clone(),
         };
         let report = import::import(file, options, tools, Arc::default()).await;
