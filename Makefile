@@ -1,11 +1,11 @@
 # `make dev` brings Enlist up on this machine, `make test` runs every test. Both install what is
 # missing where they can (Debian and its kin), or say in one line what to type.
-.PHONY: dev test chaos relays enumeration schemathesis fuzz deny sbom check setup
+.PHONY: dev test chaos relays enumeration schemathesis fuzz deny sbom check setup setup-tests
 
 dev: setup
 	cargo run --quiet -- dev
 
-test: setup
+test: setup-tests
 	tests/postgres.sh cargo test
 
 # A bad day for 3,000 users, some minutes long; every run of the tests has a small one for a hundred.
@@ -49,3 +49,6 @@ check: setup
 
 setup:
 	@./setup.sh
+
+setup-tests:
+	@./setup.sh tests

@@ -15,6 +15,13 @@ if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ] &&
     missing+=(locales)
 fi
 
+# For the tests with a pooler: asked of nobody, either.
+bouncer=
+if [ "${1:-}" = tests ] && command -v apt-get >/dev/null && [ "$(id -u)" = 0 ] && [ ! -x /usr/sbin/pgbouncer ]; then
+    missing+=(pgbouncer)
+    bouncer=new
+fi
+
 if [ ${#missing[@]} -gt 0 ]; then
     install="apt-get install -y --no-install-recommends ${missing[*]}"
     if ! command -v apt-get >/dev/null; then
@@ -36,6 +43,11 @@ if [ ${#missing[@]} -gt 0 ]; then
         echo "Missing here: ${missing[*]}; as root, type: $install" >&2
         exit 1
     fi
+fi
+
+if [ -n "$bouncer" ] && [ -d /run/systemd/system ]; then
+    # The tests start their own.
+    systemctl disable --now pgbouncer >/dev/null 2>&1 || true
 fi
 
 if ! command -v cargo >/dev/null; then

@@ -12,7 +12,7 @@ use diesel::{
     sql_types::{Integer, Text},
 };
 
-use super::url::connect;
+use super::hosts::connect;
 
 /// How often it is looked, and said again.
 const EVERY: Duration = Duration::from_secs(5);

@@ -2,9 +2,24 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use diesel::{Connection, PgConnection};
+use diesel::{Connection, PgConnection, connection::SimpleConnection};
 
-use super::url::{redacted, with_limits};
+use super::{
+    path::FIRST_OURS,
+    url::{redacted, with_limits},
+};
+
+/// One connection, outside of any pool.
+///
+/// # Errors
+/// When the database cannot be reached; the text holds no password.
+pub fn connect(url: &str) -> Result<PgConnection, String> {
+    let mut connection = Hosts::of(url).connect()?;
+    connection
+        .batch_execute(FIRST_OURS)
+        .map_err(|error| redacted(&error.to_string(), url))?;
+    Ok(connection)
+}
 
 /// The hosts of a URL. With several of them the library would ask each in turn, for every connection, and wait for those
 /// that are gone: here the one that served last is asked first.

@@ -13,7 +13,7 @@ use diesel::{
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::{
-    blocked::Watching, errors::DbError, fitness, pool::Db, powers, privileges, url::connect,
+    blocked::Watching, errors::DbError, fitness, hosts::connect, pool::Db, powers, privileges,
 };
 
 /// Every migration, inside the binary.

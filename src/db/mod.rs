@@ -24,11 +24,11 @@ pub use self::{
     errors::{DbError, fitting, stored},
     fitness::unfit_pooler,
     held_up::of_kind,
+    hosts::connect,
     migrations::{Readiness, Schema, migrate, migrate_for, revert_all, schema_at},
     path::looking_at_home,
     pool::Db,
     powers::{Excess, Powers},
     privileges::{TABLES, roles_sql},
     statements::{CUSTOM_PLAN, OUTBOX_CHANNEL, WAKE_WORKERS},
-    url::connect,
 };

@@ -1,21 +1,5 @@
 //! The URL of the database: with time limits, and never in an error's text.
 
-use diesel::{PgConnection, connection::SimpleConnection};
-
-use super::{hosts::Hosts, path::FIRST_OURS};
-
-/// One connection, outside of any pool.
-///
-/// # Errors
-/// When the database cannot be reached; the text holds no password.
-pub fn connect(url: &str) -> Result<PgConnection, String> {
-    let mut connection = Hosts::of(url).connect()?;
-    connection
-        .batch_execute(FIRST_OURS)
-        .map_err(|error| redacted(&error.to_string(), url))?;
-    Ok(connection)
-}
-
 /// What is added to each URL, unless it says it itself: how long a host may not answer, and who it is that calls. Seconds,
 /// but the user timeout, which is in milliseconds.
 const LIMITS: [(&str, &str); 6] = [

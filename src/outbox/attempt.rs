@@ -171,7 +171,13 @@ impl Courier {
         self.metrics.handed(how, begun.elapsed());
         match delivery {
             Delivery::Accepted(reply) => {
-                tracing::debug!(code = reply.code, "accepted");
+                tracing::info!(
+                    server = self.smtp.server(),
+                    code = reply.code,
+                    reply = for_log(&reply.text),
+                    attempts = claimed.attempts,
+                    "accepted"
+                );
                 Tried {
                     heard: Heard::Accepted,
                     kept: None,

@@ -1,5 +1,6 @@
 //! The request log: what came, and what was answered. It has a line for each request that the limits let through; what
-//! they refuse is counted, since anybody may ask as often as they like; and a probe that is well says nothing.
+//! they refuse is counted, since anybody may ask as often as they like, and so is what fails while the database is away; and a
+//! probe that is well says nothing.
 
 use std::{
     collections::HashMap,
@@ -42,7 +43,9 @@ impl RequestLog {
         now: DateTime<Utc>,
     ) {
         let status = response.status();
-        let is_probe = status.is_success() && route.is_some_and(|route| PROBES.contains(&route));
+        let is_unavailable = status == StatusCode::SERVICE_UNAVAILABLE;
+        let of_probe = route.is_some_and(|route| PROBES.contains(&route));
+        let (is_probe, is_unready) = (status.is_success() && of_probe, is_unavailable && of_probe);
         let route = route.unwrap_or("-");
         let extensions = response.request().extensions();
         let caller = extensions.get::<Caller>().map(Caller::label);
@@ -56,6 +59,20 @@ impl RequestLog {
         let is_refused = status == StatusCode::TOO_MANY_REQUESTS;
         let status = status.as_u16();
         match problem {
+            Some(problem) if is_unready => {
+                if let Some(untold) = self.count("unready", now) {
+                    let cause = std::error::Error::source(problem).map(ToString::to_string);
+                    tracing::info!(%method, route, status, latency_ms, client, caller, cause, untold, "not ready");
+                }
+            }
+            // While the database is away every request fails for the same reason.
+            Some(problem) if is_unavailable => {
+                let code = problem.code;
+                if let Some(untold) = self.count(code, now) {
+                    let cause = std::error::Error::source(problem).map(ToString::to_string);
+                    tracing::error!(%method, route, status, latency_ms, client, caller, code, cause, untold, "request failed");
+                }
+            }
             Some(problem) if status >= 500 => {
                 let cause = std::error::Error::source(problem).map(ToString::to_string);
                 tracing::error!(%method, route, status, latency_ms, client, caller, code = problem.code, cause, "request failed");

@@ -265,5 +265,9 @@ async fn refusals_are_counted_and_probes_are_for_whoever_looks_closer() {
     let unwell = get(&app, "/readyz", anybody).await;
     app.db.reopen();
     assert_eq!(unwell.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert!(log::lines_of(&unwell).contains("ERROR"));
+    let line = log::lines_of(&unwell);
+    assert!(
+        line.contains("not ready") && line.contains("cause"),
+        "{line}"
+    );
 }

@@ -155,6 +155,7 @@ impl Instance {
             .env("ENLIST_SECRET_KEYS", KEYS)
             .env("ENLIST_MAIL_CONNECTIONS", "4")
             .env("ENLIST_LOG", "info")
+            .env("ENLIST_DRAIN", "0")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log.unwrap())
