@@ -11,14 +11,12 @@ use clap::Parser;
 use crate::commands::{
     Cli,
     out::{UNREAD, Unread, hint},
+    variables::read_dotenv,
 };
 
 fn main() -> ExitCode {
-    // A missing .env is fine; one that cannot be read is not.
-    if let Err(error) = dotenvy::dotenv()
-        && !error.not_found()
-    {
-        hint(format_args!("enlist: .env: {error}"));
+    if let Err(problem) = read_dotenv() {
+        hint(format_args!("enlist: {problem}"));
         // As for a command line that is wrong.
         return ExitCode::from(2);
     }

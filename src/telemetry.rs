@@ -9,7 +9,7 @@ use tracing::{
 };
 use tracing_subscriber::{
     EnvFilter, Layer,
-    filter::filter_fn,
+    filter::{LevelFilter, filter_fn},
     fmt as layers,
     layer::{Context, SubscriberExt},
     util::SubscriberInitExt,
@@ -48,14 +48,31 @@ impl<S: Subscriber> Layer<S> for Strangers {
     }
 }
 
+/// What is logged, as somebody asks for it.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn filter(text: &str) -> Result<EnvFilter, String> {
+    let hint = "(try info, or info,enlist=debug)";
+    // The library takes any other word for the name of what logs, of which everything is asked for: `warning`, `inof`.
+    let mut words = text.split(',');
+    if let Some(word) =
+        words.find(|word| !word.contains(['=', '[', ']']) && word.parse::<LevelFilter>().is_err())
+    {
+        return Err(format!(
+            "is not a log filter: `{word}` is none of off, error, warn, info, debug and trace {hint}"
+        ));
+    }
+    text.parse()
+        .map_err(|error| format!("is not a log filter: {error} {hint}"))
+}
+
 /// Starts logging. A second call in one process (tests) changes nothing.
 ///
 /// # Errors
 /// What is wrong with the filter.
 pub fn init(filter: &str, format: LogFormat) -> Result<(), String> {
-    let filter: EnvFilter = filter.parse().map_err(|error| {
-        format!("is not a log filter: {error} (try info, or info,enlist=debug)")
-    })?;
+    let filter = self::filter(filter)?;
     // What actix_server has to say is told by our own lines.
     let quiet = filter_fn(|metadata| {
         !metadata.target().starts_with("actix_server") || *metadata.level() <= Level::WARN
@@ -88,4 +105,36 @@ pub fn init(filter: &str, format: LogFormat) -> Result<(), String> {
         tracing::debug!("logging was started before");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_that_there_is_none_of_is_no_filter() {
+        for good in [
+            "info",
+            "INFO",
+            "off",
+            "3",
+            "",
+            "warn,enlist=debug",
+            "enlist::http=trace",
+            "info,enlist[request{path}]=debug",
+        ] {
+            assert!(filter(good).is_ok(), "{good}");
+        }
+        for (bad, word) in [
+            ("inof", "`inof`"),
+            ("warning", "`warning`"),
+            ("info,enlist", "`enlist`"),
+            ("info,enlist=loud", "enlist=loud"),
+            ("6", "`6`"),
+        ] {
+            let told = filter(bad).err().unwrap_or_default();
+            assert!(told.contains(word), "{bad}: {told}");
+            assert!(told.starts_with("is not a log filter: "), "{bad}: {told}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use anyhow::bail;
 use enlist::{
     clock::Clock,
-    config::ServeArgs,
+    config::{Names, ServeArgs},
     embedded::{
         dev::{known_secret_keys, new_secret_keys},
         postgres,
@@ -17,9 +17,9 @@ use super::{out::say, runtime::runtime};
 const ASLEEP: &str = "postgres:///";
 
 /// Looks, and says what it finds in a line each. Fails if something does not work.
-pub fn run(mut args: ServeArgs) -> anyhow::Result<()> {
-    let (is_embedded, mut is_asleep) = (args.database.is_embedded(), false);
-    if is_embedded {
+pub fn run(mut args: ServeArgs, names: Names) -> anyhow::Result<()> {
+    let (embedded, mut is_asleep) = (args.database.told_of_embedded(), false);
+    if embedded.is_some() {
         // Neither a cluster nor a key is made only to look at it.
         let url = postgres::url_of_running(&args.database.data_dir);
         is_asleep = url.is_none();
@@ -34,7 +34,8 @@ pub fn run(mut args: ServeArgs) -> anyhow::Result<()> {
         settings,
         wrong,
         migrates: !args.no_migrate,
-        is_embedded,
+        names,
+        embedded,
         is_asleep,
         audit_heads: args.audit.audit_heads.clone(),
     };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use enlist::{
     clock::Clock,
-    config::{DATA_DIR, DevArgs},
+    config::{DATA_DIR, DevArgs, Names},
     db,
     embedded::{
         dev,
@@ -28,8 +28,8 @@ use super::{
 };
 
 /// Starts all that the service needs, and the service, and runs it until it is told to stop.
-pub fn run(args: DevArgs) -> anyhow::Result<()> {
-    start_logging(&args.logging)?;
+pub fn run(args: DevArgs, names: &Names) -> anyhow::Result<()> {
+    start_logging(&args.logging, names)?;
     let postgres = Postgres::start(
         &args.data_dir,
         Options {

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use enlist::{
-    config::{DatabaseArgs, KEEP_AUDIT, LogArgs, OwnerArgs, kept_audit},
+    config::{DatabaseArgs, KEEP_AUDIT, LogArgs, Names, OwnerArgs, kept_audit},
     server::schema::{bring_up, keep_audit},
 };
 
@@ -23,9 +23,9 @@ pub struct MigrateArgs {
 }
 
 /// Applies pending migrations and says which.
-pub fn run(args: &MigrateArgs) -> anyhow::Result<()> {
+pub fn run(args: &MigrateArgs, names: &Names) -> anyhow::Result<()> {
     // It says what it waits for.
-    start_logging(&args.logging)?;
+    start_logging(&args.logging, names)?;
     end_when_asked()?;
     with_database(&args.database, |url| {
         let urls = args.owner.beside(url)?;

@@ -19,13 +19,15 @@ mod secret_keys;
 mod serve;
 mod signals;
 mod users;
+pub mod variables;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use anyhow::bail;
+use clap::{CommandFactory, Parser, Subcommand};
 use enlist::config::{DevArgs, ServeArgs};
 
-use self::database::KeyedArgs;
+use self::{database::KeyedArgs, out::hint};
 
 /// Invites people to enroll their devices in MDM.
 #[derive(Parser)]
@@ -94,12 +96,21 @@ impl Command {
     /// # Errors
     /// Whatever stops it, in words for the person at the shell.
     pub fn run(self) -> anyhow::Result<ExitCode> {
+        let names = variables::names(&Cli::command());
+        match self {
+            // It is for saying such things.
+            Self::Check(_) => {}
+            _ if !names.mistyped.is_empty() => bail!(names.mistyped.join("\n")),
+            // They keep a log.
+            Self::Dev(_) | Self::Serve(_) | Self::Migrate(_) => {}
+            _ => names.unknown.iter().for_each(hint),
+        }
         let done = match self {
-            Self::Dev(args) => dev::run(args),
-            Self::Serve(args) => serve::run(*args),
-            Self::Check(args) => check::run(*args),
+            Self::Dev(args) => dev::run(args, &names),
+            Self::Serve(args) => serve::run(*args, &names),
+            Self::Check(args) => check::run(*args, names),
             Self::Mail { command } => command.run(),
-            Self::Migrate(args) => migrate::run(&args),
+            Self::Migrate(args) => migrate::run(&args, &names),
             Self::Database { command } => command.run(),
             Self::Openapi => openapi::run(),
             Self::Users { command } => command.run(),

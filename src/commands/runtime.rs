@@ -3,15 +3,19 @@
 use std::io;
 
 use enlist::{
-    config::{ConfigErrors, LOG, LogArgs},
+    config::{ConfigErrors, LOG, LogArgs, Names},
     telemetry,
 };
 use tokio::runtime::Runtime;
 
-/// Logs from here on.
-pub fn start_logging(logging: &LogArgs) -> Result<(), ConfigErrors> {
+/// Logs from here on, and first what is odd about the names of variables.
+pub fn start_logging(logging: &LogArgs, names: &Names) -> Result<(), ConfigErrors> {
     telemetry::init(&logging.log, logging.log_format)
-        .map_err(|problem| ConfigErrors::one(LOG, problem))
+        .map_err(|problem| ConfigErrors::one(LOG, problem))?;
+    for line in &names.unknown {
+        tracing::warn!("{line}");
+    }
+    Ok(())
 }
 
 /// One thread for each core.

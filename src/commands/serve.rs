@@ -1,6 +1,11 @@
 //! `enlist serve`: the service, with its API and its delivery workers.
 
-use enlist::{clock::Clock, config::ServeArgs, embedded::dev, server::startup::App};
+use enlist::{
+    clock::Clock,
+    config::{Names, ServeArgs},
+    embedded::dev,
+    server::startup::App,
+};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sd_notify::NotifyState;
 
@@ -12,9 +17,10 @@ use super::{
 };
 
 /// Runs the service until it is told to stop, on the embedded database if no other one is configured.
-pub fn run(mut args: ServeArgs) -> anyhow::Result<()> {
-    start_logging(&args.logging)?;
-    let postgres = if args.database.is_embedded() {
+pub fn run(mut args: ServeArgs, names: &Names) -> anyhow::Result<()> {
+    start_logging(&args.logging, names)?;
+    let postgres = if let Some(warning) = args.database.told_of_embedded() {
+        tracing::warn!("{warning}");
         let postgres = start_embedded(&args.database)?;
         args.database.database_url = Some(postgres.url().into());
         if args.keys.secret_keys.is_none() {

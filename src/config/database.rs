@@ -66,6 +66,12 @@ impl PoolArgs {
     }
 }
 
+/// How many connections an instance may have open that uses so many at once: searches have others, one asks whether the
+/// database is there, and one listens.
+pub fn most_open(used: u32) -> u32 {
+    2 * used + 2
+}
+
 /// The database's URLs, checked.
 #[derive(Debug, Clone)]
 pub struct DatabaseUrls {
@@ -117,6 +123,19 @@ impl DatabaseArgs {
             .is_none_or(|url| url.expose_secret().is_empty())
     }
 
+    /// What to know where the embedded database is used: somebody may have meant another one.
+    pub fn told_of_embedded(&self) -> Option<String> {
+        let folder = std::path::absolute(&self.data_dir).unwrap_or_else(|_| self.data_dir.clone());
+        self.is_embedded().then(|| {
+            format!(
+                "{DATABASE_URL} is not set: the embedded database in {} is used, which is for trying Enlist and for one \
+                 small instance; all data and the secret keys are in that folder. For a Postgres of yours, set \
+                 {DATABASE_URL}=postgres://user:password@host/database",
+                folder.display()
+            )
+        })
+    }
+
     /// The URL, checked.
     ///
     /// # Errors
@@ -146,7 +165,7 @@ impl DatabaseArgs {
 }
 
 /// A URL, if it can be one.
-fn usable(url: &str) -> Result<&str, &'static str> {
+pub(super) fn usable(url: &str) -> Result<&str, &'static str> {
     // Checked in words of our own: libpq's would quote the URL, and the password in it.
     let is_url = url.starts_with("postgres://") || url.starts_with("postgresql://");
     let is_list = !url.contains("://") && url.contains('=');

@@ -2,7 +2,8 @@
 
 use clap::Args;
 
-use crate::telemetry::LogFormat;
+use super::errors::ConfigErrors;
+use crate::telemetry::{self, LogFormat};
 
 /// The variable with the filter of log lines.
 pub const LOG: &str = "ENLIST_LOG";
@@ -16,4 +17,10 @@ pub struct LogArgs {
     /// How to write it
     #[arg(long, env = "ENLIST_LOG_FORMAT", default_value = "human")]
     pub log_format: LogFormat,
+}
+
+impl LogArgs {
+    pub(super) fn check(&self, wrong: &mut ConfigErrors) {
+        wrong.take(LOG, telemetry::filter(&self.log));
+    }
 }

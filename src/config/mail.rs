@@ -69,6 +69,16 @@ pub struct Mail {
     pub oauth: Option<OauthSettings>,
 }
 
+impl Mail {
+    /// Whether it was said who mails are from.
+    pub fn has_sender(&self) -> bool {
+        AsRef::<str>::as_ref(&self.from.email) != NOBODY
+    }
+}
+
+/// Who mails are from where nothing is said.
+const NOBODY: &str = "enlist@localhost";
+
 impl MailArgs {
     pub(super) fn check(&self, org_name: &str, wrong: &mut ConfigErrors) -> Option<Mail> {
         let smtp = wrong.take(SMTP_URL, self.smtp());
@@ -124,7 +134,7 @@ impl MailArgs {
             Some(text) => mailbox(text),
             None => Ok(Mailbox {
                 name: Some(org_name.trim().to_owned()),
-                ..mailbox("enlist@localhost")?
+                ..mailbox(NOBODY)?
             }),
         }
     }

@@ -12,6 +12,7 @@ mod keys;
 mod logging;
 mod mail;
 mod mail_test;
+mod names;
 mod oauth;
 mod organisation;
 mod retention;
@@ -21,7 +22,9 @@ mod values;
 pub use self::{
     audit::{AUDIT_HEADS, AuditArgs},
     callers::{CallerArgs, Callers},
-    database::{DATA_DIR, DATABASE_URL, DatabaseArgs, DatabaseUrls, MIGRATE_URL, OwnerArgs},
+    database::{
+        DATA_DIR, DATABASE_URL, DatabaseArgs, DatabaseUrls, MIGRATE_URL, OwnerArgs, most_open,
+    },
     delivery::{Delivery, DeliveryArgs},
     dev::DevArgs,
     errors::ConfigErrors,
@@ -30,6 +33,7 @@ pub use self::{
     logging::{LOG, LogArgs},
     mail::{Mail, MailArgs},
     mail_test::{MailTest, MailTestArgs},
+    names::Names,
     oauth::OauthArgs,
     organisation::OrganisationArgs,
     retention::{KEEP_AUDIT, RetentionArgs, kept_audit},

@@ -110,7 +110,8 @@ pub struct Config {
 pub struct Sections {
     /// The database's URLs.
     pub database: Option<DatabaseUrls>,
-    database_connections: Option<u32>,
+    /// Connections to it that are used at once.
+    pub database_connections: Option<u32>,
     /// Where the service is found.
     pub http: Option<Http>,
     /// Through which server mails go, and who they are from.
@@ -127,6 +128,7 @@ impl ServeArgs {
     /// Checks every setting. Gives what can be used, and all that are wrong.
     pub fn sections(&self) -> (Sections, ConfigErrors) {
         let mut wrong = ConfigErrors::default();
+        self.logging.check(&mut wrong);
         let sections = Sections {
             database: self.owner.check(&self.database, &mut wrong),
             database_connections: self.pool.check(&mut wrong),
@@ -242,6 +244,7 @@ mod tests {
             "--support=call me",
             "--logo=/does/not/exist.png",
             "--cors-origins=https://a.example/",
+            "--log=info,warning",
             "--mail-connections=0",
             "--mail-rate=fast",
             "--mail-per-user-day=0",
@@ -265,6 +268,7 @@ mod tests {
             "ENLIST_SUPPORT",
             "ENLIST_LOGO",
             "ENLIST_CORS_ORIGINS",
+            "ENLIST_LOG ",
             "ENLIST_MAIL_CONNECTIONS",
             "ENLIST_MAIL_RATE",
             "ENLIST_MAIL_PER_USER_DAY",

@@ -246,6 +246,30 @@ impl Tally {
     }
 }
 
+/// What the service was not told, though mails tell it on.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Untold {
+    /// Where the links in mails lead.
+    pub public_url: bool,
+    /// Who mails are from.
+    pub sender: bool,
+}
+
+impl Untold {
+    /// What the administrator is told of that before anything is sent.
+    pub fn notices(self, delivery: Delivery) -> impl Iterator<Item = Notice> {
+        let links = self.public_url.then_some(Notice {
+            code: "public_url_not_set",
+            detail: "The service was not told its public URL: the links may lead to its own machine alone. Whoever runs it sets ENLIST_PUBLIC_URL.",
+        });
+        let sender = (self.sender && delivery == Delivery::Email).then_some(Notice {
+            code: "sender_not_set",
+            detail: "The service was not told who mails are from, and real mail servers refuse enlist@localhost. Whoever runs it sets ENLIST_MAIL_FROM.",
+        });
+        links.into_iter().chain(sender)
+    }
+}
+
 /// Something that will go otherwise than asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Notice {

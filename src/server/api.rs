@@ -29,7 +29,10 @@ use crate::{
     enrollments::{self, landing::render::Pages, pin_requests::Line},
     groups,
     http::{limits::Limits, route::Register},
-    invitations::{self, plan::MailsADay},
+    invitations::{
+        self,
+        plan::{MailsADay, Untold},
+    },
     mail::letter::Writer,
     outbox::registrations::Registrations,
     settings,
@@ -84,6 +87,7 @@ pub struct Shared {
     pub tester: web::Data<Tester>,
     pub limits: web::Data<Limits>,
     pub mails_a_day: web::Data<MailsADay>,
+    pub untold: web::Data<Untold>,
     pub pin_requests: web::Data<Line>,
     pub progress: web::Data<Progress>,
     pub uploads: web::Data<Uploads>,
@@ -107,6 +111,7 @@ impl Shared {
             .app_data(self.tester.clone())
             .app_data(self.limits.clone())
             .app_data(self.mails_a_day.clone())
+            .app_data(self.untold.clone())
             .app_data(self.pin_requests.clone())
             .app_data(self.progress.clone())
             .app_data(self.uploads.clone())

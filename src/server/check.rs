@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     addresses,
@@ -16,8 +16,11 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    config::{AUDIT_HEADS, ConfigErrors, DATABASE_URL, Http, MIGRATE_URL, Mail, Sections},
-    db::{Db, Schema},
+    config::{
+        AUDIT_HEADS, ConfigErrors, DATABASE_URL, Http, MIGRATE_URL, Mail, Names, Sections,
+        most_open,
+    },
+    db::{Db, Schema, unfit_pooler},
     mail::smtp::Passed,
     secrets::keys::KeyRing,
     trials::LIMIT,
@@ -34,9 +37,11 @@ pub struct Check {
     pub wrong: ConfigErrors,
     /// Whether a start applies pending migrations.
     pub migrates: bool,
-    /// Whether the database is the embedded one,
-    pub is_embedded: bool,
-    /// and is not running.
+    /// What is odd about the names of variables.
+    pub names: Names,
+    /// What to know of the embedded database, where that is used,
+    pub embedded: Option<String>,
+    /// and whether it is not running.
     pub is_asleep: bool,
     /// The file that the ends of the audit log's chain are told to.
     pub audit_heads: Option<PathBuf>,
@@ -60,30 +65,35 @@ impl Check {
         }
         if let Some(mail) = &self.settings.mail {
             server(mail, clock, found.about("mail server")).await;
-            if !mail.smtp.is_loopback() {
-                sender(mail, found.about("sender"));
-                if let Some(http) = &self.settings.http {
-                    links(http, found.about("links"));
-                }
+            sender(mail, found.about("sender"));
+            if let Some(http) = &self.settings.http {
+                links(http, mail, found.about("links"));
             }
         }
     }
 
     fn configuration(&self, found: &mut Findings<'_>) {
-        for line in self.wrong.lines() {
+        let mistyped = self.names.mistyped.iter().cloned();
+        let failed: Vec<String> = mistyped.chain(self.wrong.lines()).collect();
+        let of_mail = self.settings.mail.iter().flat_map(|mail| &mail.warnings);
+        let warnings: Vec<&String> = self.names.unknown.iter().chain(of_mail).collect();
+        let is_well = failed.is_empty() && warnings.is_empty();
+        for line in failed {
             found.say(Verdict::Failed, line);
         }
-        let warnings = self.settings.mail.iter().flat_map(|mail| &mail.warnings);
-        for warning in warnings.clone() {
+        for warning in warnings {
             found.say(Verdict::Warning, warning);
         }
-        if self.wrong.is_empty() && warnings.count() == 0 {
+        if is_well {
             found.say(Verdict::Ok, "every setting can be used");
         }
     }
 
     /// The database, where it can be asked and has the tables of this version; and what is known of the roles.
     async fn database(&self, found: &mut Findings<'_>) -> Option<(Db, Roles)> {
+        if let Some(warning) = &self.embedded {
+            found.say(Verdict::Warning, warning);
+        }
         if self.is_asleep {
             found.say(
                 Verdict::Warning,
@@ -93,18 +103,19 @@ impl Check {
         }
         let urls = self.settings.database.as_ref()?;
         let mut schemas = Vec::new();
-        let service = Db::new(urls.service.expose_secret(), 1);
-        let owner = urls
-            .owner
-            .as_ref()
-            .map(|url| Db::new(url.expose_secret(), 1));
-        for (variable, db) in [
-            (DATABASE_URL, Some(&service)),
-            (MIGRATE_URL, owner.as_ref()),
-        ] {
-            let Some(db) = db else { continue };
+        let way = |variable, url: &SecretString| (variable, url.expose_secret().to_owned());
+        let owner = urls.owner.as_ref().map(|url| way(MIGRATE_URL, url));
+        let ways = [way(DATABASE_URL, &urls.service)].into_iter().chain(owner);
+        for (variable, url) in ways {
+            let db = Db::new(&url, 1);
             match db.schema().await {
-                Ok(schema) => schemas.push(schema),
+                Ok(schema) => {
+                    if let Some(problem) = pooler(url).await {
+                        found.say(Verdict::Failed, format!("{variable}: {problem}"));
+                        return None;
+                    }
+                    schemas.push(schema);
+                }
                 Err(error) => {
                     found.say(
                         Verdict::Failed,
@@ -117,14 +128,17 @@ impl Check {
         let (schema, by) = (schemas.first()?, schemas.get(1));
         let (verdict, text) = told_of(schema, by, self.migrates);
         found.say(verdict, text);
-        let db = service;
+        if let Some(used) = self.settings.database_connections {
+            found.say(Verdict::Ok, connections(used));
+        }
+        let db = Db::new(urls.service.expose_secret(), 1);
         if let Ok(Some(locale)) = db.foreign_language().await {
             found.say(Verdict::Warning, foreign(&locale));
         }
         let roles = Roles {
             are_two: by.is_some(),
             will_grant: self.migrates && by.is_some_and(|by| by.is_owner),
-            is_embedded: self.is_embedded,
+            is_embedded: self.embedded.is_some(),
         };
         let changer = by.unwrap_or(schema);
         let is_usable = schema.database == changer.database
@@ -132,6 +146,23 @@ impl Check {
             && changer.pending.is_empty();
         is_usable.then_some((db, roles))
     }
+}
+
+/// What of the way does not fit, which a pooler may make longer.
+async fn pooler(url: String) -> Option<String> {
+    match tokio::task::spawn_blocking(move || unfit_pooler(&url)).await {
+        Ok(Ok(problem)) => problem,
+        Ok(Err(problem)) => Some(problem),
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+/// How many connections an instance takes.
+fn connections(used: u32) -> String {
+    format!(
+        "an instance uses up to {used} connections at once (ENLIST_DATABASE_CONNECTIONS), and holds up to {} open",
+        most_open(used)
+    )
 }
 
 /// Whether the file can be written, without making it.
@@ -289,15 +320,15 @@ async fn server(mail: &Mail, clock: &Clock, found: &mut Findings<'_>) {
 }
 
 fn sender(mail: &Mail, found: &mut Findings<'_>) {
-    match addresses::local_sender(mail.from.email.domain()) {
+    match addresses::of_sender(mail) {
         Some(warning) => found.say(Verdict::Warning, warning),
         None => found.say(Verdict::Ok, mail.from.email.to_string()),
     }
 }
 
-fn links(http: &Http, found: &mut Findings<'_>) {
+fn links(http: &Http, mail: &Mail, found: &mut Findings<'_>) {
     let public_url = addresses::public_url(http, http.listen.port());
-    match addresses::local_url(&public_url) {
+    match addresses::of_links(http, mail, &public_url) {
         Some(warning) => found.say(Verdict::Warning, warning),
         None => found.say(Verdict::Ok, format!("{public_url}/enroll")),
     }

@@ -35,6 +35,7 @@ use crate::{
     embedded::mailbox::Mailbox,
     enrollments::{landing::render::Pages, pin_requests::Line},
     http::{base_path::BasePath, limits::Limits},
+    invitations::plan::Untold,
     mail::letter::Writer,
     metrics::Metrics,
     outbox::{attempt::Courier, listen::Listener, registrations::Registrations, worker::Worker},
@@ -123,12 +124,18 @@ impl App {
         for warning in &config.mail.warnings {
             tracing::warn!("{warning}");
         }
-        if !config.mail.smtp.is_loopback() {
-            let sender = addresses::local_sender(config.mail.from.email.domain());
-            let warnings = addresses::local_url(&public_url).into_iter();
-            for warning in warnings.chain(sender.map(str::to_owned)) {
+        // A mailbox page shows mails on this machine, whoever they are from.
+        let mut untold = Untold::default();
+        if mailbox.is_none() {
+            let links = addresses::of_links(&config.http, &config.mail, &public_url);
+            let sender = addresses::of_sender(&config.mail);
+            for warning in links.into_iter().chain(sender) {
                 tracing::warn!("{warning}");
             }
+            untold = Untold {
+                public_url: config.http.public_url.is_none(),
+                sender: !config.mail.has_sender(),
+            };
         }
         if let Some(path) = &config.audit_heads {
             heads::try_file(path)
@@ -192,6 +199,7 @@ impl App {
             tester: web::Data::new(tester),
             limits: web::Data::new(limits),
             mails_a_day: web::Data::new(config.delivery.mails_a_day),
+            untold: web::Data::new(untold),
             pin_requests: web::Data::new(Line::default()),
             progress: web::Data::new(Progress::new(db.clone(), clock.clone(), stop.subscribe())),
             uploads: web::Data::new(Uploads::default()),

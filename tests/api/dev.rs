@@ -57,7 +57,8 @@ fn command(place: &Place) -> Command {
 
 impl Dev {
     fn start(place: &Place) -> Self {
-        let mut child = command(place).stderr(Stdio::null()).spawn().unwrap();
+        let log = fs::File::create(place.0.join("log")).unwrap();
+        let mut child = command(place).stderr(log).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let mut greeting = String::new();
         while !greeting.contains("Ctrl-C") {
@@ -193,13 +194,19 @@ async fn the_first_minute() {
             .all(|user| user["groups"].as_array().unwrap().len() == 1)
     );
 
-    let sent = dev
-        .ask(
-            Method::POST,
-            "/invitations/send",
-            Some(json!({"filter": {}})),
-        )
+    // Whoever tries it has told it nothing, and need not.
+    let all = Some(json!({"filter": {}}));
+    let preview = dev
+        .ask(Method::POST, "/invitations/preview", all.clone())
         .await;
+    assert_eq!(preview.json["notices"], json!([]), "{}", preview.text);
+    let log = fs::read_to_string(place.0.join("log")).unwrap();
+    assert!(
+        !log.contains("WARN") && !log.contains("is not set"),
+        "{log}"
+    );
+
+    let sent = dev.ask(Method::POST, "/invitations/send", all).await;
     assert_eq!(sent.json["accepted_count"], 23, "{}", sent.text);
     let mails = dev.mails(23).await;
     assert!(mails.iter().all(|mail| mail["has_pin"] == true));

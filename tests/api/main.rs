@@ -71,4 +71,5 @@ mod transfer;
 mod trials;
 mod typing;
 mod users;
+mod variables;
 mod waiting;

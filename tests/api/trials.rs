@@ -527,7 +527,7 @@ async fn a_check_says_what_works_and_changes_nothing() {
     has(&out, &["FAILED   database: ", "check DATABASE_URL"]);
     // Without one, nothing is started or made.
     let (well, out, err) = shell(&["check"], &[("ENLIST_SMTP_URL", &url)]).await;
-    assert!(well && out.lines().count() == 3, "{out}{err}");
+    assert!(well && out.lines().count() == 6, "{out}{err}");
     has(
         &out,
         &[
@@ -543,7 +543,7 @@ async fn a_check_says_what_works_and_changes_nothing() {
         &[
             "FAILED   mail server: connecting to mail.invalid:25: ",
             "warning  sender: ENLIST_MAIL_FROM is not set",
-            "warning  links: ENLIST_PUBLIC_URL is this machine alone (http://127.0.0.1:8080)",
+            "warning  links: ENLIST_PUBLIC_URL is not set: links in mails begin with http://127.0.0.1:8080",
         ],
     );
 }

@@ -64,6 +64,7 @@ pub struct Setup {
     pub keys: String,
     pub branding: Branding,
     pub cors_origins: Vec<String>,
+    /// Empty: not set.
     pub public_url: String,
     pub clock: Clock,
     pub limits: Rates,
@@ -127,7 +128,7 @@ pub fn config(db: &TestDb, sink: &SmtpSink, setup: &Setup) -> Config {
         migrate: false,
         http: Http {
             listen: "127.0.0.1:0".parse().unwrap(),
-            public_url: Some(setup.public_url.clone()),
+            public_url: Some(setup.public_url.clone()).filter(|url| !url.is_empty()),
             keep_alive: std::time::Duration::from_secs(75),
             drain: std::time::Duration::ZERO,
         },

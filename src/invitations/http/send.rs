@@ -17,7 +17,7 @@ use crate::{
     },
     invitations::{
         domain::{PreviewRequest, SendRequest},
-        plan::MailsADay,
+        plan::{MailsADay, Untold},
         preview::{self, Asked, Preview, PreviewError, Sample},
         send::{self, Sent},
     },
@@ -87,6 +87,7 @@ async fn preview_invitations(
     state: web::Data<State>,
     writer: web::Data<Writer>,
     mails_a_day: web::Data<MailsADay>,
+    untold: web::Data<Untold>,
     request: HttpRequest,
     body: Body<PreviewRequest, SELECTION>,
 ) -> Result<HttpResponse, ApiError> {
@@ -102,6 +103,7 @@ async fn preview_invitations(
         sample_user_id,
         limit,
         mails_a_day: **mails_a_day,
+        untold: **untold,
     };
     let (shared, keys, now) = (writer.clone(), state.keys.clone(), state.clock.now());
     let (preview, sample) = state

@@ -15,7 +15,7 @@ use uuid::Uuid;
 pub use self::listed::{PreviewOutcome, PreviewRecipient};
 use super::{
     domain::Overrides,
-    plan::{Decision, MailsADay, Notice, Plan, Recipient},
+    plan::{Decision, MailsADay, Notice, Plan, Recipient, Untold},
     recipients,
 };
 use crate::{
@@ -130,6 +130,7 @@ pub struct Asked {
     pub sample_user_id: Option<Uuid>,
     pub limit: usize,
     pub mails_a_day: MailsADay,
+    pub untold: Untold,
 }
 
 /// Plans as `send` would and renders one message. Runs inside a transaction, which it makes read-only
@@ -181,6 +182,10 @@ pub fn preview(
         )?),
         _ => None,
     };
+    let mut notices = plan.notices(recipients.len(), &tally);
+    if tally.invited > 0 {
+        notices.extend(asked.untold.notices(plan.delivery));
+    }
     let preview = Preview {
         recipient_count: recipients.len(),
         sendable_count: tally.invited,
@@ -192,7 +197,7 @@ pub fn preview(
             now,
         )?,
         message: sample.as_ref().map(|sample| shown(writer, sample)),
-        notices: plan.notices(recipients.len(), &tally),
+        notices,
     };
     Ok((preview, sample))
 }
