@@ -1,6 +1,6 @@
 # `make dev` brings Enlist up on this machine, `make test` runs every test. Both install what is
 # missing where they can (Debian and its kin), or say in one line what to type.
-.PHONY: dev test chaos relays enumeration schemathesis fuzz deny sbom check setup setup-tests
+.PHONY: dev test chaos long relays enumeration schemathesis fuzz deny sbom check setup setup-tests
 
 dev: setup
 	cargo run --quiet -- dev
@@ -13,6 +13,11 @@ chaos: setup
 	cargo build --release
 	ENLIST_CHAOS_USERS=3000 ENLIST_CHAOS_BINARY=$(CURDIR)/target/release/enlist \
 		cargo test --test api chaos -- --nocapture
+
+# A long day for a real distribution: Patroni, haproxy and two instances, 25 minutes; root on Debian is needed.
+long: setup
+	cargo build --release
+	tests/long.sh
 
 # Sends through Postfix, Exim, OpenSMTPD and a server with XOAUTH2; root on Debian, Python and node are needed.
 relays: setup

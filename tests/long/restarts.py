@@ -1,0 +1,51 @@
+"""Rolling restarts: nobody who comes through a proxy notices."""
+
+import os
+import threading
+import time
+import uuid
+
+from clients import Book, Client
+from service import Nginx
+
+REQUESTS = int(os.environ.get("ENLIST_LONG_REQUESTS", "40000"))
+RESTARTS, CLIENTS = 12, 8
+
+
+def play_restarts(town):
+    nginx, wrong = Nginx(), False
+    nginx.begin()
+    for proxy in (nginx, town.proxy):
+        wrong = through(town, proxy) or wrong
+    nginx.stop()
+    return wrong
+
+
+def through(town, proxy):
+    book, begin, restarted = Book(f"restarts {proxy.name}"), time.monotonic(), []
+
+    def ask(number):
+        client, turn = Client(proxy.port, town.key, book), 0
+        while len(book.asked) < REQUESTS or len(restarted) < RESTARTS:
+            turn += 1
+            if turn % 20:
+                client.once("list", "GET", "/groups?limit=1")
+            else:
+                client.once("write", "POST", "/groups", {"name": f"restart {uuid.uuid4().hex}"}, uuid.uuid4().hex, True)
+
+    threads = [threading.Thread(target=ask, args=(number,), daemon=True) for number in range(CLIENTS)]
+    for thread in threads:
+        thread.start()
+    for number in range(RESTARTS):
+        instance = town.instances[number % 2]
+        took = instance.stop()
+        instance.begin()
+        restarted.append(took)
+        time.sleep(2)
+    for thread in threads:
+        thread.join()
+    bad = [asked for asked in book.asked if asked.failed() or asked.status >= 400]
+    kinds = sorted({f"{asked.kind} {asked.status} {asked.detail}" for asked in bad})
+    print(f"{proxy.name}: {len(book.asked)} requests, {len(restarted)} restarts, {len(bad)} failed{': ' + ', '.join(kinds) if kinds else ''}; "
+          f"an end took {max(restarted):.1f} s at most, all of it {time.monotonic() - begin:.0f} s", flush=True)
+    return bool(bad)
