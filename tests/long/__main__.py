@@ -65,6 +65,7 @@ class Row:
             self.complaints.append(f"not back {PATIENCE} s after it was over: both instances were restarted")
             for instance in self.town.instances:
                 instance.begin_again()
+        self.last = time.monotonic()
         self.traffic.end()
         self.judge()
 
@@ -90,10 +91,10 @@ class Row:
         self.longest = max((asked.end - asked.begin for asked in self.book.asked), default=0)
         if self.fault.quiet and failures:
             self.complaints.append(f"{len(failures)} requests failed, none should")
-        if self.longest > TOO_LONG:
+        if self.longest > TOO_LONG and not self.fault.slow:
             slow = max(self.book.asked, key=lambda asked: asked.end - asked.begin)
             self.complaints.append(f"an answer took {self.longest:.0f} s ({slow.kind}: {slow.status} {slow.detail})")
-        since = max(self.over, self.led or 0) if not self.led else self.led
+        since = self.led or self.over
         if self.back and self.back - since > BACK_WITHIN:
             what = "another node led" if self.led else "it was over"
             self.complaints.append(f"requests failed until {self.back - since:.0f} s after {what}")
@@ -109,7 +110,7 @@ class Row:
     def gap(self, writes):
         """The longest time in which nothing of the kind was answered well."""
         good = sorted(asked.end for asked in self.book.asked if asked.writes == writes and not asked.failed() and asked.end > self.begin - 1)
-        points = [self.begin, *(at for at in good if at > self.begin)]
+        points = [self.begin, *(at for at in good if self.begin < at < self.last)]
         return max((later - earlier for earlier, later in zip(points, points[1:])), default=None)
 
     def reckon(self, reckoning):

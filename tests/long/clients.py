@@ -56,10 +56,14 @@ class Client:
         except (OSError, http.client.HTTPException, ValueError) as error:
             status, detail = None, f"{type(error).__name__}"
         if status is None:
-            self.connection.close()
-            self.connection = None
+            self.hang_up()
         self.book.add(Asked(kind, begin, time.monotonic(), status, writes, detail))
         return status, found
+
+    def hang_up(self):
+        if self.connection:
+            self.connection.close()
+            self.connection = None
 
     def until(self, expected, kind, method, path, body=None, idempotent=False, writes=False):
         """Repeats it, with the same key, until there is an answer that says what became of it."""
@@ -124,6 +128,8 @@ def live(story, client, sink):
     if sent["accepted_count"] != 1:
         raise Wrong(f"send: {json.dumps(sent)[:300]}")
     story.batch, story.invitation = sent["batch_id"], sent["results"][0]["invitation_id"]
+    # Nobody keeps a connection while waiting for a mail, and proxies keep none for ever.
+    client.hang_up()
     mail = sink.first_to(story.email, STUBBORNNESS)
     if mail is None:
         raise Unanswered("no mail")

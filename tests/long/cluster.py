@@ -152,6 +152,9 @@ class Cluster:
         wait("a cluster with two standbys", 120, self.is_whole, 0.5)
         self.primary().sql("CREATE ROLE enlist LOGIN", database="postgres")
         self.primary().sql("CREATE DATABASE enlist OWNER enlist", database="postgres")
+        # A host that does not know the database ends the search for one that can be written to.
+        for node in self.nodes:
+            wait("everybody knows it", 20, lambda: node.sql("SELECT 1 FROM pg_database WHERE datname = 'enlist'", database="postgres"))
 
     def primary(self, seconds=90, other_than=None):
         """Who leads; waits until somebody does."""

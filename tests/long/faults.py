@@ -17,10 +17,12 @@ from service import POOLER_PORT, PgBouncer
 FAULTS = {}
 
 
-def fault(words, quiet=False, hold=20):
-    """`quiet`: clients must see nothing of it. `hold`: about how long it takes, to spread the users over it."""
+def fault(words, quiet=False, slow=False, hold=20):
+    """`quiet`: clients must see nothing of it. `slow`: whoever could answer is held. `hold`: about how long it takes, to
+    spread the users over it.
+    """
     def add(function):
-        function.words, function.quiet, function.hold = words, quiet, hold
+        function.words, function.quiet, function.slow, function.hold = words, quiet, slow, hold
         FAULTS[function.__name__] = function
         return function
     return add
@@ -127,9 +129,12 @@ def read_only(town):
     return [f"/readyz of {name} says yes while nothing can be written" for name in said]
 
 
-@fault("pg_terminate_backend of all sessions (57P01)")
+@fault("pg_terminate_backend of all sessions, ten times in five seconds (57P01)", hold=10)
 def sessions_terminated(town):
-    town.cluster.primary().sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'enlist'")
+    primary = town.cluster.primary()
+    for _ in range(10):
+        primary.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'enlist'")
+        town.wait(0.5)
 
 
 @fault("LOCK TABLE users for 20 s; other routes and /readyz go on", hold=25)
@@ -244,7 +249,7 @@ def instance_restarted(town):
     instance.begin()
 
 
-@fault("an instance: SIGSTOP for 60 s, longer than it holds its messages", hold=65)
+@fault("an instance: SIGSTOP for 60 s, longer than it holds its messages", slow=True, hold=65)
 def instance_frozen(town):
     instance = town.instances[0]
     instance.send(signal.SIGSTOP)
