@@ -37,11 +37,12 @@ def primary_killed(town):
     primary.start()
 
 
-@fault("primary: SIGSTOP of all its processes for 30 s", hold=35)
+@fault("primary: SIGSTOP of all its processes for 45 s", hold=50)
 def primary_frozen(town):
+    """Longer than it takes until another leads, or nobody sees who waits for the frozen one."""
     primary = town.cluster.primary()
     primary.send(signal.SIGSTOP)
-    town.wait(30)
+    town.wait(45)
     primary.send(signal.SIGCONT)
 
 

@@ -6,6 +6,7 @@ import time
 import uuid
 
 from clients import Book, Client
+from processes import wait
 from service import Nginx
 
 REQUESTS = int(os.environ.get("ENLIST_LONG_REQUESTS", "40000"))
@@ -24,24 +25,27 @@ def play_restarts(town):
 def through(town, proxy):
     book, begin, restarted = Book(f"restarts {proxy.name}"), time.monotonic(), []
 
-    def ask(number):
+    def ask():
         client, turn = Client(proxy.port, town.key, book), 0
         while len(book.asked) < REQUESTS or len(restarted) < RESTARTS:
             turn += 1
             if turn % 20:
-                client.once("list", "GET", "/groups?limit=1")
+                status, _ = client.once("list", "GET", "/groups?limit=1")
             else:
-                client.once("write", "POST", "/groups", {"name": f"restart {uuid.uuid4().hex}"}, uuid.uuid4().hex, True)
+                status, _ = client.once("write", "POST", "/groups", {"name": f"restart {uuid.uuid4().hex}"}, uuid.uuid4().hex, True)
+            if status not in (200, 201):
+                time.sleep(0.05)
 
-    threads = [threading.Thread(target=ask, args=(number,), daemon=True) for number in range(CLIENTS)]
+    threads = [threading.Thread(target=ask, daemon=True) for _ in range(CLIENTS)]
     for thread in threads:
         thread.start()
     for number in range(RESTARTS):
+        # Spread over all of them.
+        wait("requests", 300, lambda: len(book.asked) >= REQUESTS * (number + 0.5) / RESTARTS)
         instance = town.instances[number % 2]
         took = instance.stop()
         instance.begin()
         restarted.append(took)
-        time.sleep(2)
     for thread in threads:
         thread.join()
     bad = [asked for asked in book.asked if asked.failed() or asked.status >= 400]

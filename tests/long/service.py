@@ -98,11 +98,13 @@ backend enlist
 
 
 class Nginx(Program):
-    """Asks nobody how they are: it tries, and tries the other one where a connection is refused."""
+    """Asks nobody how they are: it tries, and tries the other one where a connection is refused. It must not remember that
+    (`max_fails=0`), or after two restarts within ten seconds it takes both for dead.
+    """
 
     def __init__(self):
         config = WORK / "nginx.conf"
-        servers = "\n".join(f"server {HUB}:{PORTS[name]};" for name in ("one", "two"))
+        servers = "\n".join(f"server {HUB}:{PORTS[name]} max_fails=0;" for name in ("one", "two"))
         config.write_text(f"""
 daemon off;
 pid {WORK}/nginx.pid;
