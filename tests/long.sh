@@ -8,10 +8,11 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 [ "$(id -u)" = 0 ] || { echo "Network namespaces and foreign processes: this needs root's rights." >&2; exit 1; }
+export PATH=$PATH:/usr/sbin:/sbin
 missing=()
 for tool in etcd:etcd-server patroni:patroni patronictl:patroni haproxy:haproxy pgbouncer:pgbouncer nginx:nginx-light \
     faketime:faketime psql:postgresql-client python3:python3 ip:iproute2 unshare:util-linux; do
-    PATH=$PATH:/usr/sbin:/sbin command -v "${tool%:*}" >/dev/null || missing+=("${tool#*:}")
+    command -v "${tool%:*}" >/dev/null || missing+=("${tool#*:}")
 done
 /usr/bin/python3 -c 'import etcd' 2>/dev/null || missing+=(python3-etcd)
 if [ ${#missing[@]} -gt 0 ]; then
@@ -22,9 +23,15 @@ if [ ${#missing[@]} -gt 0 ]; then
     apt-get update -q >/dev/null
     # They are started here, and nowhere else.
     policy=/usr/sbin/policy-rc.d
-    [ -e $policy ] || { printf '#!/bin/sh\nexit 101\n' >$policy; chmod 755 $policy; trap 'rm -f $policy' EXIT; }
-    $install >/dev/null
-    [ "$(trap -p EXIT)" = "" ] || { rm -f $policy; trap - EXIT; }
+    if [ -e $policy ]; then
+        $install >/dev/null
+    else
+        trap 'rm -f $policy' EXIT
+        printf '#!/bin/sh\nexit 101\n' >$policy
+        chmod 755 $policy
+        $install >/dev/null
+        rm $policy
+    fi
 fi
 
 export ENLIST_LONG_BINARY=${ENLIST_LONG_BINARY:-$PWD/target/release/enlist} PYTHONDONTWRITEBYTECODE=1
@@ -32,9 +39,7 @@ export ENLIST_LONG_BINARY=${ENLIST_LONG_BINARY:-$PWD/target/release/enlist} PYTH
 [ $# -eq 0 ] || ENLIST_LONG_ONLY=$(IFS=,; echo "$*")
 export ENLIST_LONG_ONLY=${ENLIST_LONG_ONLY:-}
 
-base=/tmp
-[ -w /dev/shm ] && base=/dev/shm
-LONG_WORK=$(mktemp -d "$base/enlist-long.XXXXXX")
+LONG_WORK=$(mktemp -d /tmp/enlist-long.XXXXXX)
 export LONG_WORK
 chmod 755 "$LONG_WORK"
 inner=
@@ -47,8 +52,9 @@ stop() {
 trap stop EXIT
 trap 'exit 130' INT TERM
 
-# The shell is the first process there, and buries who dies.
-unshare --net --mount --ipc --pid --fork --kill-child --mount-proc bash -c '/usr/bin/python3 tests/long; exit $?' &
+# The shell is the first process there, and buries who dies. Whoever is killed leaves shared memory behind: in a folder of ours.
+unshare --net --mount --ipc --pid --fork --kill-child --mount-proc \
+    bash -c 'mount -t tmpfs tmpfs /dev/shm && /usr/bin/python3 tests/long; exit $?' &
 inner=$!
 code=0
 wait "$inner" || code=$?

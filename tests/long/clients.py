@@ -134,7 +134,8 @@ def live(story, client, sink):
     if mail is None:
         raise Unanswered("no mail")
     pin = PIN.search(mail.text()).group(1)
-    enrollment = {"username": story.email, "pin": pin, "device": {"serial_number": f"C02{uuid.uuid4().hex[:12]}", "platform": "ios"}}
+    device = {"serial_number": f"C02{uuid.uuid4().hex[:12]}", "platform": "ios"}
+    enrollment = {"username": story.email, "pin": pin, "device": device}
     enrolled = client.until({200, 201}, "enroll", "POST", "/enrollments", enrollment, writes=True)
     story.enrollment = enrolled["id"]
     seen = client.until({200}, "look", "GET", f"/users/{story.user}")
@@ -153,8 +154,10 @@ class Traffic:
         return Client(self.town.proxy.port, self.town.key, self.book)
 
     def begin(self):
-        for target in [self.read, self.read, self.write, self.write, self.tell, *(lambda i=i: self.look(i) for i in self.town.instances)]:
+        for target in (self.read, self.read, self.write, self.write, self.tell):
             self.go(target)
+        for instance in self.town.instances:
+            self.go(lambda instance=instance: self.look(instance))
 
     def go(self, target):
         thread = threading.Thread(target=target, daemon=True)

@@ -61,8 +61,8 @@ class Reckoning:
                 if copies > 1 and self.was_killed(first):
                     explained += 1
                 elif copies > 1:
-                    seconds = mails[-1].at - first.at
-                    found.append(f"mail to {story.email}, {copies} times within {seconds:.0f} s, by {', '.join(mail.helo for mail in mails)}")
+                    within, by = mails[-1].at - first.at, ", ".join(mail.helo for mail in mails)
+                    found.append(f"mail to {story.email}, {copies} times within {within:.0f} s, by {by}")
             if self.invited[user] > 1:
                 found.append(f"invitation of {story.email}")
             if self.enrolled[story.invitation] > 1 or self.devices[user] > 1:

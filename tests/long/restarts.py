@@ -32,7 +32,8 @@ def through(town, proxy):
             if turn % 20:
                 status, _ = client.once("list", "GET", "/groups?limit=1")
             else:
-                status, _ = client.once("write", "POST", "/groups", {"name": f"restart {uuid.uuid4().hex}"}, uuid.uuid4().hex, True)
+                name = {"name": f"restart {uuid.uuid4().hex}"}
+                status, _ = client.once("write", "POST", "/groups", name, uuid.uuid4().hex, True)
             if status not in (200, 201):
                 time.sleep(0.05)
 
@@ -49,7 +50,7 @@ def through(town, proxy):
     for thread in threads:
         thread.join()
     bad = [asked for asked in book.asked if asked.failed() or asked.status >= 400]
-    kinds = sorted({f"{asked.kind} {asked.status} {asked.detail}" for asked in bad})
-    print(f"{proxy.name}: {len(book.asked)} requests, {len(restarted)} restarts, {len(bad)} failed{': ' + ', '.join(kinds) if kinds else ''}; "
+    kinds = ", ".join(sorted({f"{asked.kind} {asked.status} {asked.detail}" for asked in bad}))
+    print(f"{proxy.name}: {len(book.asked)} requests, {len(restarted)} restarts, {len(bad)} failed{kinds and ': '}{kinds}; "
           f"an end took {max(restarted):.1f} s at most, all of it {time.monotonic() - begin:.0f} s", flush=True)
     return bool(bad)

@@ -6,6 +6,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from cluster import AS_POSTGRES
 from processes import HUB, WORK, Program, status_of, wait
 from sink import PORT as SMTP_PORT
 
@@ -33,25 +34,24 @@ class Instance(Program):
             "ENLIST_LIMIT_CLIENT": "100000", "ENLIST_LIMIT_KEY": "100000", "ENLIST_LIMIT_SECRETS": "100000",
             "ENLIST_LOG": "info",
         })
-        self.usual = (list(self.command), dict(self.environment))
+        self.usual = self.environment
 
     def is_ready(self):
         return status_of(f"http://{HUB}:{self.port}/readyz", 2) == 200
 
     def begin(self, seconds=60):
-        """Starts it and waits until it is ready."""
+        """Starts it and waits until it is ready, it and no other."""
+        wait("the port is free", 10, lambda: status_of(f"http://{HUB}:{self.port}/healthz") is None)
         self.start()
         wait(f"{self.name} is ready", seconds, lambda: self.is_ready() or not self.runs())
         if not self.runs():
             raise RuntimeError(f"{self.name} ended: {self.said()[-2000:]}")
 
     def begin_again(self, **settings):
-        """As ever but for these; `command` goes before."""
+        """As ever but for these."""
         if self.runs():
             self.stop()
-        self.command, self.environment = list(self.usual[0]), dict(self.usual[1])
-        self.command[:0] = settings.pop("command", [])
-        self.environment.update(settings)
+        self.environment = {**self.usual, **settings}
         self.begin()
 
     def kill(self):
@@ -157,5 +157,5 @@ pool_mode = {mode}
 default_pool_size = 15
 ignore_startup_parameters = extra_float_digits
 """)
-        super().__init__(f"pgbouncer-{mode}", [*"setpriv --reuid postgres --regid postgres --clear-groups".split(), "/usr/sbin/pgbouncer", str(config)])
+        super().__init__(f"pgbouncer-{mode}", [*AS_POSTGRES, "/usr/sbin/pgbouncer", str(config)])
         self.url = f"postgres://enlist@{HUB}:{POOLER_PORT}/enlist"

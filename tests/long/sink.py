@@ -52,6 +52,7 @@ class Conversation(socketserver.StreamRequestHandler):
                     content = self.read_mail()
                     if content is None:
                         return
+                    time.sleep(self.server.sink.thinks)
                     self.server.sink.take(helo, recipients, content)
                     recipients = []
                     self.reply("250 2.0.0 Taken")
@@ -81,7 +82,8 @@ class Server(socketserver.ThreadingTCPServer):
 class Sink:
     def __init__(self):
         self.mails, self.by_recipient, self.arrived = [], {}, threading.Condition()
-        self.server = None
+        # Seconds before it takes a mail.
+        self.thinks, self.server = 0, None
         self.back()
 
     def take(self, helo, recipients, content):
