@@ -38,6 +38,10 @@ class Town:
     def wait(self, seconds):
         time.sleep(seconds)
 
+    def delivering(self):
+        """The instance that has mails on their way."""
+        return next((one for one in self.instances if one.helo == self.sink.sender), self.instances[0])
+
     def third_instance(self, database):
         return Instance("three", database)
 
@@ -45,15 +49,20 @@ class Town:
 class Row:
     """One fault, and what clients saw of it."""
 
-    def __init__(self, town, name, stories):
+    def __init__(self, town, name, users):
         self.town, self.name, self.fault, self.complaints = town, name, FAULTS[name], []
-        self.traffic = town.traffic = Traffic(town, name, stories, self.fault.hold / max(1, stories))
+        # Two thirds are invited at once, the others one after the other.
+        stories = max(1, users // 3)
+        self.traffic = town.traffic = Traffic(town, name, stories, self.fault.hold / stories, users - stories)
         self.book = self.traffic.book
 
     def play(self):
         self.town.cluster.heal()
+        self.traffic.gather()
         self.traffic.begin()
-        time.sleep(3)
+        time.sleep(2)
+        self.traffic.go(self.traffic.invite_crowd)
+        time.sleep(1)
         self.begin = time.monotonic()
         try:
             self.complaints += self.fault(self.town) or []
@@ -144,7 +153,7 @@ def table(rows):
 def play_day(town, names):
     begin, rows = time.monotonic(), []
     for name in names:
-        row = Row(town, name, max(1, USERS // len(names)))
+        row = Row(town, name, max(2, USERS // len(names)))
         print(f"{time.monotonic() - begin:5.0f} s  {name}: {row.fault.words}", flush=True)
         row.play()
         rows.append(row)
@@ -157,9 +166,9 @@ def play_day(town, names):
     print("\nSeconds; a failure is a 5xx, a cut connection or an answer after more than "
           f"{TOO_LONG} s. `primary after`: another node led; `back after`: nothing failed any more.\n")
     print(table(rows))
-    stories = [story for row in rows for story in row.book.stories]
-    print(f"\n{len(stories)} users, {sum(1 for story in stories if story.enrollment)} enrolled; {len(town.sink.mails)} mails, "
-          f"{sum(row.explained for row in rows)} of them twice because their sender was killed; {left} not sent yet; "
+    people = [story for row in rows for story in row.book.everybody()]
+    print(f"\n{len(people)} users, {sum(1 for story in people if story.enrollment)} enrolled; {len(town.sink.mails)} mails, "
+          f"{sum(row.explained for row in rows)} of them twice because their sender was not told, or was gone; {left} not sent yet; "
           f"{time.monotonic() - begin:.0f} s.")
     wrong = False
     for row in rows:

@@ -105,6 +105,8 @@ class Book:
     fault: str
     asked: list = field(default_factory=list)
     stories: list = field(default_factory=list)
+    # Who is invited all at once.
+    crowd: list = field(default_factory=list)
     groups: dict = field(default_factory=dict)
     # (when, instance, whether it said that it was ready)
     ready: list = field(default_factory=list)
@@ -113,6 +115,9 @@ class Book:
 
     def add(self, asked):
         self.asked.append(asked)
+
+    def everybody(self):
+        return self.stories + self.crowd
 
 
 PIN = re.compile(r"^ *(\d{8}) *\r?$", re.MULTILINE)
@@ -146,8 +151,8 @@ def live(story, client, sink):
 class Traffic:
     """Everybody who asks something while a fault lasts."""
 
-    def __init__(self, town, fault, stories, every):
-        self.town, self.fault, self.stories, self.every = town, fault, stories, every
+    def __init__(self, town, fault, stories, every, crowd):
+        self.town, self.fault, self.stories, self.every, self.crowd = town, fault, stories, every, crowd
         self.book, self.threads, self.ends = Book(fault), [], threading.Event()
 
     def client(self):
@@ -190,12 +195,35 @@ class Traffic:
             except Unanswered:
                 pass
 
+    def gather(self):
+        """Makes a crowd."""
+        client = self.client()
+        for _ in range(self.crowd):
+            story = self.story("crowd")
+            made = client.until({201}, "create", "POST", "/users", {"email": story.email}, True, True)
+            story.user = made["id"]
+            self.book.crowd.append(story)
+
+    def invite_crowd(self):
+        """Its mails are on their way for some seconds."""
+        by_user = {story.user: story for story in self.book.crowd}
+        try:
+            sent = self.client().until({202}, "send", "POST", "/invitations/send", {"user_ids": list(by_user)}, True, True)
+        except (Wrong, Unanswered) as error:
+            self.book.wrong.append(f"the crowd: {error}")
+            return
+        for result in sent["results"]:
+            by_user[result["user_id"]].invitation = result["invitation_id"]
+
+    def story(self, name):
+        return Story(f"{self.fault}.{name}.{uuid.uuid4().hex[:8]}@example.com".replace("_", "-"))
+
     def tell(self):
         """Begins a story after the other."""
         for number in range(self.stories):
             if self.ends.is_set():
                 return
-            story = Story(f"{self.fault}.{number}.{uuid.uuid4().hex[:6]}@example.com".replace("_", "-"))
+            story = self.story(number)
             self.book.stories.append(story)
             self.go(lambda story=story: self.play(story))
             self.ends.wait(self.every)

@@ -241,7 +241,7 @@ def etcd_stopped(town):
 
 @fault("an instance: kill -9, started again after 5 s", hold=10)
 def instance_killed(town):
-    instance = town.instances[0]
+    instance = town.delivering()
     instance.kill()
     town.wait(5)
     instance.begin()
@@ -249,15 +249,15 @@ def instance_killed(town):
 
 @fault("an instance: SIGTERM, and a start", quiet=True, hold=10)
 def instance_restarted(town):
-    instance = town.instances[1]
+    instance = town.delivering()
     instance.stop()
     instance.begin()
 
 
 @fault("an instance: SIGSTOP for 60 s, longer than it holds its messages", slow=True, hold=65)
 def instance_frozen(town):
-    instance = town.instances[0]
-    instance.send(signal.SIGSTOP)
+    instance = town.delivering()
+    instance.freeze()
     town.wait(60)
     instance.send(signal.SIGCONT)
 
@@ -271,12 +271,10 @@ def mail_away(town):
 
 @fault("the clock of one instance is two minutes ahead, then two behind", quiet=True, hold=60)
 def clock_skewed(town):
-    """The mail server takes its time, so that one instance sees what the other one is about to send."""
-    instance, town.sink.thinks = town.instances[1], 1
+    instance = town.instances[1]
     for skew in ("+120s", "-120s"):
         instance.begin_again(LD_PRELOAD=str(FAKETIME), FAKETIME=skew, FAKETIME_DONT_FAKE_MONOTONIC="1")
         town.wait(25)
-    town.sink.thinks = 0
     instance.begin_again()
 
 

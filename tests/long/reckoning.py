@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 
-# A result is written this soon after its mail: of whoever is killed before, the mail is sent again.
+# A result is written this soon after its mail: of whoever is killed or frozen before, the mail is sent again.
 WRITTEN_WITHIN = 1.5
 OPEN = "SELECT count(*) FROM messages WHERE state IN ('queued', 'sending', 'deferred')"
 
@@ -36,7 +36,7 @@ class Reckoning:
 
     def lost(self, book):
         found = [f"group {name}" for id, name in book.groups.items() if self.groups.get(id) != name]
-        for story in book.stories:
+        for story in book.everybody():
             if story.user and self.users.get(story.user) != story.email:
                 found.append(f"user {story.email}")
             if story.invitation and self.invitations.get(story.invitation) != story.user:
@@ -48,17 +48,17 @@ class Reckoning:
         return found
 
     def doubled(self, book):
-        """And how many mails came twice because their sender was killed before it can have written that they went."""
+        """And how many mails came twice because their sender was not told, or was gone before it can have written that down."""
         found, explained = [], 0
         # Also of those that nobody acknowledged: whoever is there was made for one of the stories.
-        for story in book.stories:
+        for story in book.everybody():
             mails = self.town.sink.by_recipient.get(story.email, [])
             user = story.user or next((id for id, email in self.users.items() if email == story.email), None)
             if len({mail.message_id for mail in mails}) > 1:
                 found.append(f"mails of several messages to {story.email}")
             for message_id, copies in Counter(mail.message_id for mail in mails).items():
                 first = next(mail for mail in mails if mail.message_id == message_id)
-                if copies > 1 and self.was_killed(first):
+                if copies > 1 and (not first.told or self.was_gone(first)):
                     explained += 1
                 elif copies > 1:
                     within, by = mails[-1].at - first.at, ", ".join(mail.helo for mail in mails)
@@ -71,8 +71,6 @@ class Reckoning:
         found += [f"group {name}" for name in book.groups.values() if names[name] > 1]
         return found, explained
 
-    def was_killed(self, mail):
-        return any(
-            0 <= kill - mail.at <= WRITTEN_WITHIN
-            for instance in self.town.instances if mail.helo == f"{instance.name}.example.com" for kill in instance.kills
-        )
+    def was_gone(self, mail):
+        senders = [instance for instance in self.town.instances if mail.helo == instance.helo]
+        return any(mail.begun <= gone <= mail.at + WRITTEN_WITHIN for sender in senders for gone in sender.gone)

@@ -7,6 +7,7 @@ import uuid
 
 from clients import Book, Client
 from processes import wait
+from reckoning import Reckoning
 from service import Nginx
 
 REQUESTS = int(os.environ.get("ENLIST_LONG_REQUESTS", "40000"))
@@ -32,8 +33,10 @@ def through(town, proxy):
             if turn % 20:
                 status, _ = client.once("list", "GET", "/groups?limit=1")
             else:
-                name = {"name": f"restart {uuid.uuid4().hex}"}
-                status, _ = client.once("write", "POST", "/groups", name, uuid.uuid4().hex, True)
+                name = f"restart {uuid.uuid4().hex}"
+                status, made = client.once("write", "POST", "/groups", {"name": name}, uuid.uuid4().hex, True)
+                if status == 201:
+                    book.groups[made["id"]] = name
             if status not in (200, 201):
                 time.sleep(0.05)
 
@@ -49,8 +52,9 @@ def through(town, proxy):
         restarted.append(took)
     for thread in threads:
         thread.join()
+    lost = Reckoning(town).lost(book)
     bad = [asked for asked in book.asked if asked.failed() or asked.status >= 400]
     kinds = ", ".join(sorted({f"{asked.kind} {asked.status} {asked.detail}" for asked in bad}))
     print(f"{proxy.name}: {len(book.asked)} requests, {len(restarted)} restarts, {len(bad)} failed{kinds and ': '}{kinds}; "
-          f"an end took {max(restarted):.1f} s at most, all of it {time.monotonic() - begin:.0f} s", flush=True)
-    return bool(bad)
+          f"of {len(book.groups)} groups {len(lost)} are lost; an end took {max(restarted):.1f} s at most, all of it {time.monotonic() - begin:.0f} s", flush=True)
+    return bool(bad or lost)

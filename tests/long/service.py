@@ -2,6 +2,7 @@
 
 import base64
 import os
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -18,7 +19,9 @@ SECRET_KEYS = "k1:" + base64.b64encode(os.urandom(32)).decode()
 
 class Instance(Program):
     def __init__(self, name, database):
-        self.port, self.kills = PORTS[name], []
+        self.helo = f"{name}.example.com"
+        # When it could suddenly do nothing any more.
+        self.port, self.gone = PORTS[name], []
         super().__init__(name, [BINARY, "serve"], {
             "PATH": os.environ["PATH"],
             "DATABASE_URL": database,
@@ -27,7 +30,7 @@ class Instance(Program):
             "ENLIST_SECRET_KEYS": SECRET_KEYS,
             "ENLIST_SMTP_URL": f"smtp://{HUB}:{SMTP_PORT}?tls=none",
             # So the sink knows who brought a mail.
-            "ENLIST_SMTP_HELO": f"{name}.example.com",
+            "ENLIST_SMTP_HELO": self.helo,
             "ENLIST_MAIL_FROM": "Example IT <it@example.com>",
             "ENLIST_TRUSTED_PROXIES": HUB,
             # All of it comes from one address with one key.
@@ -55,8 +58,12 @@ class Instance(Program):
         self.begin()
 
     def kill(self):
-        self.kills.append(time.monotonic())
+        self.gone.append(time.monotonic())
         super().kill()
+
+    def freeze(self):
+        self.gone.append(time.monotonic())
+        self.send(signal.SIGSTOP)
 
     def shell(self, *arguments, seconds=60):
         done = subprocess.run(

@@ -9,11 +9,15 @@ import time
 from processes import HUB
 
 PORT = 1025
+# Seconds before it takes a mail: so mails are on their way when something happens.
+THINKS = 1
 
 
 class Mail:
-    def __init__(self, helo, recipient, content):
-        self.helo, self.recipient, self.content, self.at = helo, recipient, content, time.monotonic()
+    def __init__(self, helo, recipient, content, begun):
+        self.helo, self.recipient, self.content = helo, recipient, content
+        # Whether the sender could be told that it was taken.
+        self.begun, self.at, self.told = begun, time.monotonic(), False
         head = email.message_from_bytes(content.split(b"\r\n\r\n", 1)[0] + b"\r\n\r\n", policy=email.policy.default)
         self.message_id = str(head["Message-ID"])
 
@@ -48,14 +52,17 @@ class Conversation(socketserver.StreamRequestHandler):
                     recipients.append(rest.partition(":")[2].split(">")[0].strip(" <"))
                     self.reply("250 2.1.5 OK")
                 case "DATA":
+                    begun, self.server.sink.sender = time.monotonic(), helo
                     self.reply("354 Go on")
                     content = self.read_mail()
                     if content is None:
                         return
-                    time.sleep(self.server.sink.thinks)
-                    self.server.sink.take(helo, recipients, content)
+                    time.sleep(THINKS)
+                    taken = self.server.sink.take(helo, recipients, content, begun)
                     recipients = []
                     self.reply("250 2.0.0 Taken")
+                    for mail in taken:
+                        mail.told = True
                 case "QUIT":
                     self.reply("221 2.0.0 Bye")
                     return
@@ -82,17 +89,18 @@ class Server(socketserver.ThreadingTCPServer):
 class Sink:
     def __init__(self):
         self.mails, self.by_recipient, self.arrived = [], {}, threading.Condition()
-        # Seconds before it takes a mail.
-        self.thinks, self.server = 0, None
+        # Who brought the last mail.
+        self.sender, self.server = None, None
         self.back()
 
-    def take(self, helo, recipients, content):
+    def take(self, helo, recipients, content, begun):
+        taken = [Mail(helo, recipient, content, begun) for recipient in recipients]
         with self.arrived:
-            for recipient in recipients:
-                mail = Mail(helo, recipient, content)
+            for mail in taken:
                 self.mails.append(mail)
-                self.by_recipient.setdefault(recipient, []).append(mail)
+                self.by_recipient.setdefault(mail.recipient, []).append(mail)
             self.arrived.notify_all()
+        return taken
 
     def back(self):
         self.server = Server((HUB, PORT), Conversation)
