@@ -14,7 +14,7 @@ chaos: setup
 	ENLIST_CHAOS_USERS=3000 ENLIST_CHAOS_BINARY=$(CURDIR)/target/release/enlist \
 		cargo test --test api chaos -- --nocapture
 
-# A long day for a real distribution: Patroni, haproxy and two instances, 20 minutes; root on Debian is needed.
+# A long day for a real distribution: Patroni, haproxy and two instances, 15 minutes; root on Debian is needed.
 long: setup
 	cargo build --release
 	tests/long.sh

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A real distribution to fail in: etcd and Patroni with three Postgres nodes, haproxy before two instances, a mail server. Faults
 # are played one after the other while clients go on; at the end everything that was acknowledged must be there, once.
-# usage: tests/long.sh [FAULT…]   all of them where none is named, `restarts` only where it is; takes 20 minutes
+# usage: tests/long.sh [FAULT…]   all of them where none is named, `restarts` only where it is; takes 15 minutes
 # ENLIST_LONG_ONLY=FAULT,FAULT the same; ENLIST_LONG_USERS (600); ENLIST_LONG_REQUESTS of restarts (40000); ENLIST_LONG_BINARY
 # another enlist than target/release's; ENLIST_LONG_URL_OPTIONS is put behind DATABASE_URL; ENLIST_LONG_KEEP=DIR keeps the logs.
 set -euo pipefail
@@ -14,6 +14,7 @@ for tool in etcd:etcd-server patroni:patroni patronictl:patroni haproxy:haproxy 
     faketime:faketime psql:postgresql-client python3:python3 ip:iproute2 unshare:util-linux; do
     command -v "${tool%:*}" >/dev/null || missing+=("${tool#*:}")
 done
+[ -n "$(ls -d /usr/lib/postgresql/*/bin/postgres 2>/dev/null)" ] || missing+=(postgresql)
 /usr/bin/python3 -c 'import etcd' 2>/dev/null || missing+=(python3-etcd)
 if [ ${#missing[@]} -gt 0 ]; then
     install="apt-get install -y --no-install-recommends ${missing[*]}"
