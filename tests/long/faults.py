@@ -188,7 +188,9 @@ def connections_exhausted(town):
     for taker in takers:
         taker.start()
     time.sleep(1)
-    primary.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'enlist' AND application_name <> 'hoard'")
+    # Until none is left: an instance may be quicker than those who take what becomes free.
+    ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'enlist' AND application_name <> 'hoard'"
+    wait("no session of Enlist's", 20, lambda: primary.sql(ended) == [["0"]], 0.3)
     town.wait(20)
     ends.set()
     for taker in takers:
