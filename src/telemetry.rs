@@ -55,12 +55,15 @@ impl<S: Subscriber> Layer<S> for Strangers {
 pub fn filter(text: &str) -> Result<EnvFilter, String> {
     let hint = "(try info, or info,enlist=debug)";
     // The library takes any other word for the name of what logs, of which everything is asked for: `warning`, `inof`.
-    let mut words = text.split(',');
-    if let Some(word) =
-        words.find(|word| !word.contains(['=', '[', ']']) && word.parse::<LevelFilter>().is_err())
-    {
+    let wrong = text
+        .split(',')
+        // Spans, which are named in brackets, are left to the library.
+        .filter(|word| !word.contains(['[', ']']))
+        .filter_map(|word| word.rsplit('=').next())
+        .find(|level| level.parse::<LevelFilter>().is_err());
+    if let Some(level) = wrong {
         return Err(format!(
-            "is not a log filter: `{word}` is none of off, error, warn, info, debug and trace {hint}"
+            "is not a log filter: `{level}` is none of off, error, warn, info, debug and trace {hint}"
         ));
     }
     text.parse()
@@ -129,7 +132,7 @@ mod tests {
             ("inof", "`inof`"),
             ("warning", "`warning`"),
             ("info,enlist", "`enlist`"),
-            ("info,enlist=loud", "enlist=loud"),
+            ("info,enlist=loud", "`loud`"),
             ("6", "`6`"),
         ] {
             let told = filter(bad).err().unwrap_or_default();
