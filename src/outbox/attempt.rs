@@ -174,7 +174,6 @@ impl Courier {
                 tracing::info!(
                     server = self.smtp.server(),
                     code = reply.code,
-                    reply = for_log(&reply.text),
                     attempts = claimed.attempts,
                     "accepted"
                 );

@@ -32,6 +32,8 @@ impl Service {
             .env("DATABASE_URL", db.service_url())
             .env("ENLIST_LISTEN", format!("127.0.0.1:{port}"))
             .env("ENLIST_SMTP_URL", "smtp://127.0.0.1:1")
+            .env("ENLIST_PUBLIC_URL", "https://enroll.example.com")
+            .env("ENLIST_MAIL_FROM", "it@example.com")
             .env("ENLIST_SECRET_KEYS", KEYS)
             .env("ENLIST_LIMIT_CLIENT", "1000")
             .env("ENLIST_LOG", "warn")

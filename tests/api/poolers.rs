@@ -157,10 +157,13 @@ async fn by_transaction_or_with_too_few_sessions_a_start_is_refused_and_leaves_n
             refused.contains(words) && refused.contains("PgBouncer"),
             "{mode} {size}: {refused}"
         );
-        let url = through(&bouncer, &db, "postgres");
-        let (is_well, said, _) = shell(&["check"], &[("DATABASE_URL", &url)]).await;
-        let failed = "FAILED   database: DATABASE_URL: a";
-        assert!(!is_well && said.contains(failed), "{said}");
+        // With one session in all the first look still waits for the second.
+        if size > 1 {
+            let url = through(&bouncer, &db, "postgres");
+            let (is_well, said, _) = shell(&["check"], &[("DATABASE_URL", &url)]).await;
+            let failed = "FAILED   database: DATABASE_URL: a";
+            assert!(!is_well && said.contains(failed), "{said}");
+        }
         #[derive(diesel::QueryableByName)]
         struct Locks {
             #[diesel(sql_type = diesel::sql_types::BigInt)]
