@@ -3,7 +3,7 @@
 # are played one after the other while clients go on; at the end everything that was acknowledged must be there, once.
 # usage: tests/long.sh [FAULT…]   all of them where none is named, `restarts` only where it is; takes 15 minutes
 # ENLIST_LONG_ONLY=FAULT,FAULT the same; ENLIST_LONG_USERS (600); ENLIST_LONG_REQUESTS of restarts (40000); ENLIST_LONG_BINARY
-# another enlist than target/release's; ENLIST_LONG_URL_OPTIONS is put behind DATABASE_URL; ENLIST_LONG_KEEP=DIR keeps the logs.
+# another enlist than target/release's; ENLIST_LONG_KEEP=DIR keeps the logs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -20,9 +20,9 @@ const WORTH_A_WORD: TimeDelta = TimeDelta::seconds(2);
 
 /// Keeps a clock with the database's.
 pub struct Timekeeper {
-    pub db: Db,
-    pub clock: Clock,
-    pub metrics: Arc<Metrics>,
+    db: Db,
+    clock: Clock,
+    metrics: Arc<Metrics>,
     /// What was said last of the difference.
     said: Option<TimeDelta>,
 }

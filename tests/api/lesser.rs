@@ -80,16 +80,20 @@ fn functions_of_the_owner_have_a_search_path_of_their_own() {
     db.execute("CREATE OR REPLACE FUNCTION enlist_audit_forget() RETURNS void LANGUAGE sql SECURITY DEFINER AS ''");
 }
 
+/// The owner's and the service's role of a database of their own, each with its URL.
+fn two_roles(db: &TestDb) -> [(String, String); 2] {
+    ["owner", "service"].map(|kind| {
+        let role = format!("{kind}_{}", db.name());
+        let url = db.url.replacen("user=postgres", &format!("user={role}"), 1);
+        (role, url)
+    })
+}
+
 /// A superuser runs what is printed, the owner migrates, and the service works as a role that can do nothing else.
 #[tokio::test]
 async fn two_roles_are_made_granted_and_looked_at() {
     let (db, sink) = (TestDb::bare(), SmtpSink::start());
-    let (owner, service) = (
-        format!("owner_{}", db.name()),
-        format!("service_{}", db.name()),
-    );
-    let as_role = |role: &str| db.url.replacen("user=postgres", &format!("user={role}"), 1);
-    let (owner_url, service_url) = (as_role(&owner), as_role(&service));
+    let [(owner, owner_url), (service, service_url)] = two_roles(&db);
     let smtp = sink.url();
     let enlist = async |args: &[&str], migrate: Option<&str>| {
         let mut variables = vec![
@@ -257,12 +261,7 @@ async fn two_roles_are_made_granted_and_looked_at() {
 #[tokio::test]
 async fn each_power_too_much_is_named_with_what_ends_it() {
     let (db, sink) = (TestDb::bare(), SmtpSink::start());
-    let (owner, service) = (
-        format!("owner_{}", db.name()),
-        format!("service_{}", db.name()),
-    );
-    let as_role = |role: &str| db.url.replacen("user=postgres", &format!("user={role}"), 1);
-    let (owner_url, service_url) = (as_role(&owner), as_role(&service));
+    let [(owner, owner_url), (service, service_url)] = two_roles(&db);
     let smtp = sink.url();
     let enlist = async |command: &str, url: &str, owner: &str| {
         let variables = [

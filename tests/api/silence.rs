@@ -4,11 +4,14 @@ use std::{
     fs,
     io::{Read, Write},
     net::TcpStream,
-    process::{Command, Stdio},
+    process::Command,
     time::{Duration, Instant},
 };
 
-use crate::support::{db::TestDb, smtp::SmtpSink};
+use crate::{
+    support::{db::TestDb, smtp::SmtpSink},
+    variables::run,
+};
 
 const ENLIST: &str = env!("CARGO_BIN_EXE_enlist");
 
@@ -29,17 +32,7 @@ fn silent(told: &str) {
 /// What a command prints.
 fn told(args: &[&str], variables: &[(&str, &str)]) -> String {
     let folder = tempfile::tempdir().unwrap();
-    let output = Command::new(ENLIST)
-        .current_dir(folder.path())
-        .env_remove("DATABASE_URL")
-        .envs(variables.iter().copied())
-        .args(args)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    [output.stdout, output.stderr]
-        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-        .concat()
+    run(folder.path(), args, variables).1
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// What a command prints and how it ends, in this folder and with these variables.
-fn run(folder: &Path, args: &[&str], variables: &[(&str, &str)]) -> (i32, String) {
+pub fn run(folder: &Path, args: &[&str], variables: &[(&str, &str)]) -> (i32, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_enlist"))
         .current_dir(folder)
         .env_remove("DATABASE_URL")

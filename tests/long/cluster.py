@@ -193,7 +193,7 @@ class Cluster:
 
     def url(self):
         hosts = ",".join(node.address for node in self.nodes)
-        return f"postgres://enlist@{hosts}/enlist" + os.environ.get("ENLIST_LONG_URL_OPTIONS", "")
+        return f"postgres://enlist@{hosts}/enlist"
 
 
 class Watch:
