@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A real distribution to fail in: etcd and Patroni with three Postgres nodes, haproxy before two instances, a mail server. Faults
 # are played one after the other while clients go on; at the end everything that was acknowledged must be there, once.
-# usage: tests/long.sh [FAULT…]   all of them where none is named, `restarts` only where it is; takes 15 minutes
+# usage: tests/long.sh [FAULT…]   all of them where none is named, `restarts` and `asynchronous` only where they are; takes 15 minutes
 # ENLIST_LONG_ONLY=FAULT,FAULT the same; ENLIST_LONG_USERS (600); ENLIST_LONG_REQUESTS of restarts (40000); ENLIST_LONG_BINARY
 # another enlist than target/release's; ENLIST_LONG_KEEP=DIR keeps the logs.
 set -euo pipefail

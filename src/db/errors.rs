@@ -14,6 +14,9 @@ pub enum DbError {
     /// As many requests of one kind are answered as may at once. Nothing was done.
     #[error("others of this kind took too long")]
     Crowded,
+    /// Those of the same kind wait for a lock that somebody holds. Nothing was done.
+    #[error("others of this kind are held up by a lock")]
+    HeldUp,
     /// A statement failed.
     #[error(transparent)]
     Query(#[from] DieselError),
@@ -113,12 +116,6 @@ pub(super) fn is_read_only(error: &DieselError) -> bool {
         error,
         DieselError::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, _)
     )
-}
-
-/// Whether somebody else held a lock for too long (55P03).
-pub(super) fn is_held_up(error: &DieselError) -> bool {
-    matches!(error, DieselError::DatabaseError(DatabaseErrorKind::Unknown, info)
-        if info.message().contains("lock timeout"))
 }
 
 /// A stored enum value.

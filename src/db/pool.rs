@@ -4,10 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use diesel::{pg::PgConnection, prelude::*, result::Error as DieselError, sql_types::Text};
 use scheduled_thread_pool::ScheduledThreadPool;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
-};
+use tokio::{sync::Semaphore, time::timeout};
 
 use super::{
     connection::{Epoch, Manager, PLANNED_EACH_TIME, PLANNED_ONCE, Pooled, Quiet},
@@ -15,7 +12,7 @@ use super::{
     held_up::{self, HeldUp},
     hosts::Hosts,
     patience::Patience,
-    waiting::Watched,
+    waiting::{Waiting, Watched},
     watch::{Ends, GivenUp, Held, Stuck, Watch},
 };
 use crate::metrics::Usage;
@@ -46,8 +43,7 @@ pub struct Db {
     turn: Arc<Semaphore>,
     /// Where this one waits before it waits for a connection.
     line: Option<Arc<Semaphore>>,
-    /// Half of them, for requests of a kind that others hold up.
-    slow: Arc<Semaphore>,
+    /// Requests of a kind that others hold up: half as many, beside the others.
     held_up: Arc<HeldUp>,
     patience: Patience,
     given_up: Arc<GivenUp>,
@@ -60,11 +56,12 @@ impl Db {
         // A few threads open connections and look after their age: r2d2's own would be three a pool.
         let threads = Arc::new(ScheduledThreadPool::new(OPENED_AT_ONCE.min(size as usize)));
         let (hosts, epoch) = (Arc::new(Hosts::of(url)), Arc::new(Epoch::default()));
+        let half = (size / 2).max(1);
         // Those that were given up still count.
         let most_given_up = 2 * size;
         let pool = |plans, size| {
             r2d2::Pool::builder()
-                .max_size(size + most_given_up)
+                .max_size(size + half + most_given_up)
                 .thread_pool(Arc::clone(&threads))
                 .min_idle(Some(0))
                 .test_on_check_out(false)
@@ -82,11 +79,10 @@ impl Db {
             probes: pool(PLANNED_ONCE, 1),
             permits: Arc::new(Semaphore::new(size as usize)),
             probing: Arc::new(Semaphore::new(1)),
-            large: Arc::new(Semaphore::new((size as usize / 2).max(1))),
+            large: Arc::new(Semaphore::new(half as usize)),
             turn: Arc::new(Semaphore::new(1)),
             line: None,
-            slow: Arc::new(Semaphore::new((size as usize / 2).max(1))),
-            held_up: Arc::default(),
+            held_up: Arc::new(HeldUp::new(half as usize)),
             patience: Patience::Short,
             given_up: Arc::new(GivenUp::new(most_given_up as usize)),
             epoch,
@@ -223,7 +219,6 @@ impl Db {
         }
         let watch = Arc::new(Watch::new(self.places().await?, Arc::clone(&self.given_up)));
         let (pool, patience, epoch) = (pool.clone(), self.patience, Arc::clone(&self.epoch));
-        let (kind, held_up) = (held_up::kind(), Arc::clone(&self.held_up));
         let (ends, span) = (Ends(Arc::clone(&watch)), tracing::Span::current());
         let task = tokio::task::spawn_blocking(move || {
             let _entered = span.entered();
@@ -245,9 +240,6 @@ impl Db {
                         Attempt::NotBegun(error.into())
                     }
                 };
-                if let Some(kind) = kind.filter(|_| pooled.activity.was_held_up()) {
-                    held_up.add(kind);
-                }
                 if watch.is_given_up() {
                     pooled.gone = true;
                 } else if pooled.gone && (pooled.activity.is_read_only() || pooled.is_silent()) {
@@ -266,8 +258,12 @@ impl Db {
         let mut watched = Watched {
             task: Some(task),
             watch,
-            patience,
-            epoch: Arc::clone(&self.epoch),
+            waiting: Waiting {
+                patience,
+                epoch: Arc::clone(&self.epoch),
+                held_up: Arc::clone(&self.held_up),
+                kind: held_up::kind().filter(|_| patience != Patience::Probe),
+            },
         };
         match watched.done().await {
             Ok(Ok(result)) => result,
@@ -286,27 +282,39 @@ impl Db {
 
     /// Waits for a place among those who use the database.
     async fn places(&self) -> Result<Held, DbError> {
-        let closed = |_| DbError::Unavailable("the pool is closed".into());
-        let take = |of: &Arc<Semaphore>| Arc::clone(of).acquire_owned();
-        let is_slow = held_up::kind().is_some_and(|kind| self.held_up.has(kind));
-        let (line, wait) = match &self.line {
-            Some(line) => (Some(line), WAIT_FOR_OTHERS),
-            None => (is_slow.then_some(&self.slow), WAIT_FOR_CONNECTION),
+        let take = async |of: &Arc<Semaphore>, wait, late| match timeout(
+            wait,
+            Arc::clone(of).acquire_owned(),
+        )
+        .await
+        {
+            Ok(Ok(place)) => Ok(place),
+            Ok(Err(_)) => Err(DbError::Unavailable("the pool is closed".into())),
+            Err(_) => Err(late),
         };
-        let _line: Option<OwnedSemaphorePermit> = match line {
-            Some(line) => Some(
-                timeout(wait, take(line))
-                    .await
-                    .map_err(|_| DbError::Crowded)?
-                    .map_err(closed)?,
-            ),
+        let _line = match &self.line {
+            Some(line) => Some(take(line, WAIT_FOR_OTHERS, DbError::Crowded).await?),
             None => None,
         };
-        let _connection = timeout(WAIT_FOR_CONNECTION, take(&self.permits))
-            .await
-            .map_err(|_| DbError::Unavailable("all connections are busy".into()))?
-            .map_err(closed)?;
-        Ok(Held { _line, _connection })
+        let is_held_up = || held_up::kind().is_some_and(|kind| self.held_up.has(kind));
+        if !is_held_up() {
+            let busy = DbError::Unavailable("all connections are busy".into());
+            let place = take(&self.permits, WAIT_FOR_CONNECTION, busy).await?;
+            // While it waited, others may have been seen to be.
+            if !is_held_up() {
+                return Ok(Held {
+                    _line,
+                    place,
+                    is_aside: false,
+                });
+            }
+        }
+        let beside = &self.held_up.places;
+        Ok(Held {
+            _line,
+            place: take(beside, WAIT_FOR_CONNECTION, DbError::HeldUp).await?,
+            is_aside: true,
+        })
     }
 
     /// Asks on a connection of its own, which waits for nobody else, nor for what they wait for. `None`: this session takes no

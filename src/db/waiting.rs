@@ -9,6 +9,7 @@ use tokio::{
 
 use super::{
     connection::Epoch,
+    held_up::{AFTER, HeldUp},
     patience::Patience,
     watch::{Stuck, Watch},
 };
@@ -17,8 +18,17 @@ use super::{
 pub(super) struct Watched<T: Send + 'static> {
     pub(super) task: Option<JoinHandle<T>>,
     pub(super) watch: Arc<Watch>,
+    pub(super) waiting: Waiting,
+}
+
+/// For whom, and how long.
+#[derive(Clone)]
+pub(super) struct Waiting {
     pub(super) patience: Patience,
     pub(super) epoch: Arc<Epoch>,
+    pub(super) held_up: Arc<HeldUp>,
+    /// What kind of request it is; `None`: it is none, or asks for the database itself.
+    pub(super) kind: Option<usize>,
 }
 
 impl<T: Send + 'static> Watched<T> {
@@ -27,42 +37,46 @@ impl<T: Send + 'static> Watched<T> {
         let Some(task) = &mut self.task else {
             return Err(Stuck::BeforeCommit);
         };
-        let done = done(task, &self.watch, self.patience, &self.epoch).await;
+        let done = self.waiting.done(task, &self.watch).await;
         self.task = None;
         done
     }
 }
 
-async fn done<T>(
-    task: &mut JoinHandle<T>,
-    watch: &Watch,
-    patience: Patience,
-    epoch: &Epoch,
-) -> Result<Result<T, JoinError>, Stuck> {
-    let limit = patience.limit();
-    let mut next = limit;
-    loop {
-        if let Ok(done) = timeout(next, &mut *task).await {
-            return Ok(done);
+impl Waiting {
+    async fn done<T>(
+        &self,
+        task: &mut JoinHandle<T>,
+        watch: &Watch,
+    ) -> Result<Result<T, JoinError>, Stuck> {
+        let limit = self.patience.limit();
+        let mut next = AFTER;
+        loop {
+            if let Ok(done) = timeout(next, &mut *task).await {
+                return Ok(done);
+            }
+            let quiet = watch.quiet_for().unwrap_or_default();
+            if let Some(kind) = self.kind.filter(|_| quiet >= AFTER) {
+                self.held_up.add(kind, watch);
+            }
+            if quiet < limit {
+                next = AFTER.min(limit - quiet);
+                continue;
+            }
+            let Some(stuck) = watch.give_up() else {
+                // It ended this very moment.
+                next = limit;
+                continue;
+            };
+            tracing::error!(
+                given_up = ?limit,
+                committing = stuck == Stuck::InCommit,
+                "the database says nothing: this connection and all that are open are given up"
+            );
+            // What is on the way to a host that is gone says nothing, either.
+            self.epoch.end();
+            return Err(stuck);
         }
-        let quiet = watch.quiet_for().unwrap_or_default();
-        if quiet < limit {
-            next = limit - quiet;
-            continue;
-        }
-        let Some(stuck) = watch.give_up() else {
-            // It ended this very moment.
-            next = limit;
-            continue;
-        };
-        tracing::error!(
-            given_up = ?limit,
-            committing = stuck == Stuck::InCommit,
-            "the database says nothing: this connection and all that are open are given up"
-        );
-        // What is on the way to a host that is gone says nothing, either.
-        epoch.end();
-        return Err(stuck);
     }
 }
 
@@ -75,11 +89,7 @@ impl<T: Send + 'static> Drop for Watched<T> {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
         };
-        let (watch, patience, epoch) = (
-            Arc::clone(&self.watch),
-            self.patience,
-            Arc::clone(&self.epoch),
-        );
-        runtime.spawn(async move { done(&mut task, &watch, patience, &epoch).await.is_ok() });
+        let (watch, waiting) = (Arc::clone(&self.watch), self.waiting.clone());
+        runtime.spawn(async move { waiting.done(&mut task, &watch).await.is_ok() });
     }
 }

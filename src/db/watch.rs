@@ -13,9 +13,9 @@ use diesel::{
     connection::{Instrumentation, InstrumentationEvent},
     result::Error as DieselError,
 };
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::errors::{ends_connection, is_held_up, is_read_only};
+use super::errors::{ends_connection, is_read_only};
 
 /// What times are counted from.
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -31,8 +31,6 @@ pub(super) struct Activity {
     sent: AtomicU64,
     has_failed: AtomicBool,
     is_ended: AtomicBool,
-    /// Whether a statement waited for a lock for too long.
-    was_held_up: AtomicBool,
     /// Whether a statement was refused because nothing may be written there.
     is_read_only: AtomicBool,
 }
@@ -42,7 +40,6 @@ impl Activity {
     fn begin(&self) {
         self.sent.store(now(), Ordering::Relaxed);
         self.has_failed.store(false, Ordering::Relaxed);
-        self.was_held_up.store(false, Ordering::Relaxed);
     }
 
     /// Whether a statement failed.
@@ -55,10 +52,6 @@ impl Activity {
         self.is_ended.load(Ordering::Relaxed)
     }
 
-    pub(super) fn was_held_up(&self) -> bool {
-        self.was_held_up.load(Ordering::Relaxed)
-    }
-
     pub(super) fn is_read_only(&self) -> bool {
         self.is_read_only.load(Ordering::Relaxed)
     }
@@ -67,7 +60,6 @@ impl Activity {
         self.has_failed.store(true, Ordering::Relaxed);
         for (flag, is_so) in [
             (&self.is_ended, ends_connection(error)),
-            (&self.was_held_up, is_held_up(error)),
             (&self.is_read_only, is_read_only(error)),
         ] {
             flag.fetch_or(is_so, Ordering::Relaxed);
@@ -136,9 +128,11 @@ pub(super) enum Stuck {
 
 /// Places among those who use the database.
 pub(super) struct Held {
-    /// One among those of a kind.
+    /// One among those who wait for each other.
     pub(super) _line: Option<OwnedSemaphorePermit>,
-    pub(super) _connection: OwnedSemaphorePermit,
+    pub(super) place: OwnedSemaphorePermit,
+    /// Whether it is one of those beside.
+    pub(super) is_aside: bool,
 }
 
 /// One request's thread.
@@ -173,6 +167,17 @@ impl Watch {
         let works_on = self.activity.lock().unwrap_or_else(PoisonError::into_inner);
         let sent = works_on.as_ref()?.sent.load(Ordering::Relaxed);
         Some(Duration::from_millis(now().saturating_sub(sent)))
+    }
+
+    /// Leaves its place to others, if there is one beside.
+    pub(super) fn step_aside(&self, beside: &Arc<Semaphore>) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(held) = held.as_mut().filter(|held| !held.is_aside)
+            && let Ok(place) = Arc::clone(beside).try_acquire_owned()
+        {
+            held.place = place;
+            held.is_aside = true;
+        }
     }
 
     /// Whether it may commit: it may not once it was given up.

