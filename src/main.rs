@@ -4,27 +4,41 @@
 
 mod commands;
 
-use std::process::ExitCode;
-
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use crate::commands::{
     Cli,
-    out::{UNREAD, Unread, hint},
-    variables::read_dotenv,
+    out::{UNREAD, Unread, end, hint},
+    variables::{names, read_dotenv},
 };
 
-fn main() -> ExitCode {
+fn main() {
+    end(code())
+}
+
+/// Does what the command line says. Gives what the process exits with.
+fn code() -> u8 {
     if let Err(problem) = read_dotenv() {
         hint(format_args!("enlist: {problem}"));
         // As for a command line that is wrong.
-        return ExitCode::from(2);
+        return 2;
     }
-    let command = Cli::parse().command;
+    let names = names(&Cli::command());
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        // It would speak of flags that nobody gave.
+        Err(error) if error.use_stderr() && !names.mistyped.is_empty() => {
+            for line in names.mistyped {
+                hint(format_args!("enlist: {line}"));
+            }
+            return 2;
+        }
+        Err(error) => error.exit(),
+    };
     let code_of_failure = command.code_of_failure();
-    match command.run() {
+    match command.run(names) {
         Ok(code) => code,
-        Err(error) if error.is::<Unread>() => ExitCode::from(UNREAD),
+        Err(error) if error.is::<Unread>() => UNREAD,
         Err(error) => {
             // Some have a line for each of several faults.
             for line in format!("enlist: {error:#}").lines() {

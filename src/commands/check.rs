@@ -11,7 +11,7 @@ use enlist::{
     server::check::{Check, Verdict},
 };
 
-use super::{out::say, runtime::runtime};
+use super::{out::say, runtime::block_on};
 
 /// In place of the URL of a database that is not running.
 const ASLEEP: &str = "postgres:///";
@@ -40,12 +40,12 @@ pub fn run(mut args: ServeArgs, names: Names) -> anyhow::Result<()> {
         audit_heads: args.audit.audit_heads.clone(),
     };
     let (mut failed, mut said) = (0, Ok(()));
-    runtime()?.block_on(check.run(&Clock::system(), &mut |finding| {
+    block_on(check.run(&Clock::system(), &mut |finding| {
         failed += usize::from(finding.verdict == Verdict::Failed);
         if said.is_ok() {
             said = say(finding);
         }
-    }));
+    }))?;
     said?;
     match failed {
         0 => Ok(()),

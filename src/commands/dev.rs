@@ -23,7 +23,7 @@ use super::{
     database::connected,
     out::print,
     run::{built, until_stopped},
-    runtime::{runtime, start_logging},
+    runtime::{block_on, start_logging},
     signals::Signals,
 };
 
@@ -52,7 +52,7 @@ pub fn run(args: DevArgs, names: &Names) -> anyhow::Result<()> {
         mailbox.clear()?;
     }
     drop(connection);
-    runtime()?.block_on(async move {
+    block_on(async move {
         let receiver = Receiver::start(mailbox.clone()).await?;
         let config = args.check(postgres.url(), &receiver.url(), keys)?;
         let mut signals = Signals::listen()?;
@@ -62,7 +62,7 @@ pub fn run(args: DevArgs, names: &Names) -> anyhow::Result<()> {
         let result = until_stopped(app, signals, Some(postgres), move || mailbox.close()).await;
         receiver.stop().await;
         result
-    })
+    })?
 }
 
 /// What a newcomer needs to know, in a few lines.

@@ -12,7 +12,7 @@ use enlist::{
     trials::{Tester, TrialError},
 };
 
-use super::{out::say, runtime::runtime};
+use super::{out::say, runtime::block_on};
 
 /// What can be done with the mail server.
 #[derive(Subcommand)]
@@ -39,7 +39,7 @@ fn test(args: &MailTestArgs) -> anyhow::Result<()> {
     let from = test.mail.from.clone();
     let writer = Writer::new(test.branding, from, test.mail.reply_to.clone(), base);
     // The client of a token server needs the runtime.
-    runtime()?.block_on(async {
+    block_on(async {
         let tester = Tester {
             writer: Arc::new(writer.context("the mail cannot be made")?),
             smtp: outgoing::pool(&test.mail, 1, &clock)?,
@@ -63,5 +63,5 @@ fn test(args: &MailTestArgs) -> anyhow::Result<()> {
             ),
             Err(error) => Err(error.into()),
         }
-    })
+    })?
 }

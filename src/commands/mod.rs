@@ -21,11 +21,9 @@ mod signals;
 mod users;
 pub mod variables;
 
-use std::process::ExitCode;
-
 use anyhow::bail;
-use clap::{CommandFactory, Parser, Subcommand};
-use enlist::config::{DevArgs, ServeArgs};
+use clap::{Parser, Subcommand};
+use enlist::config::{DevArgs, Names, ServeArgs};
 
 use self::{database::KeyedArgs, out::hint};
 
@@ -95,8 +93,7 @@ impl Command {
     ///
     /// # Errors
     /// Whatever stops it, in words for the person at the shell.
-    pub fn run(self) -> anyhow::Result<ExitCode> {
-        let names = variables::names(&Cli::command());
+    pub fn run(self, names: Names) -> anyhow::Result<u8> {
         match self {
             // It is for saying such things.
             Self::Check(_) => {}
@@ -120,15 +117,15 @@ impl Command {
             Self::Audit { command } => return command.run(),
             Self::Operators { command } => command.run(),
         };
-        done.map(|()| ExitCode::SUCCESS)
+        done.map(|()| 0)
     }
 
     /// What the process exits with when the command fails.
-    pub fn code_of_failure(&self) -> ExitCode {
+    pub fn code_of_failure(&self) -> u8 {
         match self {
-            Self::Bounce(_) => ExitCode::from(bounce::TRY_AGAIN),
-            Self::Audit { .. } => ExitCode::from(audit::NOT_CHECKED),
-            _ => ExitCode::FAILURE,
+            Self::Bounce(_) => bounce::TRY_AGAIN,
+            Self::Audit { .. } => audit::NOT_CHECKED,
+            _ => 1,
         }
     }
 }

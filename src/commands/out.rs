@@ -38,6 +38,15 @@ pub fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
+/// Ends the process, without what libraries have for that: OpenSSL would take away what threads still use that wait for the
+/// database.
+#[allow(unsafe_code)]
+pub fn end(code: u8) -> ! {
+    let _ = io::stdout().lock().flush();
+    // SAFETY: it has no conditions; nothing of this process runs after it.
+    unsafe { libc::_exit(code.into()) }
+}
+
 /// Writes a line to standard error. There is nobody to tell that it could not be written.
 pub fn hint(line: impl Display) {
     let _ = writeln!(io::stderr().lock(), "{}", visible(&line.to_string()));

@@ -6,7 +6,10 @@ use enlist::{embedded::postgres::Postgres, server::startup::App};
 
 use sd_notify::NotifyState;
 
-use super::signals::{Asked, Signals};
+use super::{
+    out::end,
+    signals::{Asked, Signals},
+};
 
 /// Builds a service, unless the process is told to stop before: nothing is under way then.
 pub async fn built(
@@ -18,7 +21,7 @@ pub async fn built(
         _ = signals.next() => {
             tracing::info!("stopped before it was ready");
             // A migration that is under way is taken back by the database; waiting for it could take long.
-            std::process::exit(0)
+            end(0)
         }
     }
 }
@@ -51,7 +54,7 @@ pub async fn until_stopped(
             error = lost => (Some(error), false),
         };
         tell_supervisor(NotifyState::Stopping);
-        tracing::info!("stopping: finishing what is under way; once more to stop at once");
+        tracing::info!("stopping: what is under way is finished; a second signal ends it at once");
         on_stop();
         let stop = async {
             // At a terminal nobody else could answer.
@@ -62,7 +65,10 @@ pub async fn until_stopped(
         };
         tokio::select! {
             () = stop => {}
-            _ = signals.next() => std::process::exit(130),
+            asked = signals.next() => {
+                tracing::warn!("ended at once: what was under way is cut off");
+                end(if asked == Asked::Politely { 143 } else { 130 })
+            }
         }
         (failure, postgres)
     });

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::out::end;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How the process is asked to end.
@@ -9,14 +10,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub enum Asked {
     /// By a supervisor (SIGTERM), which has others take over.
     Politely,
-    /// By somebody at a terminal (SIGINT).
+    /// By somebody at a terminal (SIGINT), or who closed it (SIGHUP).
     AtOnce,
 }
 
-/// SIGTERM and SIGINT, which ask a process to end.
+/// SIGTERM, SIGINT and SIGHUP, which ask a process to end.
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hang_up: Signal,
 }
 
 impl Signals {
@@ -25,6 +27,7 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
         })
     }
 
@@ -33,6 +36,7 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => Asked::Politely,
             _ = self.interrupt.recv() => Asked::AtOnce,
+            _ = self.hang_up.recv() => Asked::AtOnce,
         }
     }
 }
@@ -52,10 +56,10 @@ pub fn end_when_asked() -> io::Result<()> {
         .name("signals".to_owned())
         .spawn(move || {
             let asked = runtime.block_on(signals.next());
-            std::process::exit(match asked {
+            end(match asked {
                 Asked::Politely => 143,
                 Asked::AtOnce => 130,
-            });
+            })
         })?;
     Ok(())
 }

@@ -39,8 +39,8 @@ use secrecy::SecretString;
 
 use super::{
     database::{UNSIGNED, keys_of, with_database},
-    out::{hint, print, say},
-    runtime::runtime,
+    out::{end, hint, print, say},
+    runtime::block_on,
     signals::Signals,
 };
 
@@ -162,7 +162,7 @@ fn run_import(args: &ImportArgs) -> anyhow::Result<()> {
     }
     let mut report = with_database(&args.database, |url| {
         bring_up(&args.owner.beside(url)?)?;
-        runtime()?.block_on(import(url, upload, shape.rows, args, keys))
+        block_on(import(url, upload, shape.rows, args, keys))?
     })?;
     if is_watched {
         report
@@ -282,7 +282,7 @@ async fn until_interrupted(progress: Arc<Progress>) -> anyhow::Result<()> {
     signals.next().await;
     progress.stop();
     signals.next().await;
-    std::process::exit(130);
+    end(130)
 }
 
 /// A bar on a terminal, else a line now and then.

@@ -7,6 +7,7 @@ use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{errors::ConfigErrors, values::number};
+use crate::db::usable;
 
 /// The variable with the database's URL.
 pub const DATABASE_URL: &str = "DATABASE_URL";
@@ -14,7 +15,7 @@ pub const DATABASE_URL: &str = "DATABASE_URL";
 pub const MIGRATE_URL: &str = "ENLIST_MIGRATE_URL";
 const CONNECTIONS: &str = "ENLIST_DATABASE_CONNECTIONS";
 /// Connections of one instance, however many are asked for.
-const MOST_CONNECTIONS: u32 = 1_000;
+const MOST_CONNECTIONS: u32 = 100;
 /// The variable with the folder for the service's own files.
 pub const DATA_DIR: &str = "ENLIST_DATA_DIR";
 /// Where that folder is when nothing is set.
@@ -49,7 +50,7 @@ pub struct OwnerArgs {
 /// How many connections there are to the database.
 #[derive(Debug, Clone, Default, Args)]
 pub struct PoolArgs {
-    /// Database connections that this instance uses at once; it may hold twice as many open, and two more
+    /// Database connections that this instance uses at once; it may hold three times as many open, and two more
     /// [default: two a core]
     #[arg(long, env = CONNECTIONS)]
     pub database_connections: Option<String>,
@@ -66,10 +67,10 @@ impl PoolArgs {
     }
 }
 
-/// How many connections an instance may have open that uses so many at once: searches have others, one asks whether the
-/// database is there, and one listens.
+/// How many connections an instance may have open that uses so many at once: half as many are beside them while a lock
+/// holds requests up, searches have others, one asks whether the database is there, and one listens.
 pub fn most_open(used: u32) -> u32 {
-    2 * used + 2
+    2 * (used + (used / 2).max(1)) + 2
 }
 
 /// The database's URLs, checked.
@@ -162,22 +163,4 @@ impl DatabaseArgs {
             )?;
         usable(url)
     }
-}
-
-/// A URL, if it can be one.
-pub(super) fn usable(url: &str) -> Result<&str, &'static str> {
-    // Checked in words of our own: libpq's would quote the URL, and the password in it.
-    let is_url = url.starts_with("postgres://") || url.starts_with("postgresql://");
-    let is_list = !url.contains("://") && url.contains('=');
-    if !is_url && !is_list {
-        return Err("does not begin with postgres:// (nor is it a list such as host=… dbname=…)");
-    }
-    let is_encoded = url.split('%').skip(1).all(|rest| {
-        rest.get(..2)
-            .is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))
-    });
-    if is_url && !is_encoded {
-        return Err("has a `%` that is not part of a percent-encoding; write %25 for it");
-    }
-    Ok(url)
 }

@@ -33,7 +33,7 @@ pub use self::{
     logging::{LOG, LogArgs},
     mail::{Mail, MailArgs},
     mail_test::{MailTest, MailTestArgs},
-    names::Names,
+    names::{Names, Settings},
     oauth::OauthArgs,
     organisation::OrganisationArgs,
     retention::{KEEP_AUDIT, RetentionArgs, kept_audit},

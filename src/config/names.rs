@@ -1,49 +1,65 @@
-//! Whether variables are named as settings are: one that is mistyped would change nothing, and nobody would know.
+//! Whether variables are named as settings are, and hold what a setting can be at all: one that is mistyped would change
+//! nothing, and nobody would know.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use super::database::{DATABASE_URL, usable};
+use super::{database::DATABASE_URL, http::LISTEN};
+use crate::db::usable;
 
 const PREFIX: &str = "ENLIST_";
 /// Letters that may be mistyped, and no more than half of a name: any three are three letters from any other three.
 const MISTYPED: usize = 3;
 /// In what Kubernetes says of services that are called `enlist` or `enlist-…`.
-const OF_SERVICES: [&str; 2] = ["_SERVICE_", "_PORT"];
+const OF_SERVICES: [&str; 2] = ["_SERVICE_", "_PORT_"];
+/// The port that many platforms tell whoever they run.
+const PORT: &str = "PORT";
 /// Where variables of our tests begin, which no command reads.
 const OF_TESTS: [&str; 6] = ["TEST", "CHAOS_", "LONG_", "KILL_", "MODEL_", "PAGES"];
 
-/// What is odd about the names of variables, a line each.
+/// What settings there are: the names of their variables, each with all that it can be; nothing where that is open.
+pub type Settings = BTreeMap<String, Vec<String>>;
+
+/// What is odd about variables, a line each.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Names {
-    /// Those that are almost a setting which is not set.
+    /// Those that are almost a setting which is not set, or cannot be what that holds.
     pub mistyped: Vec<String>,
-    /// Those that nobody knows.
+    /// Those that nobody knows, and change nothing.
     pub unknown: Vec<String>,
 }
 
 impl Names {
-    /// Looks at the variables that are given, by name and value; `known` are those of all commands.
-    pub fn look(known: &BTreeSet<String>, given: impl Iterator<Item = (String, String)>) -> Self {
+    /// Looks at the variables that are given, by name and value; `known` are the settings of all commands.
+    pub fn look(known: &Settings, given: impl Iterator<Item = (String, String)>) -> Self {
         let given: Vec<(String, String)> = given.collect();
         let is_set = |setting: &str| given.iter().any(|(name, _)| name == setting);
-        let unset: Vec<&str> = known
-            .iter()
-            .map(String::as_str)
-            .filter(|setting| !is_set(setting))
-            .collect();
         let mut names = Self::default();
         for (name, value) in &given {
-            let meant = spelled(name);
-            if known.contains(name) || is_for_others(&meant) {
+            if let Some(choices) = known.get(name) {
+                names
+                    .mistyped
+                    .extend(flaw(value, choices).map(|flaw| format!("{name} {flaw}")));
                 continue;
             }
-            let nearest = unset
-                .iter()
+            if name == PORT && !is_set(LISTEN) && value.parse::<u16>().is_ok() {
+                names.unknown.push(format!(
+                    "{name} is no setting, and changes nothing: for that port, set {LISTEN}=0.0.0.0:{value}"
+                ));
+            }
+            let meant = spelled(name);
+            if is_for_others(&meant, value) {
+                continue;
+            }
+            let nearest = known
+                .keys()
                 // Others have such names for parts of it: DATABASE_USER, DATABASE_PORT.
-                .filter(|setting| **setting != DATABASE_URL || usable(value).is_ok())
+                .filter(|setting| *setting != DATABASE_URL || usable(value).is_ok())
                 .filter_map(|setting| Some((distance(&meant, setting)?, setting)))
                 .min();
             match nearest {
+                Some((_, setting)) if is_set(setting) => names.unknown.push(format!(
+                    "{name} is no setting: did you mean {setting}, which is set, too? Unset one of them"
+                )),
                 Some((_, setting)) => names.mistyped.push(format!(
                     "{name} is no setting: did you mean {setting}? Rename it or unset it"
                 )),
@@ -59,14 +75,30 @@ impl Names {
     }
 }
 
+/// What is wrong with a value, whatever the setting.
+fn flaw(value: &str, choices: &[String]) -> Option<String> {
+    let is_quoted =
+        |quote: char| value.len() > 1 && value.starts_with(quote) && value.ends_with(quote);
+    if value.trim().is_empty() {
+        Some("is empty: give it a value, or unset it".to_owned())
+    } else if is_quoted('"') || is_quoted('\'') {
+        Some("stands in quotes, which are part of its value: take them away".to_owned())
+    } else if !choices.is_empty() && !choices.iter().any(|choice| choice == value) {
+        Some(format!("is `{value}`, and can be: {}", choices.join(", ")))
+    } else {
+        None
+    }
+}
+
 /// As settings are spelled: some tools take other signs and small letters in names, too.
 fn spelled(name: &str) -> String {
     name.to_ascii_uppercase().replace(['-', '.'], "_")
 }
 
-fn is_for_others(name: &str) -> bool {
+fn is_for_others(name: &str, value: &str) -> bool {
     let own = name.strip_prefix(PREFIX);
     OF_SERVICES.iter().any(|part| name.contains(part))
+        || (name.ends_with("_PORT") && value.contains("://"))
         || own.is_some_and(|own| OF_TESTS.iter().any(|begin| own.starts_with(begin)))
 }
 
@@ -95,7 +127,12 @@ mod tests {
     const POSTGRES: &str = "postgres://enlist@localhost/enlist";
 
     fn look(given: &[(&str, &str)]) -> Names {
-        let known = KNOWN.map(str::to_owned).into();
+        let known = KNOWN.map(|name| (name.to_owned(), Vec::new()));
+        let mut known = Settings::from(known);
+        known.insert(
+            "ENLIST_LOG_FORMAT".into(),
+            vec!["human".into(), "json".into()],
+        );
         let given = given.iter();
         Names::look(
             &known,
@@ -113,6 +150,7 @@ mod tests {
             ("ENLIST_MAILFORM", "x", "ENLIST_MAIL_FROM"),
             ("ENLIST_PUBLIC_URI", "x", "ENLIST_PUBLIC_URL"),
             ("ENLIST_LITEN", "", "ENLIST_LISTEN"),
+            ("ENLIST_LISTE", "x", "ENLIST_LISTEN"),
             ("ENLIST_LOGS", "x", "ENLIST_LOG"),
             ("ENLIST_LGO", "x", "ENLIST_LOG"),
             // In the part that all have.
@@ -132,13 +170,51 @@ mod tests {
             assert_eq!(names.mistyped, [told]);
             assert_eq!(names.unknown, [""; 0], "{name}");
             // Nothing is missing where that is set.
-            let of_nobody = look(&[(name, value), (meant, "y")]);
-            assert!(
-                !of_nobody
-                    .mistyped
-                    .iter()
-                    .any(|line| line.contains(&format!("mean {meant}?")))
+            let both = look(&[(name, value), (meant, "y")]);
+            assert_eq!(both.mistyped, [""; 0], "{name}");
+            let told = format!(
+                "{name} is no setting: did you mean {meant}, which is set, too? Unset one of them"
             );
+            assert_eq!(both.unknown, [told]);
+        }
+    }
+
+    #[test]
+    fn a_value_that_no_setting_can_have_is_told() {
+        for (value, told) in [
+            ("", "is empty: give it a value, or unset it"),
+            (" \n", "is empty: give it a value, or unset it"),
+            (
+                "'json'",
+                "stands in quotes, which are part of its value: take them away",
+            ),
+            (
+                "\"json\"",
+                "stands in quotes, which are part of its value: take them away",
+            ),
+            ("JSONL", "is `JSONL`, and can be: human, json"),
+        ] {
+            let names = look(&[("ENLIST_LOG_FORMAT", value)]);
+            assert_eq!(names.mistyped, [format!("ENLIST_LOG_FORMAT {told}")]);
+        }
+        for value in ["human", "json"] {
+            assert_eq!(look(&[("ENLIST_LOG_FORMAT", value)]), Names::default());
+        }
+        assert_eq!(look(&[("ENLIST_SUPPORT", "\"")]), Names::default());
+    }
+
+    #[test]
+    fn the_port_of_a_platform_is_told_unless_it_is_known() {
+        let told = look(&[("PORT", "3000")]).unknown;
+        assert!(
+            told.len() == 1 && told[0].ends_with("ENLIST_LISTEN=0.0.0.0:3000"),
+            "{told:?}"
+        );
+        for given in [
+            &[("PORT", "3000"), ("ENLIST_LISTEN", "[::]:3000")][..],
+            &[("PORT", "tcp://10.0.0.1:80")],
+        ] {
+            assert_eq!(look(given), Names::default());
         }
     }
 
@@ -154,6 +230,7 @@ mod tests {
             "ENLIST_FOO",
             "ENLIST_ENV",
             "ENLIST_X",
+            "ENLIST_PORT",
         ] {
             let names = look(&[(name, "x")]);
             assert_eq!(names.mistyped, [""; 0], "{name}");

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, Ordering},
 };
 
 use diesel::{connection::SimpleConnection, pg::PgConnection, prelude::*, r2d2::R2D2Connection};
@@ -16,7 +16,7 @@ use super::{
 
 /// What each session is told. No statement should take the cores of the others.
 const SESSION: &str = "SET idle_in_transaction_session_timeout = '30s'; SET timezone = 'UTC'; \
-     SET max_parallel_workers_per_gather = 0; SET plan_cache_mode = ";
+     SET default_transaction_isolation = 'read committed'; SET max_parallel_workers_per_gather = 0; SET plan_cache_mode = ";
 
 /// diesel passes on what a server says, but not its SQLSTATE: what only words tell (`DbError::is_busy`)
 /// must be said in English. Before Postgres 15 only superusers may ask for that, since then also whom they
@@ -30,21 +30,6 @@ pub(super) const PLANNED_ONCE: &str = "force_generic_plan";
 /// hundred.
 pub(super) const PLANNED_EACH_TIME: &str = "force_custom_plan";
 
-/// Whether connections from before are still good for anything.
-#[derive(Debug, Default)]
-pub(super) struct Epoch(AtomicU64);
-
-impl Epoch {
-    /// Connections that are open now are not used again.
-    pub(super) fn end(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn now(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
 /// A pooled connection.
 pub(super) struct Pooled {
     pub(super) connection: PgConnection,
@@ -54,16 +39,9 @@ pub(super) struct Pooled {
     /// What it was told last; `None`: nothing yet.
     patience: Option<Patience>,
     plans: &'static str,
-    opened: u64,
-    epoch: Arc<Epoch>,
 }
 
 impl Pooled {
-    /// Whether it is from before the others were found dead.
-    pub(super) fn is_old(&self) -> bool {
-        self.opened != self.epoch.now()
-    }
-
     /// Tells it how long statements may take, and all else if it is new. Not when it is opened: nobody watches then.
     pub(super) fn prepare(&mut self, patience: Patience) -> QueryResult<()> {
         if self.patience == Some(patience) {
@@ -82,24 +60,20 @@ impl Pooled {
         Ok(())
     }
 
-    /// Whether nothing answers.
-    pub(super) fn is_silent(&mut self) -> bool {
-        self.connection.ping().is_err()
-    }
-
     /// Whether it cannot be used again after what was done on it.
     pub(super) fn is_dead(&mut self) -> bool {
         // Whatever a server says when it ends a connection, and in which language: nothing answers then.
         self.connection.is_broken()
             || self.activity.is_ended()
-            || (self.activity.has_failed() && self.is_silent())
+            || (self.activity.has_failed() && self.connection.ping().is_err())
     }
 }
 
 pub(super) struct Manager {
     pub(super) hosts: Arc<Hosts>,
     pub(super) plans: &'static str,
-    pub(super) epoch: Arc<Epoch>,
+    /// Whether nobody is to use its connections any more.
+    pub(super) are_over: Arc<AtomicBool>,
 }
 
 impl r2d2::ManageConnection for Manager {
@@ -107,7 +81,10 @@ impl r2d2::ManageConnection for Manager {
     type Error = diesel::ConnectionError;
 
     fn connect(&self) -> Result<Pooled, Self::Error> {
-        let opened = self.epoch.now();
+        if self.are_over.load(Ordering::Relaxed) {
+            let words = "others are in its place".to_owned();
+            return Err(diesel::ConnectionError::BadConnection(words));
+        }
         let mut connection = self
             .hosts
             .connect()
@@ -120,8 +97,6 @@ impl r2d2::ManageConnection for Manager {
             gone: false,
             patience: None,
             plans: self.plans,
-            opened,
-            epoch: Arc::clone(&self.epoch),
         })
     }
 
@@ -133,7 +108,7 @@ impl r2d2::ManageConnection for Manager {
     }
 
     fn has_broken(&self, pooled: &mut Pooled) -> bool {
-        pooled.gone || pooled.is_old() || pooled.connection.is_broken()
+        pooled.gone || self.are_over.load(Ordering::Relaxed) || pooled.connection.is_broken()
     }
 }
 

@@ -43,6 +43,11 @@ impl DbError {
         }
     }
 
+    /// Whether the database takes no writes.
+    pub fn is_read_only(&self) -> bool {
+        matches!(self, Self::Query(error) if is_read_only(error))
+    }
+
     /// Whether others held what was needed for too long: nothing was done, and a repeat may work. Known
     /// by the server's words, in English.
     pub fn is_busy(&self) -> bool {
@@ -53,7 +58,7 @@ impl DbError {
             Self::Query(DieselError::DatabaseError(DatabaseErrorKind::Unknown, info)) => {
                 let message = info.message();
                 message.contains("lock timeout")
-                    || message.contains("statement timeout")
+                    || message.contains("canceling statement")
                     || message.contains("deadlock detected")
             }
             _ => false,

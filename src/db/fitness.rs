@@ -6,10 +6,19 @@ use diesel::{
     PgConnection, QueryResult, RunQueryDsl,
     connection::SimpleConnection,
     dsl::sql,
-    sql_types::{Integer, Text},
+    sql_types::{Bool, Integer, Text},
 };
 
-use super::hosts::connect;
+use super::{errors::DbError, hosts::Hosts, pool::Db};
+
+/// Whether a session takes no writes.
+pub(super) const IS_READ_ONLY: &str =
+    "pg_is_in_recovery() OR current_setting('transaction_read_only')::bool";
+/// How many connections the server, the database and the role allow.
+const MOST_CONNECTIONS: &str = "(SELECT least(
+    current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int,
+    nullif((SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user), -1),
+    nullif((SELECT datconnlimit FROM pg_database WHERE datname = current_database()), -1)))";
 
 /// The oldest version of Postgres that is tried.
 const OLDEST: i32 = 140_000;
@@ -31,12 +40,20 @@ struct Extension {
 /// # Errors
 /// When the database cannot be asked.
 pub(super) fn unfit(connection: &mut PgConnection) -> QueryResult<Option<String>> {
-    let (number, version, encoding): (i32, String, String) = diesel::select((
+    let (number, version, encoding, is_read_only): (i32, String, String, bool) = diesel::select((
         sql::<Integer>("current_setting('server_version_num')::int"),
         sql::<Text>("current_setting('server_version')"),
         sql::<Text>("current_setting('server_encoding')"),
+        sql::<Bool>(IS_READ_ONLY),
     ))
     .get_result(connection)?;
+    if is_read_only {
+        return Ok(Some(
+            "it takes no writes: it is a standby, or `default_transaction_read_only` is set for the server, the database or \
+             the role; name the primary, or reset that"
+                .to_owned(),
+        ));
+    }
     if number < OLDEST {
         return Ok(Some(format!(
             "it is Postgres {version}, and Enlist needs version 14 or newer: upgrade the server, or use another one"
@@ -61,6 +78,21 @@ pub(super) fn unfit(connection: &mut PgConnection) -> QueryResult<Option<String>
     }))
 }
 
+impl Db {
+    /// How many connections this role may have open there, with all others.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn most_connections(&self) -> Result<u32, DbError> {
+        let most = self.read(|connection| {
+            let most: i32 =
+                diesel::select(sql::<Integer>(MOST_CONNECTIONS)).get_result(connection)?;
+            Ok(u32::try_from(most).unwrap_or_default())
+        });
+        most.await
+    }
+}
+
 fn session(connection: &mut PgConnection) -> Result<i32, String> {
     diesel::select(sql::<Integer>("pg_backend_pid()"))
         .get_result(connection)
@@ -74,12 +106,13 @@ fn session(connection: &mut PgConnection) -> Result<i32, String> {
 /// When it cannot be reached.
 pub fn unfit_pooler(url: &str) -> Result<Option<String>, String> {
     let (tell, told) = mpsc::channel();
-    let url = url.to_owned();
+    let hosts = Hosts::of(url);
+    let first = hosts.connect()?;
     // A pooler lets whoever finds no session wait for minutes.
     thread::Builder::new()
         .name("pooler".to_owned())
         .spawn(move || {
-            let _ = tell.send(is_by_transaction(&url));
+            let _ = tell.send(is_by_transaction(first, &hosts));
         })
         .map_err(|error| error.to_string())?;
     let is_by_transaction = match told.recv_timeout(SECOND_SESSION) {
@@ -100,8 +133,8 @@ pub fn unfit_pooler(url: &str) -> Result<Option<String>, String> {
 }
 
 /// Whether two connections are, now and then, one session.
-fn is_by_transaction(url: &str) -> Result<bool, String> {
-    let (mut one, mut other) = (connect(url)?, connect(url)?);
+fn is_by_transaction(mut one: PgConnection, hosts: &Hosts) -> Result<bool, String> {
+    let mut other = hosts.connect()?;
     for _ in 0..ROUNDS {
         let before = session(&mut one)?;
         // It takes what the first one left, and keeps it while the first one asks again.

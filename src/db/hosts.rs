@@ -1,13 +1,33 @@
-//! The hosts that a URL names, and which of them served last.
+//! The hosts that a URL names, which of them served last, and how a connection to one is opened.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    thread,
+    time::{Duration, Instant},
+};
 
 use diesel::{Connection, PgConnection, connection::SimpleConnection};
 
 use super::{
     path::FIRST_OURS,
-    url::{redacted, with_limits},
+    url::{each, let_in_within, unquoted},
 };
+
+/// How long a host that let somebody in may take for its first answers.
+const FIRST_ANSWERS: Duration = Duration::from_secs(1);
+/// Threads that wait for one host to let them in; with so many only one more tries, now and then,
+const MANY_WAITING: usize = 16;
+const NOW_AND_THEN: Duration = Duration::from_secs(10);
+/// up to so many.
+const MOST_WAITING: usize = 256;
+/// What whoever had the session before left in it: a pooler may not have cleared that.
+const CLEARED: &str = "DISCARD ALL";
+/// What the library tells each session first, and that clears, too.
+const TOLD_AGAIN: &str = "SET client_encoding = 'UTF8'; SET timezone = 'UTC'";
 
 /// One connection, outside of any pool.
 ///
@@ -17,29 +37,52 @@ pub fn connect(url: &str) -> Result<PgConnection, String> {
     let mut connection = Hosts::of(url).connect()?;
     connection
         .batch_execute(FIRST_OURS)
-        .map_err(|error| redacted(&error.to_string(), url))?;
+        .map_err(|error| error.to_string())?;
     Ok(connection)
+}
+
+/// Whether what was said of a connection that was not to be had may pass by itself: nobody is there yet, or has no place.
+/// Who is there and refuses says FATAL, in most languages.
+pub fn may_pass(error: &str) -> bool {
+    const PASSING: [&str; 5] = [
+        "starting up",
+        "shutting down",
+        "recovery",
+        "too many",
+        "connection slots",
+    ];
+    error.split("; ").any(|of_host| {
+        !of_host.contains("FATAL") || PASSING.iter().any(|words| of_host.contains(words))
+    })
 }
 
 /// The hosts of a URL. With several of them the library would ask each in turn, for every connection, and wait for those
 /// that are gone: here the one that served last is asked first.
 #[derive(Debug)]
 pub(super) struct Hosts {
-    /// The whole URL, which errors may quote.
-    url: String,
-    /// A URL for each.
-    urls: Vec<String>,
+    hosts: Vec<Host>,
     served_last: AtomicUsize,
+}
+
+/// One of them, with a URL of its own.
+#[derive(Debug)]
+struct Host {
+    url: String,
+    /// Threads that wait for it, also those that nobody waits for any more.
+    waiting: Arc<AtomicUsize>,
+    /// When one tried although many wait.
+    tried: Mutex<Option<Instant>>,
 }
 
 impl Hosts {
     pub(super) fn of(url: &str) -> Self {
-        let urls = each(url).unwrap_or_else(|| vec![url.to_owned()]);
-        let is_one_of_several = urls.len() > 1 || names_several(url);
-        let with_limits = |url: &String| with_limits(url, is_one_of_several);
+        let hosts = each(url).into_iter().map(|url| Host {
+            url,
+            waiting: Arc::default(),
+            tried: Mutex::default(),
+        });
         Self {
-            url: url.to_owned(),
-            urls: urls.iter().map(with_limits).collect(),
+            hosts: hosts.collect(),
             served_last: AtomicUsize::new(0),
         }
     }
@@ -48,85 +91,78 @@ impl Hosts {
     pub(super) fn connect(&self) -> Result<PgConnection, String> {
         let first = self.served_last.load(Ordering::Relaxed);
         let mut errors = Vec::new();
-        for next in 0..self.urls.len() {
-            let at = (first + next) % self.urls.len();
-            match PgConnection::establish(&self.urls[at]) {
+        for next in 0..self.hosts.len() {
+            let at = (first + next) % self.hosts.len();
+            match self.hosts[at].connect() {
                 Ok(connection) => {
                     self.served_last.store(at, Ordering::Relaxed);
                     return Ok(connection);
                 }
-                Err(error) => {
-                    let error = redacted(&error.to_string(), &self.urls[at]);
-                    errors.push(redacted(&error, &self.url).trim_end().to_owned());
-                }
+                Err(error) => errors.push(error),
             }
         }
         Err(errors.join("; "))
     }
 }
 
-/// A URL for each host, if it names several where hosts usually stand.
-fn each(url: &str) -> Option<Vec<String>> {
-    let (scheme, rest) = url.split_once("://")?;
-    let end = rest.find(['/', '?']).unwrap_or(rest.len());
-    let (authority, rest) = rest.split_at(end);
-    let (user, hosts) = match authority.rsplit_once('@') {
-        Some((user, hosts)) => (format!("{user}@"), hosts),
-        None => (String::new(), authority),
-    };
-    let hosts = hosts.split(',');
-    let urls: Vec<String> = hosts
-        .map(|host| format!("{scheme}://{user}{host}{rest}"))
-        .collect();
-    (urls.len() > 1).then_some(urls)
-}
-
-/// Whether a list of settings names several hosts.
-fn names_several(url: &str) -> bool {
-    let settings = url.split(['?', '&', ' ']);
-    settings
-        .filter_map(|setting| setting.trim().split_once('='))
-        .any(|(name, value)| {
-            matches!(name.trim(), "host" | "hostaddr")
-                && (value.contains(',') || value.to_ascii_uppercase().contains("%2C"))
-        })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_host_has_a_url_and_only_the_one_that_writes_will_do() {
-        let of = |url: &str| Hosts::of(url).urls;
-        let limits = "fallback_application_name=enlist&connect_timeout=2&tcp_user_timeout=5000&keepalives_idle=5&\
-                      keepalives_interval=2&keepalives_count=3";
-        assert_eq!(
-            of("postgres://u:p@a:1,b/x"),
-            [
-                format!("postgres://u:p@a:1/x?{limits}&target_session_attrs=read-write"),
-                format!("postgres://u:p@b/x?{limits}&target_session_attrs=read-write"),
-            ]
-        );
-        assert_eq!(
-            of("postgres://a,b?target_session_attrs=any"),
-            [
-                format!("postgres://a?target_session_attrs=any&{limits}"),
-                format!("postgres://b?target_session_attrs=any&{limits}"),
-            ]
-        );
-        assert_eq!(of("postgres://a/x"), [format!("postgres://a/x?{limits}")]);
-        for list in [
-            "host=a,b dbname=x",
-            "postgres:///x?host=a,b",
-            "postgres:///x?host=a%2cb",
-        ] {
-            let urls = of(list);
-            assert_eq!(urls.len(), 1, "{list}");
-            assert!(
-                urls[0].ends_with("target_session_attrs=read-write"),
-                "{urls:?}"
-            );
+impl Host {
+    /// The library's own limit is for letting in alone; neither looking a name up has one, nor the first statements. So a
+    /// thread does it, which is left to itself when it takes too long.
+    fn connect(&self) -> Result<PgConnection, String> {
+        let waiting = Waiting(Arc::clone(&self.waiting));
+        let before = waiting.0.fetch_add(1, Ordering::Relaxed);
+        if before >= MOST_WAITING || (before >= MANY_WAITING && !self.is_time()) {
+            return Err("it says nothing to those who came before".to_owned());
         }
+        let (tell, told) = mpsc::channel();
+        let url = self.url.clone();
+        let limit = let_in_within(&url) + FIRST_ANSWERS;
+        thread::Builder::new()
+            .name("connect".to_owned())
+            .spawn(move || {
+                let _waiting = waiting;
+                // Nobody may wait for it any more: then it is closed.
+                let _ = tell.send(opened(&url));
+            })
+            .map_err(|error| error.to_string())?;
+        told.recv_timeout(limit).map_err(|_| {
+            "it was let in, or looked its host up, and heard nothing more".to_owned()
+        })?
     }
+}
+
+impl Host {
+    /// Whether nobody tried for a while.
+    fn is_time(&self) -> bool {
+        let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_time = tried.is_none_or(|tried| tried.elapsed() >= NOW_AND_THEN);
+        if is_time {
+            *tried = Some(Instant::now());
+        }
+        is_time
+    }
+}
+
+/// One of those who wait.
+struct Waiting(Arc<AtomicUsize>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn opened(url: &str) -> Result<PgConnection, String> {
+    let mut connection =
+        PgConnection::establish(url).map_err(|error| unquoted(in_a_line(error), url))?;
+    for words in [CLEARED, TOLD_AGAIN] {
+        connection.batch_execute(words).map_err(in_a_line)?;
+    }
+    Ok(connection)
+}
+
+/// The library's words have several lines.
+fn in_a_line(error: impl ToString) -> String {
+    let text = error.to_string();
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

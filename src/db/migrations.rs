@@ -89,11 +89,9 @@ impl Db {
     /// # Errors
     /// When the database cannot be asked.
     pub async fn readiness(&self) -> Result<Readiness, DbError> {
+        self.may_begin().await?;
         let probed = self.probe(|connection| {
-            let is_read_only = sql::<Bool>(
-                "pg_is_in_recovery() OR current_setting('transaction_read_only')::bool",
-            );
-            if diesel::select(is_read_only).get_result(connection)? {
+            if diesel::select(sql::<Bool>(fitness::IS_READ_ONLY)).get_result(connection)? {
                 return Ok(None);
             }
             let newest = known()?.pop();
@@ -216,7 +214,11 @@ pub fn migrate_for(
     service: Option<&Schema>,
 ) -> Result<Vec<String>, Box<dyn StdError + Send + Sync>> {
     let mut connection = connect(url)?;
-    connection.batch_execute("SET timezone = 'UTC'; SET client_min_messages = warning")?;
+    connection.batch_execute(
+        // However long it takes, whatever the role is told.
+        "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; \
+         SET timezone = 'UTC'; SET client_min_messages = warning",
+    )?;
     let found = schema(&mut connection)?;
     if let Some(refusal) = found.refusal() {
         return Err(refusal.into());

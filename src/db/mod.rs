@@ -11,6 +11,7 @@ mod migrations;
 mod path;
 mod patience;
 mod pool;
+mod pools;
 mod powers;
 pub mod prepared;
 mod privileges;
@@ -24,11 +25,12 @@ pub use self::{
     errors::{DbError, fitting, stored},
     fitness::unfit_pooler,
     held_up::of_kind,
-    hosts::connect,
+    hosts::{connect, may_pass},
     migrations::{Readiness, Schema, migrate, migrate_for, revert_all, schema_at},
     path::looking_at_home,
     pool::Db,
     powers::{Excess, Powers},
     privileges::{TABLES, roles_sql},
     statements::{CUSTOM_PLAN, OUTBOX_CHANNEL, WAKE_WORKERS},
+    url::usable,
 };

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// How long a thread waits for a connection to be opened.
+pub(super) const OPENED_WITHIN: Duration = Duration::from_secs(3);
+
 /// How long the database may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Patience {

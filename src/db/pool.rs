@@ -2,38 +2,36 @@
 
 use std::{sync::Arc, time::Duration};
 
-use diesel::{pg::PgConnection, prelude::*, result::Error as DieselError, sql_types::Text};
-use scheduled_thread_pool::ScheduledThreadPool;
+use diesel::{
+    connection::SimpleConnection, pg::PgConnection, prelude::*, result::Error as DieselError,
+    sql_types::Text,
+};
 use tokio::{sync::Semaphore, time::timeout};
 
 use super::{
-    connection::{Epoch, Manager, PLANNED_EACH_TIME, PLANNED_ONCE, Pooled, Quiet},
+    connection::Pooled,
     errors::DbError,
     held_up::{self, HeldUp},
-    hosts::Hosts,
-    patience::Patience,
+    patience::{OPENED_WITHIN, Patience},
+    pools::{Maker, Purpose},
     waiting::{Waiting, Watched},
     watch::{Ends, GivenUp, Held, Stuck, Watch},
 };
 use crate::metrics::Usage;
 
-/// How long a request waits for a connection before it is told to come back.
-const WAIT_FOR_CONNECTION: Duration = Duration::from_secs(3);
+/// How long a request waits for a place before it is told to come back.
+const WAIT_FOR_PLACE: Duration = OPENED_WITHIN;
 /// How long what is large, or takes turns, waits for others of its kind.
 const WAIT_FOR_OTHERS: Duration = Duration::from_secs(10);
-/// Connections that are opened at once, at most.
-const OPENED_AT_ONCE: usize = 4;
+
+/// What shows that the database answers: it commits, too, where commits wait for a standby or a disk.
+const LOOK: &str = "SELECT pg_logical_emit_message(true, 'enlist', 'look')";
 
 /// The pool. Clones share it.
 #[derive(Clone)]
 pub struct Db {
-    pool: r2d2::Pool<Manager>,
-    /// For searches, whose plans are made for the very parameters.
-    searches: r2d2::Pool<Manager>,
-    /// For the question whether the database is there, which waits for nobody.
-    probes: r2d2::Pool<Manager>,
-    epoch: Arc<Epoch>,
-    /// As many as may be in use at once, of the first two: whoever waits, waits here, in order and without a thread.
+    pools: Arc<Maker>,
+    /// As many connections as may be in use at once: whoever waits, waits here, in order and without a thread.
     permits: Arc<Semaphore>,
     /// One, for probes.
     probing: Arc<Semaphore>,
@@ -53,30 +51,9 @@ pub struct Db {
 impl Db {
     /// A pool of `size` connections, opened when they are first needed.
     pub fn new(url: &str, size: u32) -> Self {
-        // A few threads open connections and look after their age: r2d2's own would be three a pool.
-        let threads = Arc::new(ScheduledThreadPool::new(OPENED_AT_ONCE.min(size as usize)));
-        let (hosts, epoch) = (Arc::new(Hosts::of(url)), Arc::new(Epoch::default()));
         let half = (size / 2).max(1);
-        // Those that were given up still count.
-        let most_given_up = 2 * size;
-        let pool = |plans, size| {
-            r2d2::Pool::builder()
-                .max_size(size + half + most_given_up)
-                .thread_pool(Arc::clone(&threads))
-                .min_idle(Some(0))
-                .test_on_check_out(false)
-                .connection_timeout(WAIT_FOR_CONNECTION)
-                .error_handler(Box::new(Quiet))
-                .build_unchecked(Manager {
-                    hosts: Arc::clone(&hosts),
-                    plans,
-                    epoch: Arc::clone(&epoch),
-                })
-        };
         Self {
-            pool: pool(PLANNED_ONCE, size),
-            searches: pool(PLANNED_EACH_TIME, size),
-            probes: pool(PLANNED_ONCE, 1),
+            pools: Arc::new(Maker::new(url, size + half)),
             permits: Arc::new(Semaphore::new(size as usize)),
             probing: Arc::new(Semaphore::new(1)),
             large: Arc::new(Semaphore::new(half as usize)),
@@ -84,8 +61,7 @@ impl Db {
             line: None,
             held_up: Arc::new(HeldUp::new(half as usize)),
             patience: Patience::Short,
-            given_up: Arc::new(GivenUp::new(most_given_up as usize)),
-            epoch,
+            given_up: Arc::new(GivenUp::new(2 * size as usize)),
             size,
         }
     }
@@ -126,7 +102,8 @@ impl Db {
         E: From<DbError> + From<DieselError> + Send + 'static,
     {
         let mut work = Some(work);
-        self.with_connection(&self.pool, move |pooled, watch| {
+        self.may_begin().await?;
+        self.with_connection(Purpose::Usual, move |pooled, watch| {
             let result = pooled
                 .connection
                 .transaction(|connection| match work.take() {
@@ -172,7 +149,7 @@ impl Db {
         F: FnMut(&mut PgConnection) -> Result<T, DbError> + Send + 'static,
         T: Send + 'static,
     {
-        self.read_from(&self.pool, work).await
+        self.read_from(Purpose::Usual, work).await
     }
 
     /// Reads with plans that are made for the very parameters.
@@ -184,54 +161,57 @@ impl Db {
         F: FnMut(&mut PgConnection) -> Result<T, DbError> + Send + 'static,
         T: Send + 'static,
     {
-        self.read_from(&self.searches, work).await
+        self.read_from(Purpose::Searches, work).await
     }
 
-    async fn read_from<T, F>(&self, pool: &r2d2::Pool<Manager>, mut work: F) -> Result<T, DbError>
+    async fn read_from<T, F>(&self, purpose: Purpose, mut work: F) -> Result<T, DbError>
     where
         F: FnMut(&mut PgConnection) -> Result<T, DbError> + Send + 'static,
         T: Send + 'static,
     {
-        self.with_connection(pool, move |pooled, _| match work(&mut pooled.connection) {
-            Err(error) if pooled.is_dead() => {
-                pooled.gone = true;
-                Attempt::NotBegun(error)
+        self.may_begin().await?;
+        self.with_connection(purpose, move |pooled, _| {
+            match work(&mut pooled.connection) {
+                Err(error) if pooled.is_dead() => {
+                    pooled.gone = true;
+                    Attempt::NotBegun(error)
+                }
+                result => Attempt::Done(result),
             }
-            result => Attempt::Done(result),
         })
         .await
     }
 
     /// Runs `work` on a connection; on another one as long as it says that nothing was begun, since
     /// every connection in the pool may be dead after Postgres was restarted.
-    async fn with_connection<T, E, F>(
-        &self,
-        pool: &r2d2::Pool<Manager>,
-        mut work: F,
-    ) -> Result<T, E>
+    async fn with_connection<T, E, F>(&self, purpose: Purpose, mut work: F) -> Result<T, E>
     where
         F: FnMut(&mut Pooled, &Watch) -> Attempt<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<DbError> + From<DieselError> + Send + 'static,
     {
-        if self.given_up.is_full() {
-            return Err(DbError::Unavailable("too many connections say nothing".into()).into());
-        }
         let watch = Arc::new(Watch::new(self.places().await?, Arc::clone(&self.given_up)));
-        let (pool, patience, epoch) = (pool.clone(), self.patience, Arc::clone(&self.epoch));
+        let (maker, pools) = (Arc::clone(&self.pools), self.pools.now());
+        let patience = self.patience;
+        let waiting = Waiting {
+            patience,
+            maker: Arc::clone(&maker),
+            pools: Arc::clone(&pools),
+            held_up: Arc::clone(&self.held_up),
+            kind: held_up::kind().filter(|_| patience != Patience::Probe),
+        };
         let (ends, span) = (Ends(Arc::clone(&watch)), tracing::Span::current());
         let task = tokio::task::spawn_blocking(move || {
             let _entered = span.entered();
             let watch = &ends.0;
+            let pool = pools.of(purpose);
             // Dead ones are dropped, and there are no more than that.
             let mut tries_left = pool.max_size();
             loop {
+                watch.works_on_none();
                 let mut pooled = pool
                     .get()
                     .map_err(|error| DbError::Unavailable(error.to_string()))?;
-                if pooled.is_old() {
-                    continue;
-                }
                 watch.works_on(&pooled.activity);
                 let attempt = match pooled.prepare(patience) {
                     Ok(()) => work(&mut pooled, watch),
@@ -242,9 +222,12 @@ impl Db {
                 };
                 if watch.is_given_up() {
                     pooled.gone = true;
-                } else if pooled.gone && (pooled.activity.is_read_only() || pooled.is_silent()) {
+                } else if pooled.gone && pooled.activity.is_read_only() {
                     // Then so are the others.
-                    epoch.end();
+                    maker.end(&pools);
+                }
+                if !pooled.gone {
+                    pools.answered();
                 }
                 match attempt {
                     Attempt::Done(result) => return result,
@@ -258,12 +241,7 @@ impl Db {
         let mut watched = Watched {
             task: Some(task),
             watch,
-            waiting: Waiting {
-                patience,
-                epoch: Arc::clone(&self.epoch),
-                held_up: Arc::clone(&self.held_up),
-                kind: held_up::kind().filter(|_| patience != Patience::Probe),
-            },
+            waiting,
         };
         match watched.done().await {
             Ok(Ok(result)) => result,
@@ -278,6 +256,27 @@ impl Db {
                 Err(DbError::Uncertain("its connection says nothing".into()).into())
             }
         }
+    }
+
+    /// Nothing is begun while as many were given up as may be, unless the database is found to answer: they may wait for
+    /// a host that is gone, while another one serves. One looks, and whoever else comes meanwhile is told at once.
+    pub(super) async fn may_begin(&self) -> Result<(), DbError> {
+        if !self.given_up.is_full() {
+            return Ok(());
+        }
+        let is_looked_at = self.probing.available_permits() == 0;
+        if is_looked_at || !self.given_up.may_look() {
+            return Err(DbError::Unavailable(
+                "too many connections say nothing".into(),
+            ));
+        }
+        let looked = self.probe(|connection| {
+            connection.batch_execute(LOOK)?;
+            Ok(Some(()))
+        });
+        looked.await?;
+        self.given_up.let_be();
+        Ok(())
     }
 
     /// Waits for a place among those who use the database.
@@ -299,7 +298,7 @@ impl Db {
         let is_held_up = || held_up::kind().is_some_and(|kind| self.held_up.has(kind));
         if !is_held_up() {
             let busy = DbError::Unavailable("all connections are busy".into());
-            let place = take(&self.permits, WAIT_FOR_CONNECTION, busy).await?;
+            let place = take(&self.permits, WAIT_FOR_PLACE, busy).await?;
             // While it waited, others may have been seen to be.
             if !is_held_up() {
                 return Ok(Held {
@@ -312,7 +311,7 @@ impl Db {
         let beside = &self.held_up.places;
         Ok(Held {
             _line,
-            place: take(beside, WAIT_FOR_CONNECTION, DbError::HeldUp).await?,
+            place: take(beside, WAIT_FOR_PLACE, DbError::HeldUp).await?,
             is_aside: true,
         })
     }
@@ -333,15 +332,15 @@ impl Db {
             line: None,
             ..self.clone()
         };
-        let epoch = Arc::clone(&self.epoch);
-        let probed = probe.with_connection(&self.probes, move |pooled, _| {
+        let (maker, pools) = (Arc::clone(&self.pools), self.pools.now());
+        let probed = probe.with_connection(Purpose::Probes, move |pooled, _| {
             match ask(&mut pooled.connection) {
                 Err(error) if pooled.is_dead() => {
                     pooled.gone = true;
                     Attempt::NotBegun(error)
                 }
                 Ok(None) => {
-                    epoch.end();
+                    maker.end(&pools);
                     Attempt::Done(Ok(None))
                 }
                 result => Attempt::Done(result),
@@ -355,9 +354,7 @@ impl Db {
         let most = self.size as usize;
         Usage {
             busy: most - self.permits.available_permits().min(most),
-            open: self.pool.state().connections
-                + self.searches.state().connections
-                + self.probes.state().connections,
+            open: self.pools.now().open(),
             most,
             given_up: self.given_up.threads(),
         }

@@ -8,9 +8,9 @@ use tokio::{
 };
 
 use super::{
-    connection::Epoch,
     held_up::{AFTER, HeldUp},
     patience::Patience,
+    pools::{Maker, Pools},
     watch::{Stuck, Watch},
 };
 
@@ -25,7 +25,9 @@ pub(super) struct Watched<T: Send + 'static> {
 #[derive(Clone)]
 pub(super) struct Waiting {
     pub(super) patience: Patience,
-    pub(super) epoch: Arc<Epoch>,
+    pub(super) maker: Arc<Maker>,
+    /// Where its connection comes from.
+    pub(super) pools: Arc<Pools>,
     pub(super) held_up: Arc<HeldUp>,
     /// What kind of request it is; `None`: it is none, or asks for the database itself.
     pub(super) kind: Option<usize>,
@@ -55,7 +57,7 @@ impl Waiting {
             if let Ok(done) = timeout(next, &mut *task).await {
                 return Ok(done);
             }
-            let quiet = watch.quiet_for().unwrap_or_default();
+            let quiet = watch.quiet_for();
             if let Some(kind) = self.kind.filter(|_| quiet >= AFTER) {
                 self.held_up.add(kind, watch);
             }
@@ -68,13 +70,13 @@ impl Waiting {
                 next = limit;
                 continue;
             };
-            tracing::error!(
-                given_up = ?limit,
-                committing = stuck == Stuck::InCommit,
-                "the database says nothing: this connection and all that are open are given up"
-            );
-            // What is on the way to a host that is gone says nothing, either.
-            self.epoch.end();
+            // What else is on the way to a host that is gone says nothing, either.
+            if self.maker.end(&self.pools) {
+                tracing::error!(
+                    after = ?limit,
+                    "the database does not answer a statement: all connections that are open are given up"
+                );
+            }
             return Err(stuck);
         }
     }

@@ -15,7 +15,10 @@ use diesel::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::errors::{ends_connection, is_read_only};
+use super::{
+    errors::{ends_connection, is_read_only},
+    patience::OPENED_WITHIN,
+};
 
 /// What times are counted from.
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -88,15 +91,25 @@ impl Instrumentation for Told {
 #[derive(Debug)]
 pub(super) struct GivenUp {
     threads: AtomicUsize,
+    /// So many of them wait for what was there before the database was found to answer.
+    past: AtomicUsize,
     most: usize,
+    /// When somebody looked last.
+    looked: Mutex<Option<Instant>>,
 }
 
+/// With so many times as many somebody looks only now and then.
+const MANY: usize = 3;
+const NOW_AND_THEN: Duration = Duration::from_secs(30);
+
 impl GivenUp {
-    /// So many may be at once.
+    /// So many may be at once, before somebody looks again.
     pub(super) fn new(most: usize) -> Self {
         Self {
             threads: AtomicUsize::new(0),
+            past: AtomicUsize::new(0),
             most,
+            looked: Mutex::default(),
         }
     }
 
@@ -105,9 +118,36 @@ impl GivenUp {
         self.threads.load(Ordering::Relaxed)
     }
 
-    /// Whether there are as many as may be: then no more is begun.
+    /// Whether there are as many as may be: then nothing is begun before the database was found to answer.
     pub(super) fn is_full(&self) -> bool {
-        self.threads() >= self.most
+        let threads = self.threads();
+        let past = self.past.load(Ordering::Relaxed).min(threads);
+        threads - past >= self.most
+    }
+
+    /// Whether somebody may look whether the database answers: who looks may have to be given up, too.
+    pub(super) fn may_look(&self) -> bool {
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let may_look = self.threads() < MANY * self.most
+            || looked.is_none_or(|looked| looked.elapsed() >= NOW_AND_THEN);
+        if may_look {
+            *looked = Some(Instant::now());
+        }
+        may_look
+    }
+
+    /// The database answers: what they wait for is past.
+    pub(super) fn let_be(&self) {
+        self.past.store(self.threads(), Ordering::Relaxed);
+    }
+
+    fn add(&self) {
+        self.threads.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn take(&self) {
+        let before = self.threads.fetch_sub(1, Ordering::Relaxed);
+        self.past.fetch_min(before - 1, Ordering::Relaxed);
     }
 }
 
@@ -140,6 +180,8 @@ pub(super) struct Watch {
     state: AtomicU8,
     /// What its connection does, once it has one.
     activity: Mutex<Option<Arc<Activity>>>,
+    /// Since when it has none, in milliseconds.
+    waits_since: AtomicU64,
     /// Its places, which others have as soon as it ends or is given up.
     held: Mutex<Option<Held>>,
     given_up: Arc<GivenUp>,
@@ -150,6 +192,7 @@ impl Watch {
         Self {
             state: AtomicU8::new(WORKING),
             activity: Mutex::new(None),
+            waits_since: AtomicU64::new(now()),
             held: Mutex::new(Some(held)),
             given_up,
         }
@@ -162,11 +205,23 @@ impl Watch {
         *works_on = Some(Arc::clone(activity));
     }
 
-    /// How long its connection has not been told anything new. `None`: it has none.
-    pub(super) fn quiet_for(&self) -> Option<Duration> {
+    /// It waits for another connection.
+    pub(super) fn works_on_none(&self) {
+        let mut works_on = self.activity.lock().unwrap_or_else(PoisonError::into_inner);
+        *works_on = None;
+        self.waits_since.store(now(), Ordering::Relaxed);
+    }
+
+    /// How long its connection has not been told anything new; or how long it has waited for a thread or a connection, but
+    /// for the time that opening one may take.
+    pub(super) fn quiet_for(&self) -> Duration {
         let works_on = self.activity.lock().unwrap_or_else(PoisonError::into_inner);
-        let sent = works_on.as_ref()?.sent.load(Ordering::Relaxed);
-        Some(Duration::from_millis(now().saturating_sub(sent)))
+        let (since, may_take) = match &*works_on {
+            Some(activity) => (&activity.sent, Duration::ZERO),
+            None => (&self.waits_since, OPENED_WITHIN),
+        };
+        let since = since.load(Ordering::Relaxed);
+        Duration::from_millis(now().saturating_sub(since)).saturating_sub(may_take)
     }
 
     /// Leaves its place to others, if there is one beside.
@@ -192,7 +247,7 @@ impl Watch {
 
     /// Gives it up, unless it is done. Others have its places.
     pub(super) fn give_up(&self) -> Option<Stuck> {
-        self.given_up.threads.fetch_add(1, Ordering::Relaxed);
+        self.given_up.add();
         let stuck = if self.turns(WORKING, GIVEN_UP) {
             Some(Stuck::BeforeCommit)
         } else if self.turns(COMMITTING, GIVEN_UP) {
@@ -201,7 +256,7 @@ impl Watch {
             None
         };
         if stuck.is_none() {
-            self.given_up.threads.fetch_sub(1, Ordering::Relaxed);
+            self.given_up.take();
         }
         self.let_go();
         stuck
@@ -214,7 +269,7 @@ impl Watch {
 
     fn end(&self) {
         if self.state.swap(DONE, Ordering::SeqCst) == GIVEN_UP {
-            self.given_up.threads.fetch_sub(1, Ordering::Relaxed);
+            self.given_up.take();
         }
         self.let_go();
     }

@@ -100,6 +100,10 @@ impl From<DbError> for ApiError {
                 ..Self::unavailable(5, DbError::HeldUp)
             },
             error @ DbError::Uncertain(_) => Self::uncertain(error),
+            error if error.is_read_only() => Self {
+                detail: "The database takes no writes just now. Nothing was changed; try again shortly.".into(),
+                ..Self::unavailable(2, error)
+            },
             error if error.is_away() => Self::unavailable(2, error),
             error if error.is_busy() => Self {
                 detail: "Others are changing the same rows and it took too long. Nothing was changed; try again shortly.".into(),

@@ -23,8 +23,9 @@ pub struct Allowed {
 
 fn allowed(taken_till: DateTime<Utc>, rate: NonZeroU32, now: DateTime<Utc>) -> Allowed {
     let each = Duration::nanoseconds(1_000_000_000 / i64::from(rate.get()));
-    // Never more than the last second's worth, and a whole message for the slowest rate.
-    let from = taken_till.max(now - Duration::seconds(1));
+    // Never more than the last second's worth, and a whole message for the slowest rate. Nothing was taken of a time that is
+    // to come, but by a clock that was wrong.
+    let from = taken_till.clamp(now - Duration::seconds(1), now);
     let free = (now - from).num_nanoseconds().unwrap_or(0).max(0);
     let messages = usize::try_from(free / each.num_nanoseconds().unwrap_or(1).max(1)).unwrap_or(0);
     Allowed {

@@ -20,7 +20,7 @@ use crate::{
         AUDIT_HEADS, ConfigErrors, DATABASE_URL, Http, MIGRATE_URL, Mail, Names, Sections,
         most_open,
     },
-    db::{Db, Schema, unfit_pooler},
+    db::{Db, DbError, Schema, unfit_pooler},
     mail::smtp::Passed,
     secrets::keys::KeyRing,
     trials::LIMIT,
@@ -107,20 +107,17 @@ impl Check {
         let owner = urls.owner.as_ref().map(|url| way(MIGRATE_URL, url));
         let ways = [way(DATABASE_URL, &urls.service)].into_iter().chain(owner);
         for (variable, url) in ways {
-            let db = Db::new(&url, 1);
-            match db.schema().await {
-                Ok(schema) => {
-                    if let Some(problem) = pooler(url).await {
-                        found.say(Verdict::Failed, format!("{variable}: {problem}"));
-                        return None;
-                    }
-                    schemas.push(schema);
-                }
-                Err(error) => {
-                    found.say(
-                        Verdict::Failed,
-                        format!("{error}; check {variable}, and whether Postgres runs and lets this machine in"),
-                    );
+            let looked = match pooler(url.clone()).await {
+                Some(problem) => Err(problem),
+                None => Db::new(&url, 1)
+                    .schema()
+                    .await
+                    .map_err(|error| error.to_string()),
+            };
+            match looked {
+                Ok(schema) => schemas.push(schema),
+                Err(problem) => {
+                    found.say(Verdict::Failed, format!("{variable}: {problem}"));
                     return None;
                 }
             }
@@ -128,10 +125,13 @@ impl Check {
         let (schema, by) = (schemas.first()?, schemas.get(1));
         let (verdict, text) = told_of(schema, by, self.migrates);
         found.say(verdict, text);
+        let db = Db::new(urls.service.expose_secret(), 1);
         if let Some(used) = self.settings.database_connections {
             found.say(Verdict::Ok, connections(used));
+            if let Ok(Some(warning)) = too_few_connections(&db, used).await {
+                found.say(Verdict::Warning, warning);
+            }
         }
-        let db = Db::new(urls.service.expose_secret(), 1);
         if let Ok(Some(locale)) = db.foreign_language().await {
             found.say(Verdict::Warning, foreign(&locale));
         }
@@ -163,6 +163,17 @@ fn connections(used: u32) -> String {
         "an instance uses up to {used} connections at once (ENLIST_DATABASE_CONNECTIONS), and holds up to {} open",
         most_open(used)
     )
+}
+
+/// What to know where the server has no room for what an instance may hold open.
+pub(super) async fn too_few_connections(db: &Db, used: u32) -> Result<Option<String>, DbError> {
+    let (needed, most) = (most_open(used), db.most_connections().await?);
+    Ok((needed > most).then(|| {
+        format!(
+            "an instance may hold {needed} connections open, and the database allows {most} in all: lower \
+             ENLIST_DATABASE_CONNECTIONS, or raise `max_connections`, or the limit of the role or the database"
+        )
+    }))
 }
 
 /// Whether the file can be written, without making it.

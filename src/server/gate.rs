@@ -85,6 +85,7 @@ pub async fn gate<B: MessageBody + 'static>(
         static ONCE: Once = Once::new();
         ONCE.call_once(|| {
             tracing::warn!(
+                proxy = peer.map(|peer| peer.to_string()),
                 "a proxy says who calls, and is not believed: if it is yours, name it in ENLIST_TRUSTED_PROXIES; \
                  as it is, all that come through it share one client's limits"
             );

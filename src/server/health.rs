@@ -41,6 +41,9 @@ struct Health {
     version: &'static str,
 }
 
+/// How long somebody who asks how the service is waits for the database.
+const WAIT_FOR_DATABASE: Duration = Duration::from_secs(2);
+
 const WELL: Health = Health {
     status: "ok",
     version: env!("CARGO_PKG_VERSION"),
@@ -69,7 +72,10 @@ async fn get_readiness(
             ..ApiError::unavailable(5, "it was told to stop")
         });
     }
-    let (detail, reason) = match state.db.readiness().await? {
+    let readiness = tokio::time::timeout(WAIT_FOR_DATABASE, state.db.readiness()).await;
+    let readiness =
+        readiness.map_err(|_| ApiError::unavailable(2, "the database does not answer"))?;
+    let (detail, reason) = match readiness? {
         Readiness::Ready => return Ok(HttpResponse::Ok().json(WELL)),
         Readiness::NotMigrated => (
             "The database's schema is older than this version needs: run `enlist migrate`.",
@@ -85,9 +91,6 @@ async fn get_readiness(
         ..ApiError::unavailable(5, reason)
     })
 }
-
-/// How long somebody who asks for metrics waits for the database.
-const WAIT_FOR_QUEUE: Duration = Duration::from_secs(2);
 
 /// What the service counts
 ///
@@ -107,7 +110,7 @@ async fn get_metrics(state: web::Data<State>) -> Result<HttpResponse, ApiError> 
             lost_ends: audit::queries::lost_ends(connection)?,
         })
     });
-    let queue = match tokio::time::timeout(WAIT_FOR_QUEUE, look).await {
+    let queue = match tokio::time::timeout(WAIT_FOR_DATABASE, look).await {
         Ok(Ok(queue)) => Some(queue),
         Ok(Err(error)) => {
             tracing::warn!(%error, "the queue cannot be measured");

@@ -79,15 +79,7 @@ pub async fn check_keys(db: &Db, keys: &KeyRing, clock: &Clock) -> anyhow::Resul
     let wrong = db
         .transaction(move |connection| {
             let needs = needs(connection, now)?;
-            let mut wrong = wrong(connection, &known, &needs)?;
-            if wrong.is_none()
-                && let Some(id) = key_use::another_has_signed(connection, &known)?
-            {
-                wrong = Some(format!(
-                    "ENLIST_SECRET_KEYS: the key `{id}` is not the one that the audit log was signed with under this id; \
-                     give a new key an id of its own, in front of the old one"
-                ));
-            }
+            let wrong = wrong(connection, &known, &needs)?;
             if wrong.is_none() {
                 key_use::identify_keys(connection, &known)?;
             }
@@ -247,11 +239,18 @@ fn wrong(
     }
     let used: Vec<String> = needs.iter().map(|need| need.key.clone()).collect();
     let others = key_use::other_keys(connection, known, &used)?;
-    Ok(others.first().map(|id| {
-        format!(
+    if let Some(id) = others.first() {
+        return Ok(Some(format!(
             "ENLIST_SECRET_KEYS: the key `{id}` is not the one that it was, and {}; give a new key an id of its own, in front \
              of the old one",
             said(needs, id, |need| need.what.clone())
+        )));
+    }
+    let another = key_use::another_has_signed(connection, known)?;
+    Ok(another.map(|id| {
+        format!(
+            "ENLIST_SECRET_KEYS: the key `{id}` is not the one that the audit log was signed with under this id; give a new key \
+             an id of its own, in front of the old one"
         )
     }))
 }
@@ -268,6 +267,9 @@ fn unreadable(error: DbError) -> anyhow::Error {
         DbError::Unavailable(reason) => {
             anyhow::anyhow!("DATABASE_URL: the database cannot be reached: {reason}")
         }
+        error if error.is_read_only() => anyhow::anyhow!(
+            "DATABASE_URL: the database takes no writes: it is a standby, or was told to be read-only"
+        ),
         error => anyhow::anyhow!(
             "the database cannot be read ({error}); if it is empty, run `enlist migrate`"
         ),

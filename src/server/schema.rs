@@ -1,5 +1,7 @@
 //! Brings the database up to date, for `enlist migrate` and for every start: with the owner's URL where there is one.
 
+use std::time::{Duration, Instant};
+
 use chrono::TimeDelta;
 use secrecy::ExposeSecret;
 
@@ -22,6 +24,27 @@ pub fn look_at_ways(urls: &DatabaseUrls) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// How long a start waits for a database that is not there yet, as after a power cut.
+const AWAITED: Duration = Duration::from_secs(60);
+/// How often it looks.
+const LOOKED: Duration = Duration::from_secs(1);
+
+/// Waits until the database lets somebody in, as long as that may come by itself; what else is wrong is for whoever asks
+/// next to say.
+pub fn await_database(urls: &DatabaseUrls) {
+    let begun = Instant::now();
+    let mut is_told = false;
+    while let Err(error) = db::connect(urls.service.expose_secret()) {
+        if !db::may_pass(&error) || begun.elapsed() > AWAITED {
+            return;
+        }
+        if !std::mem::replace(&mut is_told, true) {
+            tracing::warn!(error, up_to = ?AWAITED, "the database is not there yet: waiting for it");
+        }
+        std::thread::sleep(LOOKED);
+    }
 }
 
 /// Applies pending migrations, grants the service's role what it needs where it is another than the owner's, and gives the

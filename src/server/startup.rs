@@ -1,6 +1,11 @@
 //! From a [`Config`] to a running service: the same way for `serve` and for the tests.
 
-use std::{net::TcpListener, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use actix_web::{HttpServer, dev::ServerHandle, web};
 use anyhow::Context;
@@ -13,7 +18,7 @@ use tokio::{
 use super::{
     addresses,
     api::{self, Shared},
-    check::foreign,
+    check::{foreign, too_few_connections},
     draining::Draining,
     failover::Failovers,
     gate::Gate,
@@ -21,7 +26,7 @@ use super::{
     keys::check_keys,
     openapi, outgoing,
     router::Routes,
-    schema::{bring_up, keep_audit, look_at_ways},
+    schema::{await_database, bring_up, keep_audit, look_at_ways},
     timekeeping::Timekeeper,
     vanished,
 };
@@ -61,7 +66,7 @@ const HEAD_TIME: Duration = Duration::from_secs(5);
 /// The service, built and listening, not yet running.
 pub struct App {
     server: actix_web::dev::Server,
-    port: u16,
+    address: SocketAddr,
     role: InstanceRole,
     worker: Worker,
     keep: Keep,
@@ -96,6 +101,7 @@ impl App {
         let url = config.database.service.expose_secret().to_owned();
         let (urls, keep, migrates) = (config.database.clone(), config.keep.audit, config.migrate);
         let work = move || {
+            await_database(&urls);
             if !migrates {
                 look_at_ways(&urls)?;
                 return Ok(Vec::new());
@@ -114,13 +120,17 @@ impl App {
         let _ = timekeeper.ask().await;
         let keys = Arc::new(config.keys);
         check_keys(&db, &keys, &clock).await?;
+        if let Ok(Some(warning)) = too_few_connections(&db, config.database_connections).await {
+            tracing::warn!("{warning}");
+        }
         if let Ok(Some(locale)) = db.foreign_language().await {
             tracing::warn!("{}", foreign(&locale));
         }
 
         let listener = TcpListener::bind(config.http.listen)
             .with_context(|| format!("ENLIST_LISTEN: cannot listen on {}", config.http.listen))?;
-        let port = listener.local_addr()?.port();
+        let address = listener.local_addr()?;
+        let port = address.port();
         let public_url = addresses::public_url(&config.http, port);
         for warning in &config.mail.warnings {
             tracing::warn!("{warning}");
@@ -230,7 +240,7 @@ impl App {
             .run();
         Ok(Self {
             server,
-            port,
+            address,
             role: config.role,
             worker,
             keep: config.keep,
@@ -245,7 +255,12 @@ impl App {
 
     /// The port that is listened on: the one that was asked for, or any free one for port 0.
     pub fn port(&self) -> u16 {
-        self.port
+        self.address.port()
+    }
+
+    /// The address and port that are listened on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// The delivery side, for whoever wants to tick it by hand.

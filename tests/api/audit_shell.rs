@@ -223,17 +223,17 @@ async fn a_service_outlives_whoever_reads_its_log() {
     .spawn()
     .unwrap();
     let mut log = BufReader::new(serving.stderr.take().unwrap());
-    let port = loop {
+    let address = loop {
         let mut line = String::new();
         assert!(log.read_line(&mut line).unwrap() > 0, "it ended");
-        if let Some((_, port)) = line.trim().split_once("port=") {
-            break port.split_whitespace().next().unwrap().to_owned();
+        if let Some((_, address)) = line.trim().split_once("address=") {
+            break address.split_whitespace().next().unwrap().to_owned();
         }
     };
     drop((log, serving.stdout.take()));
     // Each of these is a line of the log.
     for _ in 0..3 {
-        let mut stream = std::net::TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
+        let mut stream = std::net::TcpStream::connect(&address).unwrap();
         stream
             .write_all(b"GET /users HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
             .unwrap();

@@ -10,7 +10,7 @@ use std::{
 use reqwest::{Client, Response, StatusCode, Version};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{app::KEYS, db::TestDb, http_client, smtp::SmtpSink};
+use crate::support::{app::KEYS, cable::Cable, db::TestDb, http_client, smtp::SmtpSink};
 
 struct Service {
     running: Child,
@@ -22,7 +22,7 @@ struct Service {
 }
 
 impl Service {
-    async fn start(db: &TestDb, sink: &SmtpSink, drain: &str) -> Self {
+    async fn start(database: &str, sink: &SmtpSink, drain: &str) -> Self {
         let port = TcpListener::bind("127.0.0.1:0")
             .and_then(|free| free.local_addr())
             .unwrap()
@@ -36,7 +36,7 @@ impl Service {
         let running = Command::new(env!("CARGO_BIN_EXE_enlist"))
             .arg("serve")
             .current_dir(folder.path())
-            .env("DATABASE_URL", &db.url)
+            .env("DATABASE_URL", database)
             .env("ENLIST_LISTEN", format!("127.0.0.1:{port}"))
             .env("ENLIST_SMTP_URL", sink.url())
             .env("ENLIST_SECRET_KEYS", KEYS)
@@ -81,7 +81,7 @@ impl Service {
 #[tokio::test]
 async fn whoever_is_told_to_stop_answers_a_little_longer_and_says_so() {
     let (db, sink) = (TestDb::migrated(), SmtpSink::start());
-    let service = Service::start(&db, &sink, "3").await;
+    let service = Service::start(&db.url, &sink, "3").await;
     assert_eq!(service.hears(), "READY=1");
     let ready = service.get("/readyz").await;
     assert_eq!(ready.status(), StatusCode::OK);
@@ -109,8 +109,22 @@ async fn whoever_is_told_to_stop_answers_a_little_longer_and_says_so() {
 #[tokio::test]
 async fn whoever_is_at_a_terminal_does_not_wait() {
     let (db, sink) = (TestDb::migrated(), SmtpSink::start());
-    let service = Service::start(&db, &sink, "600").await;
+    let service = Service::start(&db.url, &sink, "600").await;
     assert_eq!(service.hears(), "READY=1");
     service.signal(Signal::INT);
+    assert!(service.ends().await);
+}
+
+#[tokio::test]
+async fn it_ends_though_a_database_that_says_nothing_is_waited_for() {
+    let (db, sink) = (TestDb::migrated(), SmtpSink::start());
+    let cable = Cable::to(&db);
+    let service = Service::start(&cable.url(&db), &sink, "0").await;
+    assert_eq!(service.hears(), "READY=1");
+    cable.cut();
+    // One that waits until the process ends.
+    let answer = service.get("/readyz").await;
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    service.signal(Signal::TERM);
     assert!(service.ends().await);
 }

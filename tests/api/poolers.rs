@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use diesel::RunQueryDsl;
+use diesel::{Connection, RunQueryDsl, connection::SimpleConnection};
 use enlist::{
     config::DatabaseUrls,
     db::{migrate, unfit_pooler},
@@ -63,7 +63,7 @@ fn bouncer(db: &TestDb, mode: &str, size: u32) -> Option<Bouncer> {
     let settings = format!(
         "[databases]\n* = host={socket}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
          unix_socket_dir =\nauth_type = any\npool_mode = {mode}\ndefault_pool_size = {size}\n\
-         max_client_conn = 200\nlogfile = {0}/log\n",
+         max_client_conn = 200\nserver_reset_query =\nlogfile = {0}/log\n",
         folder.path().display()
     );
     // With `auth_type = any` whoever calls is the user of the database line: so one for each.
@@ -125,6 +125,16 @@ async fn by_session_all_is_well() {
         [""; 0]
     );
     let service = through(&bouncer, &db, "enlist_tests");
+    // What others left in their sessions, which this pooler does not clear.
+    let others: Vec<_> = (0..8)
+        .map(|_| {
+            let mut other = diesel::PgConnection::establish(&service).unwrap();
+            let left = "PREPARE __diesel_stmt_0 AS SELECT 1; SET search_path = pg_catalog; SET statement_timeout = 1";
+            other.batch_execute(left).unwrap();
+            other
+        })
+        .collect();
+    drop(others);
     assert_eq!(unfit_pooler(&service).unwrap(), None);
     let setup = Setup {
         through: Some(service),

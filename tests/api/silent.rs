@@ -3,7 +3,11 @@
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
-use enlist::{db::Db, server::failover::Failovers};
+use enlist::{
+    config::most_open,
+    db::{Db, connect},
+    server::failover::Failovers,
+};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
@@ -62,6 +66,19 @@ async fn a_cable_that_is_cut_is_an_answer_and_mended_without_a_restart() {
     cable.mend();
     becomes(&app, "/readyz", StatusCode::OK).await;
     becomes(&app, "/users", StatusCode::OK).await;
+    // Whoever waited meanwhile does not leave a connection each behind.
+    let metrics = app.get("/metrics").await.text;
+    let figure = |name: &str| -> u32 {
+        let line = metrics
+            .lines()
+            .find(|line| line.starts_with(&format!("{name} ")));
+        line.and_then(|line| line.rsplit(' ').next())
+            .unwrap()
+            .parse()
+            .unwrap()
+    };
+    let most = most_open(figure("enlist_db_connections_busy_limit"));
+    assert!(figure("enlist_db_connections_open") <= most, "{metrics}");
     // Nobody waits for what was held back: it is not done.
     let list = app.get("/users").await;
     assert_eq!(list.json["data"].as_array().unwrap().len(), 1);
@@ -184,4 +201,18 @@ async fn the_service_may_ask_for_the_timeline() {
     for _ in 0..2 {
         assert_eq!(failovers.ask().await.unwrap(), None);
     }
+}
+
+#[tokio::test]
+async fn a_host_that_lets_in_and_says_nothing_more_is_left_for_another() {
+    let db = TestDb::migrated();
+    let (silent, other) = (Cable::to(&db), Cable::to(&db));
+    silent.cut_at("TIME ZONE");
+    let hosts = format!("127.0.0.1:{},127.0.0.1:{}", silent.port(), other.port());
+    let url = silent
+        .url(&db)
+        .replace(&format!("127.0.0.1:{}", silent.port()), &hosts);
+    let connected = tokio::task::spawn_blocking(move || connect(&url).map(drop)).await;
+    assert_eq!(connected.unwrap(), Ok(()));
+    assert!(silent.is_dead());
 }

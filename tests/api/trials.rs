@@ -524,7 +524,11 @@ async fn a_check_says_what_works_and_changes_nothing() {
     let nowhere = "postgres://enlist:s3cr3t@127.0.0.1:1/enlist";
     let (well, out, _) = look(nowhere, &url, KEYS, &[]).await;
     assert!(!well, "{out}");
-    has(&out, &["FAILED   database: ", "check DATABASE_URL"]);
+    has(
+        &out,
+        &["FAILED   database: DATABASE_URL: ", "Connection refused"],
+    );
+    assert!(!out.contains("s3cr3t"), "{out}");
     // Without one, nothing is started or made.
     let (well, out, err) = shell(&["check"], &[("ENLIST_SMTP_URL", &url)]).await;
     assert!(well && out.lines().count() == 6, "{out}{err}");

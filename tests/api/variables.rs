@@ -173,6 +173,7 @@ fn only_a_whole_dotenv_of_the_working_directory_is_read() {
         b"# a remark's quote\n\nexport ENLIST_COLOUR='two\nlines' # red\n",
         b"ENLIST_COLOUR=red \t",
         b"OTHER=1\nENLIST_COLOUR=",
+        b"A='a$b'\nB=a\\$b\nC=\"a\\$b\"\nD='a\\$b'\nENLIST_COLOUR=red",
     ] {
         let (ended, told) = look(good);
         let shown = String::from_utf8_lossy(good);
@@ -203,6 +204,15 @@ fn only_a_whole_dotenv_of_the_working_directory_is_read() {
             "{told}"
         );
     }
+    for (bad, told) in [
+        (&b"A=M4RK$B\n"[..], "A has a $"),
+        (b"A=M4RK\nB=\"${A}\"\n", "B has a $"),
+        (b"C=M4RK\nA=1\nC=M4RK\n", "C is there twice"),
+    ] {
+        let (ended, said) = look(bad);
+        assert!(ended == 2 && !said.contains("M4RK"), "{said}");
+        has(&said, &[told]);
+    }
     for hinder in [
         |path: &Path| fs::create_dir(path).unwrap(),
         |path: &Path| std::os::unix::fs::symlink("/does/not/exist", path).unwrap(),
@@ -218,20 +228,67 @@ fn only_a_whole_dotenv_of_the_working_directory_is_read() {
 #[test]
 fn serve_without_a_database_says_what_it_takes_instead() {
     let folder = tempfile::tempdir().unwrap();
-    for variables in [
-        &[("ENLIST_POSTGRES_BIN", "/nowhere")][..],
-        &[("ENLIST_POSTGRES_BIN", "/nowhere"), ("DATABASE_URL", "")],
+    let mut variables = vec![
+        ("ENLIST_POSTGRES_BIN", "/nowhere"),
+        ("ENLIST_SMTP_URL", "smtp://127.0.0.1:1"),
+    ];
+    let (ended, told) = run(folder.path(), &["serve"], &variables);
+    assert_eq!(ended, 1);
+    let data = folder.path().canonicalize().unwrap().join(".enlist");
+    let used = format!(
+        "DATABASE_URL is not set: the embedded database in {} is used, which is for trying Enlist and for one small \
+         instance; ",
+        data.display()
+    );
+    has(
+        &told,
+        &["WARN", &used, "set DATABASE_URL=postgres://", "/nowhere"],
+    );
+    // What else is wrong is said before a database is made.
+    for (wrong, said) in [
+        (("ENLIST_LISTEN", "nowhere"), "ENLIST_LISTEN "),
+        (
+            ("ENLIST_MIGRATE_URL", "postgres://owner@db/enlist"),
+            "ENLIST_MIGRATE_URL is set, and DATABASE_URL is not: ",
+        ),
     ] {
-        let (ended, told) = run(folder.path(), &["serve"], variables);
-        assert_eq!(ended, 1);
-        let data = folder.path().canonicalize().unwrap().join(".enlist");
-        let used = format!(
-            "DATABASE_URL is not set: the embedded database in {} is used, which is for trying Enlist and for one small \
-             instance; ",
-            data.display()
-        );
-        has(&told, &["WARN", &used, "set DATABASE_URL=postgres://"]);
+        variables.push(wrong);
+        let (ended, told) = run(folder.path(), &["serve"], &variables);
+        assert!(ended == 1 && !told.contains("/nowhere"), "{told}");
+        has(&told, &[said]);
+        variables.pop();
     }
+}
+
+#[test]
+fn what_no_setting_can_be_is_told_by_its_variable() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, value, told) in [
+        ("DATABASE_URL", "", "is empty: give it a value, or unset it"),
+        ("ENLIST_LOGO", "", "is empty: give it a value, or unset it"),
+        (
+            "ENLIST_ORG_NAME",
+            "\"Example Ltd\"",
+            "stands in quotes, which are part of its value: take them away",
+        ),
+        (
+            "ENLIST_LOG_FORMAT",
+            "JSON",
+            "is `JSON`, and can be: human, json",
+        ),
+        (
+            "ENLIST_PROXY_HEADER",
+            "X-Real-IP",
+            "is `X-Real-IP`, and can be: ",
+        ),
+    ] {
+        for command in ["serve", "check"] {
+            let (ended, out) = run(folder.path(), &[command], &[(name, value)]);
+            assert_ne!(ended, 0, "{out}");
+            has(&out, &[&format!("{name} {told}")]);
+        }
+    }
+    assert_eq!(folder.path().read_dir().unwrap().count(), 0);
 }
 
 #[test]
@@ -319,7 +376,7 @@ async fn a_check_tells_all_of_it() {
         &out,
         &[
             "ok       configuration: every setting can be used\n",
-            "ok       database: an instance uses up to 6 connections at once (ENLIST_DATABASE_CONNECTIONS), and holds up to 14 open\n",
+            "ok       database: an instance uses up to 6 connections at once (ENLIST_DATABASE_CONNECTIONS), and holds up to 20 open\n",
             "warning  sender: ENLIST_MAIL_FROM is not set: mails come from enlist@localhost, which real mail servers refuse\n",
             "warning  links: ENLIST_PUBLIC_URL is not set: links in mails begin with http://127.0.0.1:8080; ",
         ],
@@ -343,7 +400,7 @@ async fn a_check_tells_all_of_it() {
     assert_eq!(err, "enlist: 2 things do not work\n");
     // The second way, and the third, are looked at as a start does.
     db.execute(
-        "CREATE ROLE enlist_variables LOGIN CONNECTION LIMIT 2;
+        "CREATE ROLE enlist_variables LOGIN CONNECTION LIMIT 1;
          GRANT SELECT ON __diesel_schema_migrations TO enlist_variables",
     );
     let narrow = db.url.replacen("user=postgres", "user=enlist_variables", 1);

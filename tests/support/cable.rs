@@ -29,6 +29,8 @@ struct State {
     is_dead: AtomicBool,
     /// Goes dead at the COMMIT of the connection that said this before.
     dies_at: Mutex<Option<(String, Commit)>>,
+    /// Goes dead when somebody says this.
+    dies_of: Mutex<Option<&'static str>>,
 }
 
 /// A cable to the test server. It lies there until the process ends.
@@ -58,6 +60,10 @@ impl Cable {
         Self { port, state }
     }
 
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// The database's URL at the other end.
     pub fn url(&self, db: &TestDb) -> String {
         let user = db.service_url();
@@ -77,6 +83,11 @@ impl Cable {
 
     pub fn is_dead(&self) -> bool {
         self.state.is_dead.load(Ordering::SeqCst)
+    }
+
+    /// Goes dead when somebody says `words`, which do not arrive.
+    pub fn cut_at(&self, words: &'static str) {
+        *self.state.dies_of.lock().unwrap() = Some(words);
     }
 
     /// Goes dead when the connection that has said `words` commits.
@@ -122,6 +133,13 @@ fn carry(client: TcpStream, socket: &str, state: &Arc<State>) {
             }
         }
         drop(dies_at);
+        let mut dies_of = state.dies_of.lock().unwrap();
+        if dies_of.is_some_and(|words| has(words.as_bytes())) {
+            lost = true;
+            state.is_dead.store(true, Ordering::SeqCst);
+            *dies_of = None;
+        }
+        drop(dies_of);
         if lost {
             wait(state);
         }

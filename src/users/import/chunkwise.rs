@@ -130,9 +130,7 @@ async fn import_chunk(
                     whole.add(done.report.clone());
                     whole
                 });
-                if let Some(whole) = &whole {
-                    record(connection, &options, whole)?;
-                }
+                record(connection, &options, &done.report)?;
                 match (&options.lease, whole) {
                     (Some(lease), Some(whole)) => {
                         lease.settle(connection, &whole.answer()?, clock.now())?;

@@ -9,7 +9,8 @@ use crate::{
     db::DbError,
 };
 
-/// Writes down who imported how many, in the transaction of the last of them. Where nobody was stored, nothing was done.
+/// Writes down who imported how many, in the transaction that stores them: of what is cut off in the middle the log has what
+/// is there. Where nobody was stored, nothing was done.
 pub(super) fn record(
     connection: &mut PgConnection,
     options: &Options,

@@ -24,9 +24,6 @@ mod whole;
 
 use std::sync::Arc;
 
-use crate::db::DbError;
-use event::record;
-
 pub use self::{
     error::{Detected, ImportError, MOST_ROWS},
     file::Upload,
@@ -49,23 +46,12 @@ pub async fn import(
     progress: Arc<Progress>,
 ) -> Result<Report, ImportError> {
     let (upload, shape) = upload.looked_at().await?;
-    let (db, options) = (tools.db.clone(), Arc::new(options));
-    let done = if options.dry_run {
-        return dry_run::import(&upload, &shape, &options, &tools, &progress).await;
+    let options = Arc::new(options);
+    if options.dry_run {
+        dry_run::import(&upload, &shape, &options, &tools, &progress).await
     } else if options.atomic {
-        whole::import(upload, shape, Arc::clone(&options), tools, progress).await
+        whole::import(upload, shape, options, tools, progress).await
     } else {
         chunkwise::import(&upload, shape, &options, &tools, &progress).await
-    };
-    if let Err(ImportError::Partly { report, .. }) = &done {
-        let stored = Report::clone(report);
-        let recorded: Result<(), DbError> = db
-            .transaction(move |connection| record(connection, &options, &stored))
-            .await;
-        // Perhaps the database is why it ended; what is stored matters more to whoever reads the answer.
-        if let Err(error) = recorded {
-            tracing::error!(%error, "the audit log does not say who imported users");
-        }
     }
-    done
 }
