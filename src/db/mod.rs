@@ -17,6 +17,7 @@ pub mod prepared;
 mod privileges;
 mod statements;
 pub mod text;
+pub mod text_enum;
 mod url;
 mod waiting;
 mod watch;

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::domain::{Device, ListQuery};
 use crate::{
-    db::{DbError, prepared::Prepared, stored},
+    db::{DbError, prepared::Prepared},
     model::{
         device::{DeviceId, Platform, SerialNumber},
         ownership::{Decided, Ownership, Reason},
@@ -25,40 +25,40 @@ struct Row {
     user_id: Option<Uuid>,
     serial_number: Option<String>,
     device_id: Option<String>,
-    platform: String,
+    platform: Platform,
     model: Option<String>,
     os_version: Option<String>,
     supervised: bool,
     user_enrollment: bool,
-    ownership_requested: String,
-    ownership: String,
-    ownership_reason: String,
+    ownership_requested: Ownership,
+    ownership: Ownership,
+    ownership_reason: Reason,
     enrolled_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
     retired_at: Option<DateTime<Utc>>,
 }
 
-impl Row {
-    fn shown(self) -> Result<Device, DbError> {
-        Ok(Device {
-            id: self.id,
-            user_id: self.user_id,
-            serial_number: self.serial_number,
-            device_id: self.device_id,
-            platform: stored(&self.platform, Platform::from_name)?,
-            model: self.model,
-            os_version: self.os_version,
-            supervised: self.supervised,
-            user_enrollment: self.user_enrollment,
+impl From<Row> for Device {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.id,
+            user_id: row.user_id,
+            serial_number: row.serial_number,
+            device_id: row.device_id,
+            platform: row.platform,
+            model: row.model,
+            os_version: row.os_version,
+            supervised: row.supervised,
+            user_enrollment: row.user_enrollment,
             device_ownership: Decided {
-                requested: stored(&self.ownership_requested, Ownership::from_name)?,
-                effective: stored(&self.ownership, Ownership::from_name)?,
-                reason: stored(&self.ownership_reason, Reason::from_name)?,
+                requested: row.ownership_requested,
+                effective: row.ownership,
+                reason: row.ownership_reason,
             },
-            enrolled_at: self.enrolled_at,
-            updated_at: self.updated_at,
-            retired_at: self.retired_at,
-        })
+            enrolled_at: row.enrolled_at,
+            updated_at: row.updated_at,
+            retired_at: row.retired_at,
+        }
     }
 }
 
@@ -72,26 +72,24 @@ fn part(q: &str) -> String {
     format!("%{escaped}%")
 }
 
-/// Adds the filters of `GET /devices`.
-macro_rules! filtered {
-    ($query:expr, $asked:expr) => {{
-        let (mut query, asked) = ($query, $asked);
-        query = if asked.retired {
-            query.filter(devices::retired_at.is_not_null())
-        } else {
-            query.filter(devices::retired_at.is_null())
-        };
-        if let Some(user) = asked.user_id {
-            query = query.filter(devices::user_id.eq(user));
-        }
-        if let Some(platform) = asked.platform {
-            query = query.filter(devices::platform.eq(platform.as_str()));
-        }
-        match asked.q.as_ref().filter(|q| !q.as_str().is_empty()) {
-            Some(q) => query.filter(devices::search_text.like(part(q.as_str()))),
-            None => query,
-        }
-    }};
+/// The devices that are asked for.
+fn matching(asked: &ListQuery) -> devices::BoxedQuery<'_, Pg> {
+    let mut query = devices::table.into_boxed();
+    query = if asked.retired {
+        query.filter(devices::retired_at.is_not_null())
+    } else {
+        query.filter(devices::retired_at.is_null())
+    };
+    if let Some(user) = asked.user_id {
+        query = query.filter(devices::user_id.eq(user));
+    }
+    if let Some(platform) = asked.platform {
+        query = query.filter(devices::platform.eq(platform));
+    }
+    match asked.q.as_ref().filter(|q| !q.as_str().is_empty()) {
+        Some(q) => query.filter(devices::search_text.like(part(q.as_str()))),
+        None => query,
+    }
 }
 
 /// One page, newest first, and one row more.
@@ -104,10 +102,7 @@ pub fn list(
     after: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<Device>, DbError> {
-    let mut query = filtered!(
-        devices::table.select(Row::as_select()).into_boxed::<Pg>(),
-        asked
-    );
+    let mut query = matching(asked).select(Row::as_select());
     if let Some(id) = after {
         query = query.filter(devices::id.lt(id));
     }
@@ -115,7 +110,7 @@ pub fn list(
         .order(devices::id.desc())
         .limit(limit)
         .load(connection)?;
-    rows.into_iter().map(Row::shown).collect()
+    Ok(rows.into_iter().map(Device::from).collect())
 }
 
 /// How many devices match.
@@ -123,10 +118,7 @@ pub fn list(
 /// # Errors
 /// When the database is away.
 pub fn count(connection: &mut PgConnection, asked: &ListQuery) -> Result<i64, DbError> {
-    let query = devices::table
-        .select(diesel::dsl::count_star())
-        .into_boxed::<Pg>();
-    Ok(filtered!(query, asked).get_result(connection)?)
+    Ok(matching(asked).count().get_result(connection)?)
 }
 
 /// One device, retired or not.
@@ -139,7 +131,7 @@ pub fn get(connection: &mut PgConnection, id: Uuid) -> Result<Option<Device>, Db
         .select(Row::as_select())
         .first(connection)
         .optional()?;
-    row.map(Row::shown).transpose()
+    Ok(row.map(Device::from))
 }
 
 /// The same, held until the end of the transaction.
@@ -153,7 +145,7 @@ pub fn lock(connection: &mut PgConnection, id: Uuid) -> Result<Option<Device>, D
         .for_no_key_update()
         .first(connection)
         .optional()?;
-    row.map(Row::shown).transpose()
+    Ok(row.map(Device::from))
 }
 
 /// The devices that somebody holds under this serial number or this id, locked: none, one, or two where
@@ -166,16 +158,11 @@ pub fn held(
     serial_number: Option<&SerialNumber>,
     device_id: Option<&DeviceId>,
 ) -> Result<Vec<Device>, DbError> {
-    // Planned anew each time: a plan from when there were few devices reads an index from end to end.
-    let rows: Vec<Row> = diesel::sql_query(
-        "SELECT * FROM devices
-         WHERE retired_at IS NULL AND (lower(serial_number) = lower($1) OR device_id = $2)
-         ORDER BY id FOR NO KEY UPDATE",
-    )
-    .bind::<Nullable<Text>, _>(serial_number.map(SerialNumber::as_str))
-    .bind::<Nullable<Text>, _>(device_id.map(DeviceId::as_str))
-    .load(connection)?;
-    rows.into_iter().map(Row::shown).collect()
+    let rows: Vec<Row> = diesel::sql_query(include_str!("sql/held.sql"))
+        .bind::<Nullable<Text>, _>(serial_number.map(SerialNumber::as_str))
+        .bind::<Nullable<Text>, _>(device_id.map(DeviceId::as_str))
+        .load(connection)?;
+    Ok(rows.into_iter().map(Device::from).collect())
 }
 
 /// Retires a device that is held: its row stays, and its user may hold another one.
@@ -184,10 +171,7 @@ pub fn held(
 /// When the database is away.
 pub fn retire(connection: &mut PgConnection, id: Uuid, now: DateTime<Utc>) -> Result<(), DbError> {
     Prepared::new(
-        "WITH retired AS (
-            UPDATE devices SET retired_at = $2 WHERE id = $1 AND retired_at IS NULL RETURNING user_id
-         )
-         UPDATE user_activity a SET device_count = a.device_count - 1 FROM retired r WHERE a.user_id = r.user_id",
+        include_str!("sql/retire.sql"),
         (id.into_sql::<SqlUuid>(), now.into_sql::<Timestamptz>()),
     )
     .execute(connection)?;
@@ -208,19 +192,10 @@ pub fn retire_all(
         #[diesel(sql_type = SqlUuid)]
         id: Uuid,
     }
-    let retired: Vec<Retired> = diesel::sql_query(
-        "WITH held AS (
-            SELECT id FROM devices WHERE user_id = $1 AND retired_at IS NULL ORDER BY id FOR NO KEY UPDATE
-         ), retired AS (
-            UPDATE devices d SET retired_at = $2 FROM held WHERE d.id = held.id AND d.retired_at IS NULL RETURNING d.id
-         ), counted AS (
-            UPDATE user_activity SET device_count = device_count - (SELECT count(*) FROM retired) WHERE user_id = $1
-         )
-         SELECT id FROM retired ORDER BY id",
-    )
-    .bind::<SqlUuid, _>(user)
-    .bind::<Timestamptz, _>(now)
-    .load(connection)?;
+    let retired: Vec<Retired> = diesel::sql_query(include_str!("sql/retire_all.sql"))
+        .bind::<SqlUuid, _>(user)
+        .bind::<Timestamptz, _>(now)
+        .load(connection)?;
     Ok(retired.into_iter().map(|retired| retired.id).collect())
 }
 
@@ -230,13 +205,9 @@ pub fn retire_all(
 /// # Errors
 /// When the database is away.
 pub fn forget_names(connection: &mut PgConnection, user: Uuid) -> Result<(), DbError> {
-    diesel::sql_query(
-        "WITH held AS (SELECT id FROM devices WHERE user_id = $1 ORDER BY id FOR NO KEY UPDATE)
-         UPDATE devices d SET serial_number = NULL, device_id = d.id::text, model = NULL, os_version = NULL
-         FROM held WHERE d.id = held.id",
-    )
-    .bind::<SqlUuid, _>(user)
-    .execute(connection)?;
+    diesel::sql_query(include_str!("sql/forget_names.sql"))
+        .bind::<SqlUuid, _>(user)
+        .execute(connection)?;
     Ok(())
 }
 
@@ -257,7 +228,7 @@ pub fn of_user(
         .limit(limit)
         .select(Row::as_select())
         .load(connection)?;
-    rows.into_iter().map(Row::shown).collect()
+    Ok(rows.into_iter().map(Device::from).collect())
 }
 
 /// Whether an index refused a device because somebody was quicker.

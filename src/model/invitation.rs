@@ -56,6 +56,18 @@ string_enum! {
     }
 }
 
+impl State {
+    /// The state of an invitation at a time, whether or not anything has marked it as expired yet. The one place for this
+    /// rule; in SQL it is the filter by state of `invitations/queries.rs`.
+    pub fn at(self, expires_at: DateTime<Utc>, now: DateTime<Utc>) -> Self {
+        if self == Self::Pending && expires_at <= now {
+            Self::Expired
+        } else {
+            self
+        }
+    }
+}
+
 string_enum! {
     /// How far a message got.
     MessageState {

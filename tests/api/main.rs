@@ -66,6 +66,7 @@ mod shell;
 mod silence;
 mod silent;
 mod smtp;
+mod sql_files;
 mod tables;
 mod transfer;
 mod trials;
