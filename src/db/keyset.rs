@@ -1,61 +1,165 @@
-//! What keyset paging needs of SQL: a comparison as one expression, and a limit that the planner sees.
+//! What keyset paging needs of SQL: an order that is data, a comparison as one expression, and a limit that the planner sees.
 
+use chrono::{DateTime, Utc};
 use diesel::{
     expression::{AppearsOnTable, Expression, SelectableExpression, ValidGrouping, is_aggregate},
     pg::Pg,
     prelude::*,
     query_builder::{AstPass, QueryFragment, QueryId},
-    sql_types::Bool,
+    sql_types::{Bool, Text, Timestamptz, Uuid as SqlUuid},
 };
 use uuid::Uuid;
 
-/// `(column, tie) > (value, id)`, which walks an index where the same in `OR`s would not.
-#[derive(Debug, Clone)]
-pub struct Beyond<C, V, I> {
-    /// What a list is sorted by.
-    pub column: C,
-    /// The id that breaks ties.
-    pub tie: I,
-    /// Whether the list runs backwards: then it is `<`.
-    pub descending: bool,
-    /// The last row's `column`.
-    pub value: V,
-    /// The last row's `tie`.
-    pub id: Uuid,
+use super::errors::DbError;
+
+/// What a list is sorted by: a column, and the id that breaks ties.
+#[derive(Clone, Copy)]
+pub struct Sorted {
+    column: Fragment,
+    tie: Fragment,
+    kind: Kind,
+    descending: bool,
 }
 
-impl<C, V, I> Expression for Beyond<C, V, I> {
-    type SqlType = Bool;
+type Fragment = &'static (dyn QueryFragment<Pg> + Sync);
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Text,
+    Time,
 }
-impl<C, V, I, GB> ValidGrouping<GB> for Beyond<C, V, I> {
-    type IsAggregate = is_aggregate::No;
+
+impl Sorted {
+    /// By a column of text.
+    pub fn by_text<C, I>(column: &'static C, tie: &'static I) -> Self
+    where
+        C: Expression<SqlType = Text> + QueryFragment<Pg> + Sync,
+        I: Expression<SqlType = SqlUuid> + QueryFragment<Pg> + Sync,
+    {
+        Self {
+            column,
+            tie,
+            kind: Kind::Text,
+            descending: false,
+        }
+    }
+
+    /// By a column of times.
+    pub fn by_time<C, I>(column: &'static C, tie: &'static I) -> Self
+    where
+        C: Expression<SqlType = Timestamptz> + QueryFragment<Pg> + Sync,
+        I: Expression<SqlType = SqlUuid> + QueryFragment<Pg> + Sync,
+    {
+        Self {
+            column,
+            tie,
+            kind: Kind::Time,
+            descending: false,
+        }
+    }
+
+    /// The other way around.
+    pub fn descending(self) -> Self {
+        Self {
+            descending: true,
+            ..self
+        }
+    }
+
+    /// `(column, tie) > (value, id)`, which walks an index where the same in `OR`s would not. The value is as it was told to a
+    /// client, in whose cursor it comes back.
+    ///
+    /// # Errors
+    /// When it is no value of the column.
+    pub fn beyond(self, value: &str, id: Uuid) -> Result<Beyond, DbError> {
+        let value = match self.kind {
+            Kind::Text => Value::Text(value.to_owned()),
+            Kind::Time => Value::Time(
+                value
+                    .parse()
+                    .map_err(|_| DbError::Stored("cursor".into()))?,
+            ),
+        };
+        Ok(Beyond {
+            sorted: self,
+            value,
+            id,
+        })
+    }
+
+    /// The order itself.
+    pub fn order(self) -> Order {
+        Order(self)
+    }
 }
-impl<C: AppearsOnTable<QS>, V, I: AppearsOnTable<QS>, QS> AppearsOnTable<QS> for Beyond<C, V, I> {}
-impl<C: AppearsOnTable<QS>, V, I: AppearsOnTable<QS>, QS> SelectableExpression<QS>
-    for Beyond<C, V, I>
-{
+
+/// See [`Sorted::beyond`].
+pub struct Beyond {
+    sorted: Sorted,
+    value: Value,
+    id: Uuid,
 }
-impl<C, V, I> QueryId for Beyond<C, V, I> {
-    type QueryId = ();
-    const HAS_STATIC_QUERY_ID: bool = false;
+
+enum Value {
+    Text(String),
+    Time(DateTime<Utc>),
 }
-impl<C, V, I> QueryFragment<Pg> for Beyond<C, V, I>
-where
-    C: QueryFragment<Pg> + Expression,
-    I: QueryFragment<Pg>,
-    V: diesel::serialize::ToSql<C::SqlType, Pg>,
-    Pg: diesel::sql_types::HasSqlType<C::SqlType>,
-{
+
+/// See [`Sorted::order`].
+pub struct Order(Sorted);
+
+/// Both are made of columns of the query that they are used in; the database says so where they are not.
+macro_rules! of_any_query {
+    ($name:ty, $sql:ty) => {
+        impl Expression for $name {
+            type SqlType = $sql;
+        }
+        impl<GB> ValidGrouping<GB> for $name {
+            type IsAggregate = is_aggregate::No;
+        }
+        impl<QS> AppearsOnTable<QS> for $name {}
+        impl<QS> SelectableExpression<QS> for $name {}
+        impl QueryId for $name {
+            type QueryId = ();
+            const HAS_STATIC_QUERY_ID: bool = false;
+        }
+    };
+}
+
+of_any_query!(Beyond, Bool);
+of_any_query!(Order, Bool);
+
+impl QueryFragment<Pg> for Beyond {
     fn walk_ast<'b>(&'b self, mut pass: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        let compared = if self.sorted.descending {
+            ") < ("
+        } else {
+            ") > ("
+        };
         pass.push_sql("(");
-        self.column.walk_ast(pass.reborrow())?;
+        self.sorted.column.walk_ast(pass.reborrow())?;
         pass.push_sql(", ");
-        self.tie.walk_ast(pass.reborrow())?;
-        pass.push_sql(if self.descending { ") < (" } else { ") > (" });
-        pass.push_bind_param::<C::SqlType, V>(&self.value)?;
+        self.sorted.tie.walk_ast(pass.reborrow())?;
+        pass.push_sql(compared);
+        match &self.value {
+            Value::Text(value) => pass.push_bind_param::<Text, _>(value)?,
+            Value::Time(value) => pass.push_bind_param::<Timestamptz, _>(value)?,
+        }
         pass.push_sql(", ");
-        pass.push_bind_param::<diesel::sql_types::Uuid, Uuid>(&self.id)?;
+        pass.push_bind_param::<SqlUuid, _>(&self.id)?;
         pass.push_sql(")");
+        Ok(())
+    }
+}
+
+impl QueryFragment<Pg> for Order {
+    fn walk_ast<'b>(&'b self, mut pass: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        let way = if self.0.descending { " DESC" } else { " ASC" };
+        self.0.column.walk_ast(pass.reborrow())?;
+        pass.push_sql(way);
+        pass.push_sql(", ");
+        self.0.tie.walk_ast(pass.reborrow())?;
+        pass.push_sql(way);
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::domain::{Group, GroupName, Sort};
 use crate::{
-    db::{DbError, keyset::Beyond, text::enlist_part},
+    db::{DbError, keyset::Sorted, text::enlist_part},
     http::{error::ApiError, paging::Position},
     model::{search::SearchText, wire::Fault},
     schema::{group_members, groups},
@@ -70,22 +70,15 @@ pub fn list(
 ) -> Result<Vec<Group>, DbError> {
     let query = groups::table.select(Row::as_select()).into_boxed::<Pg>();
     let mut query = searched!(query, q);
-    let descending = sort == Sort::NameDescending;
-    if let Some(position) = after {
-        query = query.filter(Beyond {
-            column: groups::name,
-            tie: groups::id,
-            descending,
-            value: position.key.clone(),
-            id: position.id,
-        });
-    }
-    let query = if descending {
-        query.order((groups::name.desc(), groups::id.desc()))
-    } else {
-        query.order((groups::name.asc(), groups::id.asc()))
+    let by_name = Sorted::by_text(&groups::name, &groups::id);
+    let sorted = match sort {
+        Sort::Name => by_name,
+        Sort::NameDescending => by_name.descending(),
     };
-    let rows: Vec<Row> = query.limit(limit).load(connection)?;
+    if let Some(position) = after {
+        query = query.filter(sorted.beyond(&position.key, position.id)?);
+    }
+    let rows: Vec<Row> = query.order(sorted.order()).limit(limit).load(connection)?;
     Ok(rows.into_iter().map(Group::from).collect())
 }
 

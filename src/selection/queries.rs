@@ -4,25 +4,39 @@ use std::collections::HashSet;
 
 use super::domain::{MOST_RECIPIENTS, Selection, UserFilter};
 use crate::{
-    db::DbError,
-    model::wire::Fault,
+    db::{
+        DbError,
+        text::{enlist_part, enlist_part_spelled_out},
+    },
+    model::{
+        invitation::{InviteStatus, State},
+        search::SearchWords,
+        wire::Fault,
+    },
     schema::{group_members, groups, invitations, user_activity, users},
 };
 use chrono::{DateTime, Utc};
-use diesel::{expression::BoxableExpression, pg::Pg, prelude::*, sql_types::Bool};
+use diesel::{
+    dsl::{not, sql},
+    expression::BoxableExpression,
+    pg::Pg,
+    prelude::*,
+    sql_types::{Bool, Nullable, Timestamptz},
+};
 use uuid::Uuid;
 
 /// Users with their newest invitation.
 pub type Joined = diesel::dsl::LeftJoinOn<
     diesel::dsl::InnerJoin<users::table, user_activity::table>,
     invitations::table,
-    diesel::dsl::Eq<Nullable2<invitations::id>, user_activity::latest_invitation_id>,
+    diesel::dsl::Eq<diesel::dsl::Nullable<invitations::id>, user_activity::latest_invitation_id>,
 >;
 
-type Nullable2<T> = diesel::dsl::Nullable<T>;
+/// Some of them.
+pub type Matching = diesel::dsl::IntoBoxed<'static, Joined, Pg>;
 
-/// A query over users and their newest invitation, of which conditions can be added one by one.
-pub type Query<'a, S> = diesel::helper_types::IntoBoxed<'a, diesel::dsl::Select<Joined, S>, Pg>;
+/// The same, of which something is asked.
+pub type Query<S> = diesel::dsl::IntoBoxed<'static, diesel::dsl::Select<Joined, S>, Pg>;
 
 /// Users with their newest invitation.
 pub fn joined() -> Joined {
@@ -37,75 +51,70 @@ pub fn joined() -> Joined {
 pub const PENDING_END: &str =
     "CASE WHEN invitations.state = 'pending' THEN invitations.expires_at END";
 
-/// Adds the filters to a query over [`joined`].
-macro_rules! filtered {
-    ($query:expr, $filter:expr, $now:expr) => {{
-        let (mut query, filter, now) = ($query, $filter, $now);
-        for word in filter.q.iter().flat_map($crate::model::search::SearchWords::words) {
-            let text = $crate::schema::users::search_text;
-            query = query.filter(
-                text.like($crate::db::text::enlist_part(word.clone()))
-                    .or(text.nullable().like($crate::db::text::enlist_part_spelled_out(word))),
-            );
+/// The users that match, and their newest invitation: of lists, counts, exports and selections alike.
+pub fn matching(filter: &UserFilter, now: DateTime<Utc>) -> Matching {
+    let mut query = joined().into_boxed();
+    for word in filter.q.iter().flat_map(SearchWords::words) {
+        query = query.filter(
+            users::search_text
+                .like(enlist_part(word.clone()))
+                .or(users::search_text
+                    .nullable()
+                    .like(enlist_part_spelled_out(word.clone()))),
+        );
+    }
+    if let Some(group) = filter.group {
+        let members = group_members::table
+            .filter(group_members::group_id.eq(group))
+            .select(group_members::user_id);
+        query = query.filter(users::id.eq_any(members));
+    }
+    if let Some(enabled) = filter.enabled {
+        query = query.filter(users::enabled.eq(enabled));
+    }
+    // Not a parameter: the index is only of those who have the mark.
+    query = match filter.name_clash {
+        Some(true) => query.filter(users::name_clash),
+        Some(false) => query.filter(not(users::name_clash)),
+        None => query,
+    };
+    if let Some(source) = filter.source {
+        query = query.filter(users::source.eq(source));
+    }
+    if let Some(locale) = &filter.locale {
+        query = query.filter(users::locale.eq(locale.as_str().to_owned()));
+    }
+    // A join says nothing to the planner about who was never invited: it has to be told.
+    let invited = user_activity::latest_invitation_id.is_not_null();
+    match filter.invite_status {
+        None => query,
+        Some(InviteStatus::NotInvited) => {
+            query.filter(user_activity::latest_invitation_id.is_null())
         }
-        if let Some(group) = filter.group {
-            query = query.filter(
-                $crate::schema::users::id.eq_any(
-                    $crate::schema::group_members::table
-                        .filter($crate::schema::group_members::group_id.eq(group))
-                        .select($crate::schema::group_members::user_id),
-                ),
-            );
-        }
-        if let Some(enabled) = filter.enabled {
-            query = query.filter($crate::schema::users::enabled.eq(enabled));
-        }
-        // Not a parameter: the index is only of those who have the mark.
-        query = match filter.name_clash {
-            Some(true) => query.filter($crate::schema::users::name_clash),
-            Some(false) => query.filter(diesel::dsl::not($crate::schema::users::name_clash)),
-            None => query,
-        };
-        if let Some(source) = filter.source {
-            query = query.filter($crate::schema::users::source.eq(source.as_str()));
-        }
-        if let Some(locale) = &filter.locale {
-            query = query.filter($crate::schema::users::locale.eq(locale.as_str().to_owned()));
-        }
-        // A join says nothing to the planner about who was never invited: it has to be told.
-        let invited = $crate::schema::user_activity::latest_invitation_id.is_not_null();
-        match filter.invite_status {
-            None => query,
-            Some($crate::model::invitation::InviteStatus::NotInvited) => {
-                query.filter($crate::schema::user_activity::latest_invitation_id.is_null())
-            }
-            Some($crate::model::invitation::InviteStatus::Pending) => query
-                .filter(invited)
-                .filter($crate::schema::invitations::state.eq("pending"))
-                .filter($crate::schema::invitations::expires_at.gt(now)),
-            Some($crate::model::invitation::InviteStatus::Completed) => query
-                .filter(invited)
-                .filter($crate::schema::invitations::state.eq("completed")),
-            // Nobody's newest invitation is superseded: asking for those that are would only let the
-            // planner expect as many users as there ever were. Without the id it cannot tell that an
-            // invitation is needed, and joins all of them first.
-            Some($crate::model::invitation::InviteStatus::Expired) => query
-                .filter(invited)
-                .filter($crate::schema::invitations::id.is_not_null())
-                .filter(
-                    $crate::schema::invitations::state
-                        .eq_any(["expired", "revoked"])
-                        .or(diesel::dsl::sql::<diesel::sql_types::Nullable<diesel::sql_types::Timestamptz>>($crate::selection::queries::PENDING_END).le(now)),
-                ),
-        }
-    }};
+        Some(InviteStatus::Pending) => query
+            .filter(invited)
+            .filter(invitations::state.eq(State::Pending))
+            .filter(invitations::expires_at.gt(now)),
+        Some(InviteStatus::Completed) => query
+            .filter(invited)
+            .filter(invitations::state.eq(State::Completed)),
+        // Nobody's newest invitation is superseded: asking for those that are would only let the
+        // planner expect as many users as there ever were. Without the id it cannot tell that an
+        // invitation is needed, and joins all of them first.
+        Some(InviteStatus::Expired) => query
+            .filter(invited)
+            .filter(invitations::id.is_not_null())
+            .filter(
+                invitations::state
+                    .eq_any([State::Expired, State::Revoked])
+                    .or(sql::<Nullable<Timestamptz>>(PENDING_END).le(now)),
+            ),
+    }
 }
 
-pub(crate) use filtered;
-
 /// The ids of all users that match, as a subquery of a selection.
-pub fn matching_ids(filter: &UserFilter, now: DateTime<Utc>) -> Query<'static, users::id> {
-    filtered!(joined().select(users::id).into_boxed::<Pg>(), filter, now)
+pub fn matching_ids(filter: &UserFilter, now: DateTime<Utc>) -> Query<users::id> {
+    matching(filter, now).select(users::id)
 }
 
 /// Why a selection was not taken.

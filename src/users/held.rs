@@ -200,13 +200,10 @@ fn invitations(
     let found = invitations::queries::list(connection, &asked, after, PAGE, now)?;
     let of: Vec<Uuid> = found.iter().map(|invitation| invitation.batch_id).collect();
     // What was written to others as well may be about them.
-    let notes: Vec<Note> = diesel::sql_query(
-        "SELECT id, note, EXISTS (SELECT FROM invitations i WHERE i.batch_id = b.id AND i.user_id IS DISTINCT FROM $2) AS is_shared
-         FROM batches b WHERE id = ANY ($1) AND note IS NOT NULL",
-    )
-    .bind::<Array<SqlUuid>, _>(&of)
-    .bind::<SqlUuid, _>(user)
-    .load(connection)?;
+    let notes: Vec<Note> = diesel::sql_query(include_str!("sql/notes.sql"))
+        .bind::<Array<SqlUuid>, _>(&of)
+        .bind::<SqlUuid, _>(user)
+        .load(connection)?;
     let mut rows = shown(found, |invitation| invitation.id)?;
     for ((_, row), batch) in rows.iter_mut().zip(of) {
         let note = notes.iter().find(|note| note.id == batch);
@@ -253,13 +250,9 @@ fn audit_events(
         #[diesel(sql_type = SqlUuid)]
         id: Uuid,
     }
-    let things: Vec<Thing> = diesel::sql_query(
-        "SELECT $1 AS id UNION SELECT id FROM invitations WHERE user_id = $1
-         UNION SELECT batch_id FROM invitations WHERE user_id = $1
-         UNION SELECT batch_id FROM batch_skips WHERE user_id = $1 UNION SELECT id FROM devices WHERE user_id = $1",
-    )
-    .bind::<SqlUuid, _>(user)
-    .load(connection)?;
+    let things: Vec<Thing> = diesel::sql_query(include_str!("sql/things.sql"))
+        .bind::<SqlUuid, _>(user)
+        .load(connection)?;
     let things: Vec<Uuid> = things.into_iter().map(|thing| thing.id).collect();
     let after = after.unwrap_or_default();
     let found = audit::person::about(connection, user, &things, after, PAGE)?;
@@ -312,11 +305,7 @@ fn enrollments(
     after: Option<Uuid>,
     _now: DateTime<Utc>,
 ) -> Result<Rows, DbError> {
-    let statement = "SELECT e.id, to_jsonb(e) - 'user_id' || jsonb_build_object('confirmation', (
-            SELECT jsonb_build_object('id', m.id, 'state', m.state, 'attempts', m.attempts, 'last_attempt_at', m.last_attempt_at,
-                'smtp_code', m.smtp_code, 'enhanced_status', m.enhanced_status, 'reason', m.reason)
-            FROM messages m WHERE m.enrollment_id = e.id AND m.kind = 'confirmation')) AS row
-        FROM enrollments e WHERE e.user_id = $1 AND e.id > $2 ORDER BY e.id LIMIT $3";
+    let statement = include_str!("sql/enrollments.sql");
     let mut found = rows(connection, statement, user, after)?;
     for (_, row) in &mut found {
         // What was stored before words were masked may not be rewritten yet.
@@ -333,8 +322,7 @@ fn pin_requests(
     after: Option<Uuid>,
     _now: DateTime<Utc>,
 ) -> Result<Rows, DbError> {
-    let statement = "SELECT id, jsonb_build_object('requested_at', requested_at) AS row
-        FROM pin_requests WHERE user_id = $1 AND id > $2 ORDER BY id LIMIT $3";
+    let statement = include_str!("sql/pin_requests.sql");
     rows(connection, statement, user, after)
 }
 
@@ -344,8 +332,6 @@ fn skipped(
     after: Option<Uuid>,
     _now: DateTime<Utc>,
 ) -> Result<Rows, DbError> {
-    let statement =
-        "SELECT batch_id AS id, jsonb_build_object('batch_id', batch_id, 'reason', reason) AS row
-        FROM batch_skips WHERE user_id = $1 AND batch_id > $2 ORDER BY batch_id LIMIT $3";
+    let statement = include_str!("sql/skipped.sql");
     rows(connection, statement, user, after)
 }

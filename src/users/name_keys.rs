@@ -89,15 +89,10 @@ struct Suspect {
 
 /// Whose names may not be normal, by id: an ASCII name is, but for domains in A-labels.
 fn suspects(connection: &mut PgConnection, after: Uuid) -> Result<Vec<Suspect>, DbError> {
-    Ok(diesel::sql_query(
-        "SELECT id, username, email FROM users WHERE id > $1 AND (
-            octet_length(username) > char_length(username) OR octet_length(email) > char_length(email)
-            OR username ~* '@.*xn--' OR email ~* '@.*xn--'
-         ) ORDER BY id LIMIT $2",
-    )
-    .bind::<SqlUuid, _>(after)
-    .bind::<BigInt, _>(AT_ONCE)
-    .load(connection)?)
+    Ok(diesel::sql_query(include_str!("sql/suspects.sql"))
+        .bind::<SqlUuid, _>(after)
+        .bind::<BigInt, _>(AT_ONCE)
+        .load(connection)?)
 }
 
 /// A user with a name that is not normal, and the normal names.
@@ -143,16 +138,8 @@ fn give_keys(connection: &mut PgConnection, mut odd: Vec<Odd>) -> Result<(), DbE
     let usernames: Vec<&str> = odd.iter().map(|odd| odd.username.as_str()).collect();
     let emails: Vec<Option<&str>> = odd.iter().map(|odd| odd.email.as_deref()).collect();
     for statement in [
-        "WITH lost AS (
-            DELETE FROM user_names n USING unnest($1, $2, $3) AS odd (id, username, email)
-            WHERE n.user_id > odd.id AND n.key IN (enlist_name_key(odd.username), enlist_name_key(odd.email))
-            RETURNING n.user_id
-         )
-         UPDATE users SET name_clash = true WHERE id IN (SELECT user_id FROM lost)",
-        // A trigger keeps the names themselves in step.
-        "UPDATE users u SET username_key = nullif(enlist_name_key(odd.username), enlist_name_key(u.username)),
-            email_key = nullif(enlist_name_key(odd.email), enlist_name_key(u.email))
-         FROM unnest($1, $2, $3) AS odd (id, username, email) WHERE u.id = odd.id",
+        include_str!("sql/take_names.sql"),
+        include_str!("sql/give_keys.sql"),
     ] {
         diesel::sql_query(statement)
             .bind::<Array<SqlUuid>, _>(&ids)

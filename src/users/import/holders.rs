@@ -58,15 +58,10 @@ pub fn of(
         #[diesel(sql_type = Bool)]
         is_email: bool,
     }
-    let found: Vec<Found> = diesel::sql_query(
-        "SELECT g.place, g.of_username, n.user_id AS id, n.is_username, n.is_email \
-         FROM (SELECT true, * FROM unnest($1) WITH ORDINALITY UNION ALL SELECT false, * FROM unnest($2) WITH ORDINALITY) \
-            AS g (of_username, name, place) \
-         JOIN user_names n ON n.key = enlist_name_key(g.name)",
-    )
-    .bind::<Array<Text>, _>(usernames)
-    .bind::<Array<Nullable<Text>>, _>(emails)
-    .load(connection)?;
+    let found: Vec<Found> = diesel::sql_query(include_str!("sql/holders.sql"))
+        .bind::<Array<Text>, _>(usernames)
+        .bind::<Array<Nullable<Text>>, _>(emails)
+        .load(connection)?;
     let mut holders = vec![Holders::default(); usernames.len()];
     for row in found {
         if let Some(place) = index(row.place).and_then(|index| holders.get_mut(index)) {

@@ -4,7 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use diesel::{
+    pg::Pg,
     prelude::*,
+    query_builder::{BoxedSqlQuery, SqlQuery},
     sql_types::{Array, Bool, Jsonb, Nullable, Text, Timestamptz},
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -25,53 +27,29 @@ pub struct Stored {
     pub password_hash: Option<SecretString>,
 }
 
-/// The columns of many users, for `unnest`.
-macro_rules! bound {
-    ($query:expr, $users:expr) => {{
-        let users: &[Stored] = $users;
-        macro_rules! column {
-            ($field:ident) => {
-                users
-                    .iter()
-                    .map(|user| user.profile.$field.as_str())
-                    .collect::<Vec<_>>()
-            };
-            ($field:ident?) => {
-                users
-                    .iter()
-                    .map(|user| user.profile.$field.as_deref())
-                    .collect::<Vec<_>>()
-            };
-        }
-        $query
-            .bind::<Array<SqlUuid>, _>(users.iter().map(|user| user.id).collect::<Vec<_>>())
-            .bind::<Array<Text>, _>(column!(username))
-            .bind::<Array<Nullable<Text>>, _>(column!(email?))
-            .bind::<Array<Text>, _>(column!(first_name))
-            .bind::<Array<Text>, _>(column!(last_name))
-            .bind::<Array<Text>, _>(column!(display_name))
-            .bind::<Array<Nullable<Text>>, _>(column!(locale?))
-            .bind::<Array<Nullable<Text>>, _>(column!(time_zone?))
-            .bind::<Array<Nullable<Text>>, _>(column!(managed_apple_account?))
-            .bind::<Array<Bool>, _>(
-                users
-                    .iter()
-                    .map(|user| user.profile.enabled)
-                    .collect::<Vec<_>>(),
-            )
-            .bind::<Array<Jsonb>, _>(
-                users
-                    .iter()
-                    .map(|user| serde_json::Value::Object(user.profile.attributes.clone()))
-                    .collect::<Vec<_>>(),
-            )
-            .bind::<Array<Nullable<Text>>, _>(
-                users
-                    .iter()
-                    .map(|user| user.password_hash.as_ref().map(ExposeSecret::expose_secret))
-                    .collect::<Vec<_>>(),
-            )
-    }};
+/// A statement to which the columns of many users are bound, each as an array.
+fn bound<'a>(statement: &'static str, users: &'a [Stored]) -> BoxedSqlQuery<'a, Pg, SqlQuery> {
+    fn column<'a, T>(users: &'a [Stored], of: impl Fn(&'a Stored) -> T) -> Vec<T> {
+        users.iter().map(of).collect()
+    }
+    let text = |of: fn(&Profile) -> &str| column(users, |user| of(&user.profile));
+    let optional = |of: fn(&Profile) -> Option<&str>| column(users, |user| of(&user.profile));
+    let attributes = |user: &Stored| serde_json::Value::Object(user.profile.attributes.clone());
+    let hash = |user: &'a Stored| user.password_hash.as_ref().map(ExposeSecret::expose_secret);
+    diesel::sql_query(statement)
+        .into_boxed()
+        .bind::<Array<SqlUuid>, _>(column(users, |user| user.id))
+        .bind::<Array<Text>, _>(text(|of| &of.username))
+        .bind::<Array<Nullable<Text>>, _>(optional(|of| of.email.as_deref()))
+        .bind::<Array<Text>, _>(text(|of| &of.first_name))
+        .bind::<Array<Text>, _>(text(|of| &of.last_name))
+        .bind::<Array<Text>, _>(text(|of| &of.display_name))
+        .bind::<Array<Nullable<Text>>, _>(optional(|of| of.locale.as_deref()))
+        .bind::<Array<Nullable<Text>>, _>(optional(|of| of.time_zone.as_deref()))
+        .bind::<Array<Nullable<Text>>, _>(optional(|of| of.managed_apple_account.as_deref()))
+        .bind::<Array<Bool>, _>(column(users, |user| user.profile.enabled))
+        .bind::<Array<Jsonb>, _>(column(users, attributes))
+        .bind::<Array<Nullable<Text>>, _>(column(users, hash))
 }
 
 #[derive(QueryableByName)]
@@ -93,14 +71,8 @@ pub fn insert(
     if users.is_empty() {
         return Ok(HashSet::new());
     }
-    let query = diesel::sql_query(
-        "INSERT INTO users (id, username, email, first_name, last_name, display_name, locale, time_zone, \
-         managed_apple_account, enabled, attributes, password_hash, source, created_at, updated_at) \
-         SELECT n.*, $13, $14, $14 FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) AS n \
-         ON CONFLICT DO NOTHING RETURNING id",
-    );
-    let stored: Vec<Id> = bound!(query, users)
-        .bind::<Text, _>(Source::Local.as_str())
+    let stored: Vec<Id> = bound(include_str!("sql/insert.sql"), users)
+        .bind::<Text, _>(Source::Local)
         .bind::<Timestamptz, _>(now)
         .load(connection)?;
     let mut stored: HashSet<Uuid> = stored.into_iter().map(|row| row.id).collect();
@@ -125,18 +97,9 @@ pub fn update(
     if users.is_empty() {
         return Ok(());
     }
-    let query = diesel::sql_query(
-        "UPDATE users u SET username = n.username, email = n.email, first_name = n.first_name, \
-         last_name = n.last_name, display_name = n.display_name, locale = n.locale, time_zone = n.time_zone, \
-         managed_apple_account = n.managed_apple_account, enabled = n.enabled, attributes = n.attributes, \
-         password_hash = coalesce(n.password_hash, u.password_hash), updated_at = $13 \
-         FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) AS n (id, username, email, first_name, \
-         last_name, display_name, locale, time_zone, managed_apple_account, enabled, attributes, password_hash) \
-         WHERE u.id = n.id",
-    );
     let ids: Vec<Uuid> = users.iter().map(|user| user.id).collect();
     let before = clashing(connection, &ids)?;
-    bound!(query, users)
+    bound(include_str!("sql/update.sql"), users)
         .bind::<Timestamptz, _>(now)
         .execute(connection)?;
     if !clashing(connection, &ids)?.is_subset(&before) {
@@ -150,37 +113,20 @@ pub fn others_were_quicker() -> DbError {
     DbError::Unavailable("others were quicker with a name or an address".into())
 }
 
-type ProfileRow = (
-    Uuid,
-    String,
-    Option<String>,
-    String,
-    String,
-    String,
-    Option<String>,
-    Option<String>,
-    Option<String>,
-    bool,
-    serde_json::Value,
-);
-
-/// The columns of a [`ProfileRow`].
-macro_rules! profile_columns {
-    () => {
-        (
-            users::id,
-            users::username,
-            users::email,
-            users::first_name,
-            users::last_name,
-            users::display_name,
-            users::locale,
-            users::time_zone,
-            users::managed_apple_account,
-            users::enabled,
-            users::attributes,
-        )
-    };
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = users, check_for_backend(Pg))]
+struct ProfileRow {
+    id: Uuid,
+    username: String,
+    email: Option<String>,
+    first_name: String,
+    last_name: String,
+    display_name: String,
+    locale: Option<String>,
+    time_zone: Option<String>,
+    managed_apple_account: Option<String>,
+    enabled: bool,
+    attributes: serde_json::Value,
 }
 
 /// The profiles of users, held until the end of the transaction.
@@ -198,7 +144,7 @@ pub fn lock_profiles(
         .filter(users::id.eq_any(ids))
         // Two imports that lock in one order do not deadlock.
         .order(users::id)
-        .select(profile_columns!())
+        .select(ProfileRow::as_select())
         .for_update()
         .load(connection)?;
     rows.into_iter().map(read).collect()
@@ -217,28 +163,28 @@ pub fn profiles(
     }
     let rows: Vec<ProfileRow> = users::table
         .filter(users::id.eq_any(ids))
-        .select(profile_columns!())
+        .select(ProfileRow::as_select())
         .load(connection)?;
     rows.into_iter().map(read).collect()
 }
 
 fn read(row: ProfileRow) -> Result<(Uuid, Profile), DbError> {
-    let serde_json::Value::Object(attributes) = row.10 else {
+    let serde_json::Value::Object(attributes) = row.attributes else {
         return Err(DbError::Stored("users.attributes".into()));
     };
     let profile = Profile {
-        username: row.1,
-        email: row.2,
-        first_name: row.3,
-        last_name: row.4,
-        display_name: row.5,
-        locale: row.6,
-        time_zone: row.7,
-        managed_apple_account: row.8,
-        enabled: row.9,
+        username: row.username,
+        email: row.email,
+        first_name: row.first_name,
+        last_name: row.last_name,
+        display_name: row.display_name,
+        locale: row.locale,
+        time_zone: row.time_zone,
+        managed_apple_account: row.managed_apple_account,
+        enabled: row.enabled,
         attributes,
     };
-    Ok((row.0, profile))
+    Ok((row.id, profile))
 }
 
 /// Which of these users are not in one of their groups yet; a group may not be there yet either.
@@ -256,14 +202,10 @@ pub fn joining(
         .iter()
         .map(|(id, name)| (*id, name.as_str()))
         .unzip();
-    let joining: Vec<Id> = diesel::sql_query(
-        "SELECT n.member AS id FROM unnest($1, $2) AS n (member, name) WHERE NOT EXISTS \
-         (SELECT FROM group_members m JOIN groups g ON g.id = m.group_id WHERE m.user_id = n.member \
-         AND lower(g.name) = lower(n.name COLLATE \"und-x-icu\"))",
-    )
-    .bind::<Array<SqlUuid>, _>(members)
-    .bind::<Array<Text>, _>(names)
-    .load(connection)?;
+    let joining: Vec<Id> = diesel::sql_query(include_str!("sql/joining.sql"))
+        .bind::<Array<SqlUuid>, _>(members)
+        .bind::<Array<Text>, _>(names)
+        .load(connection)?;
     Ok(joining.into_iter().map(|row| row.id).collect())
 }
 
@@ -285,25 +227,15 @@ pub fn join_groups(
     names.dedup();
     let now = clock.now();
     let ids: Vec<Uuid> = names.iter().map(|_| clock.new_id()).collect();
-    diesel::sql_query(
-        "INSERT INTO groups (id, name, created_at, updated_at) \
-         SELECT n.id, n.name, $3, $3 FROM unnest($1, $2) AS n (id, name) \
-         WHERE NOT EXISTS (SELECT FROM groups g WHERE lower(g.name) = lower(n.name COLLATE \"und-x-icu\")) \
-         ON CONFLICT DO NOTHING",
-    )
-    .bind::<Array<SqlUuid>, _>(ids)
-    .bind::<Array<Text>, _>(&names)
-    .bind::<Timestamptz, _>(now)
-    .execute(connection)?;
+    diesel::sql_query(include_str!("sql/new_groups.sql"))
+        .bind::<Array<SqlUuid>, _>(ids)
+        .bind::<Array<Text>, _>(&names)
+        .bind::<Timestamptz, _>(now)
+        .execute(connection)?;
     let (members, groups): (Vec<Uuid>, Vec<&str>) = memberships.iter().copied().unzip();
-    let joined: Vec<Id> = diesel::sql_query(
-        "INSERT INTO group_members (group_id, user_id) \
-         SELECT g.id, n.member FROM unnest($1, $2) AS n (member, name) \
-         JOIN groups g ON lower(g.name) = lower(n.name COLLATE \"und-x-icu\") \
-         ON CONFLICT DO NOTHING RETURNING user_id AS id",
-    )
-    .bind::<Array<SqlUuid>, _>(members)
-    .bind::<Array<Text>, _>(groups)
-    .load(connection)?;
+    let joined: Vec<Id> = diesel::sql_query(include_str!("sql/join_groups.sql"))
+        .bind::<Array<SqlUuid>, _>(members)
+        .bind::<Array<Text>, _>(groups)
+        .load(connection)?;
     Ok(joined.into_iter().map(|row| row.id).collect())
 }

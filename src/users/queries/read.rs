@@ -3,186 +3,164 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use diesel::{pg::Pg, prelude::*, sql_types::Text};
+use diesel::{dsl::IsNotNull, pg::Pg, prelude::*, sql_types::Jsonb};
 use uuid::Uuid;
 
 use crate::{
     db::{
         DbError,
-        keyset::{Beyond, Limited},
-        stored,
+        keyset::{Limited, Sorted},
     },
     guessing::policy,
     http::paging::Position,
     model::{
         identity::{GroupRef, Source},
-        invitation::{InviteStatus, Method, pin_expires_at},
+        invitation::{InviteStatus, Method, State, pin_expires_at},
     },
     schema::{group_members, groups, invitations, user_activity, users},
     selection::{
         domain::UserFilter,
-        queries::{filtered, joined},
+        queries::{joined, matching},
     },
     users::domain::{PinLife, Sort, User},
 };
 
-type Row = (
-    Uuid,
-    String,
-    Option<String>,
-    String,
-    String,
-    String,
-    Option<String>,
-    Option<String>,
-    Option<String>,
-    bool,
-    bool,
-    String,
-    serde_json::Value,
-    bool,
-    DateTime<Utc>,
-    DateTime<Utc>,
-    DateTime<Utc>,
-    i32,
-    Option<Newest>,
-);
-
-/// Of a user's newest invitation.
-type Newest = (
-    String,
-    DateTime<Utc>,
-    String,
-    Option<DateTime<Utc>>,
-    i16,
-    Option<DateTime<Utc>>,
-    i16,
-    i32,
-);
-
-macro_rules! user_columns {
-    () => {
-        (
-            users::id,
-            users::username,
-            users::email,
-            users::first_name,
-            users::last_name,
-            users::display_name,
-            users::locale,
-            users::time_zone,
-            users::managed_apple_account,
-            users::enabled,
-            users::name_clash,
-            users::source,
-            users::attributes,
-            users::password_hash.is_not_null(),
-            users::created_at,
-            users::updated_at,
-            user_activity::last_invited_at,
-            user_activity::device_count,
-            (
-                invitations::state,
-                invitations::expires_at,
-                invitations::method,
-                invitations::pin_issued_at,
-                invitations::pin_lifetime_days,
-                invitations::pin_locked_until,
-                invitations::pin_length,
-                invitations::pin_tries,
-            )
-                .nullable(),
-        )
-    };
+define_sql_function! {
+    /// The names in an object.
+    fn jsonb_object_keys(object: Jsonb) -> Text;
 }
 
-fn shown(
-    row: Row,
-    now: DateTime<Utc>,
-    groups: &mut HashMap<Uuid, Vec<GroupRef>>,
-) -> Result<User, DbError> {
-    let (
-        id,
-        username,
-        email,
-        first_name,
-        last_name,
-        display_name,
-        locale,
-        time_zone,
-        managed_apple_account,
-        enabled,
-        name_clash,
-        source,
-        attributes,
-        has_password,
-        created_at,
-        updated_at,
-        last_invited_at,
-        device_count,
-        newest,
-    ) = row;
-    let serde_json::Value::Object(attributes) = attributes else {
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = users, check_for_backend(Pg))]
+struct Row {
+    id: Uuid,
+    username: String,
+    email: Option<String>,
+    first_name: String,
+    last_name: String,
+    display_name: String,
+    locale: Option<String>,
+    time_zone: Option<String>,
+    managed_apple_account: Option<String>,
+    enabled: bool,
+    name_clash: bool,
+    source: Source,
+    attributes: serde_json::Value,
+    #[diesel(select_expression = users::password_hash.is_not_null())]
+    #[diesel(select_expression_type = IsNotNull<users::password_hash>)]
+    has_password: bool,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    #[diesel(embed)]
+    activity: Activity,
+    #[diesel(embed)]
+    newest: Option<Newest>,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = user_activity, check_for_backend(Pg))]
+struct Activity {
+    last_invited_at: DateTime<Utc>,
+    device_count: i32,
+}
+
+/// A user's newest invitation.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = invitations, check_for_backend(Pg))]
+struct Newest {
+    state: State,
+    expires_at: DateTime<Utc>,
+    method: Method,
+    pin_issued_at: Option<DateTime<Utc>>,
+    pin_lifetime_days: i16,
+    pin_locked_until: Option<DateTime<Utc>>,
+    pin_length: i16,
+    pin_tries: i32,
+}
+
+impl Newest {
+    fn status(&self, now: DateTime<Utc>) -> InviteStatus {
+        match self.state.at(self.expires_at, now) {
+            State::Pending => InviteStatus::Pending,
+            State::Completed => InviteStatus::Completed,
+            State::Expired | State::Revoked | State::Superseded => InviteStatus::Expired,
+        }
+    }
+
+    /// Its PIN, if it has one and issued it.
+    fn pin(&self) -> Option<PinLife> {
+        let (lifetime, end) = (self.pin_lifetime_days, self.expires_at);
+        let expires_at = pin_expires_at(self.method, self.pin_issued_at, lifetime, end);
+        Some(PinLife {
+            issued_at: self.pin_issued_at?,
+            expires_at: expires_at?,
+            locked_until: self.pin_locked_until,
+            is_used_up: policy::is_used_up(self.pin_length, self.pin_tries),
+        })
+    }
+}
+
+fn shown(row: Row, now: DateTime<Utc>, groups: Vec<GroupRef>) -> Result<User, DbError> {
+    let serde_json::Value::Object(attributes) = row.attributes else {
         return Err(DbError::Stored("users.attributes".into()));
     };
-    let invite_status = invite_status(newest.as_ref(), now);
-    let pin = newest
-        .filter(|_| invite_status == InviteStatus::Pending)
-        .map(pin_life)
-        .transpose()?
-        .flatten();
+    let status = row.newest.as_ref().map(|newest| newest.status(now));
+    let invite_status = status.unwrap_or(InviteStatus::NotInvited);
+    let pending = row
+        .newest
+        .filter(|_| invite_status == InviteStatus::Pending);
+    let pin = pending.and_then(|newest| newest.pin());
+    let last_invited_at = row.activity.last_invited_at;
     Ok(User {
-        id,
-        username,
-        email,
-        first_name,
-        last_name,
-        display_name,
-        locale,
-        time_zone,
-        managed_apple_account,
-        enabled,
-        name_clash,
-        source: stored(&source, Source::from_name)?,
-        groups: groups.remove(&id).unwrap_or_default(),
+        id: row.id,
+        username: row.username,
+        email: row.email,
+        first_name: row.first_name,
+        last_name: row.last_name,
+        display_name: row.display_name,
+        locale: row.locale,
+        time_zone: row.time_zone,
+        managed_apple_account: row.managed_apple_account,
+        enabled: row.enabled,
+        name_clash: row.name_clash,
+        source: row.source,
+        groups,
         attributes,
-        has_password,
+        has_password: row.has_password,
         invite_status,
         last_invited_at: Some(last_invited_at).filter(|at| *at > DateTime::UNIX_EPOCH),
         pin_status: pin.map(|pin| pin.status(now)),
         pin_issued_at: pin.map(|pin| pin.issued_at),
         pin_expires_at: pin.map(|pin| pin.expires_at),
-        device_count: device_count.into(),
-        created_at,
-        updated_at,
+        device_count: row.activity.device_count.into(),
+        created_at: row.created_at,
+        updated_at: row.updated_at,
     })
 }
 
-/// Right to the second, whether or not anything has marked the invitation as expired yet.
-fn invite_status(newest: Option<&Newest>, now: DateTime<Utc>) -> InviteStatus {
-    let Some((state, expires_at, ..)) = newest else {
-        return InviteStatus::NotInvited;
+/// What a list is sorted by.
+fn sorted(sort: Sort) -> Sorted {
+    use Sort::{
+        CreatedAt, CreatedAtDescending, DisplayName, DisplayNameDescending, Email, EmailDescending,
+        LastInvitedAt, LastInvitedAtDescending, Username, UsernameDescending,
     };
-    match state.as_str() {
-        "pending" if *expires_at > now => InviteStatus::Pending,
-        "completed" => InviteStatus::Completed,
-        _ => InviteStatus::Expired,
+    let by = match sort {
+        DisplayName | DisplayNameDescending => Sorted::by_text(&users::display_name, &users::id),
+        Username | UsernameDescending => Sorted::by_text(&users::username, &users::id),
+        Email | EmailDescending => Sorted::by_text(&users::email_sort, &users::id),
+        CreatedAt | CreatedAtDescending => Sorted::by_time(&users::created_at, &users::id),
+        LastInvitedAt | LastInvitedAtDescending => {
+            Sorted::by_time(&user_activity::last_invited_at, &user_activity::user_id)
+        }
+    };
+    match sort {
+        DisplayName | Username | Email | CreatedAt | LastInvitedAt => by,
+        DisplayNameDescending
+        | UsernameDescending
+        | EmailDescending
+        | CreatedAtDescending
+        | LastInvitedAtDescending => by.descending(),
     }
-}
-
-/// The PIN of an invitation that has one and issued it.
-fn pin_life(newest: Newest) -> Result<Option<PinLife>, DbError> {
-    let (_, expires_at, method, issued_at, lifetime_days, locked_until, digits, tries) = newest;
-    let method = stored(&method, Method::from_name)?;
-    let expires_at = pin_expires_at(method, issued_at, lifetime_days, expires_at);
-    Ok(issued_at
-        .zip(expires_at)
-        .map(|(issued_at, expires_at)| PinLife {
-            issued_at,
-            expires_at,
-            locked_until,
-            is_used_up: policy::is_used_up(digits, tries),
-        }))
 }
 
 /// One page in the wanted order, and one row more.
@@ -197,51 +175,12 @@ pub fn list(
     limit: i64,
     now: DateTime<Utc>,
 ) -> Result<Vec<User>, DbError> {
-    let query = filtered!(
-        joined().select(user_columns!()).into_boxed::<Pg>(),
-        filter,
-        now
-    );
-    macro_rules! ordered {
-        ($column:expr, $tie:expr, $descending:expr, $read:expr) => {{
-            let mut query = query;
-            if let Some(position) = after {
-                let value = $read(&position.key)?;
-                query = query.filter(Beyond {
-                    column: $column,
-                    tie: $tie,
-                    descending: $descending,
-                    value,
-                    id: position.id,
-                });
-            }
-            let query = if $descending {
-                query.order(($column.desc(), $tie.desc()))
-            } else {
-                query.order(($column.asc(), $tie.asc()))
-            };
-            Limited::new(query, limit).load::<Row>(connection)?
-        }};
+    let sorted = sorted(sort);
+    let mut query = matching(filter, now).select(Row::as_select());
+    if let Some(position) = after {
+        query = query.filter(sorted.beyond(&position.key, position.id)?);
     }
-    let text = |key: &str| Ok::<_, DbError>(key.to_owned());
-    let time = |key: &str| {
-        key.parse::<DateTime<Utc>>()
-            .map_err(|_| DbError::Stored("cursor".into()))
-    };
-    use user_activity::{last_invited_at, user_id};
-    use users::{created_at, display_name, email_sort, id, username};
-    let rows = match sort {
-        Sort::DisplayName => ordered!(display_name, id, false, text),
-        Sort::DisplayNameDescending => ordered!(display_name, id, true, text),
-        Sort::Username => ordered!(username, id, false, text),
-        Sort::UsernameDescending => ordered!(username, id, true, text),
-        Sort::Email => ordered!(email_sort, id, false, text),
-        Sort::EmailDescending => ordered!(email_sort, id, true, text),
-        Sort::CreatedAt => ordered!(created_at, id, false, time),
-        Sort::CreatedAtDescending => ordered!(created_at, id, true, time),
-        Sort::LastInvitedAt => ordered!(last_invited_at, user_id, false, time),
-        Sort::LastInvitedAtDescending => ordered!(last_invited_at, user_id, true, time),
-    };
+    let rows = Limited::new(query.order(sorted.order()), limit).load::<Row>(connection)?;
     with_groups(connection, rows, now)
 }
 
@@ -269,10 +208,7 @@ pub fn count(
     filter: &UserFilter,
     now: DateTime<Utc>,
 ) -> Result<i64, DbError> {
-    let query = joined()
-        .select(diesel::dsl::count_star())
-        .into_boxed::<Pg>();
-    Ok(filtered!(query, filter, now).get_result(connection)?)
+    Ok(matching(filter, now).count().get_result(connection)?)
 }
 
 /// The names of all attributes that matching users have, sorted.
@@ -284,9 +220,10 @@ pub fn attribute_names(
     filter: &UserFilter,
     now: DateTime<Utc>,
 ) -> Result<Vec<String>, DbError> {
-    let names = diesel::dsl::sql::<Text>("jsonb_object_keys(users.attributes)");
-    let query = joined().select(names).distinct().into_boxed::<Pg>();
-    let mut names: Vec<String> = filtered!(query, filter, now).load(connection)?;
+    let mut names: Vec<String> = matching(filter, now)
+        .select(jsonb_object_keys(users::attributes))
+        .distinct()
+        .load(connection)?;
     names.sort_unstable();
     Ok(names)
 }
@@ -301,7 +238,7 @@ pub fn get(
     now: DateTime<Utc>,
 ) -> Result<Option<User>, DbError> {
     let rows = joined()
-        .select(user_columns!())
+        .select(Row::as_select())
         .filter(users::id.eq(id))
         .load::<Row>(connection)?;
     Ok(with_groups(connection, rows, now)?.pop())
@@ -312,7 +249,7 @@ fn with_groups(
     rows: Vec<Row>,
     now: DateTime<Utc>,
 ) -> Result<Vec<User>, DbError> {
-    let ids: Vec<Uuid> = rows.iter().map(|row| row.0).collect();
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
     let memberships: Vec<(Uuid, Uuid, String)> = group_members::table
         .inner_join(groups::table)
         .filter(group_members::user_id.eq_any(ids))
@@ -324,6 +261,9 @@ fn with_groups(
         by_user.entry(user).or_default().push(GroupRef { id, name });
     }
     rows.into_iter()
-        .map(|row| shown(row, now, &mut by_user))
+        .map(|row| {
+            let groups = by_user.remove(&row.id).unwrap_or_default();
+            shown(row, now, groups)
+        })
         .collect()
 }

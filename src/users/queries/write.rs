@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::{
     db::{DbError, prepared::Prepared},
     http::error::ApiError,
-    model::{identity::Source, wire::Fault},
+    model::{identity::Source, invitation::MessageKind, wire::Fault},
     schema::{enrollments, group_members, groups, invitations, messages, users},
     users::profile::Profile,
 };
@@ -55,8 +55,7 @@ pub fn taken(
         email: bool,
     }
     let Row { username, email } = Prepared::new(
-        "SELECT EXISTS (SELECT FROM user_names WHERE key = enlist_name_key($2) AND user_id <> $1) AS username,
-            EXISTS (SELECT FROM user_names WHERE key = enlist_name_key($3) AND user_id <> $1) AS email",
+        include_str!("../sql/taken.sql"),
         (
             id.into_sql::<SqlUuid>(),
             profile.username.as_str().into_sql::<Text>(),
@@ -93,8 +92,8 @@ pub fn insert(
     let rows = diesel::insert_into(users::table)
         .values((
             users::id.eq(id),
-            columns(profile),
-            users::source.eq(Source::Local.as_str()),
+            Columns::from(profile),
+            users::source.eq(Source::Local),
             users::password_hash.eq(password_hash.map(ExposeSecret::expose_secret)),
             users::created_at.eq(now),
             users::updated_at.eq(now),
@@ -115,37 +114,42 @@ pub fn update(
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
     diesel::update(users::table.find(id))
-        .set((columns(profile), users::updated_at.eq(now)))
+        .set((Columns::from(profile), users::updated_at.eq(now)))
         .execute(connection)?;
     Ok(())
 }
 
-type ProfileColumns<'a> = (
-    diesel::dsl::Eq<users::username, &'a str>,
-    diesel::dsl::Eq<users::email, Option<&'a str>>,
-    diesel::dsl::Eq<users::first_name, &'a str>,
-    diesel::dsl::Eq<users::last_name, &'a str>,
-    diesel::dsl::Eq<users::display_name, &'a str>,
-    diesel::dsl::Eq<users::locale, Option<&'a str>>,
-    diesel::dsl::Eq<users::time_zone, Option<&'a str>>,
-    diesel::dsl::Eq<users::managed_apple_account, Option<&'a str>>,
-    diesel::dsl::Eq<users::enabled, bool>,
-    diesel::dsl::Eq<users::attributes, serde_json::Value>,
-);
+/// What a profile is in the table.
+#[derive(Insertable, AsChangeset)]
+#[diesel(table_name = users, treat_none_as_null = true, treat_none_as_default_value = false)]
+struct Columns<'a> {
+    username: &'a str,
+    email: Option<&'a str>,
+    first_name: &'a str,
+    last_name: &'a str,
+    display_name: &'a str,
+    locale: Option<&'a str>,
+    time_zone: Option<&'a str>,
+    managed_apple_account: Option<&'a str>,
+    enabled: bool,
+    attributes: serde_json::Value,
+}
 
-fn columns(profile: &Profile) -> ProfileColumns<'_> {
-    (
-        users::username.eq(profile.username.as_str()),
-        users::email.eq(profile.email.as_deref()),
-        users::first_name.eq(profile.first_name.as_str()),
-        users::last_name.eq(profile.last_name.as_str()),
-        users::display_name.eq(profile.display_name.as_str()),
-        users::locale.eq(profile.locale.as_deref()),
-        users::time_zone.eq(profile.time_zone.as_deref()),
-        users::managed_apple_account.eq(profile.managed_apple_account.as_deref()),
-        users::enabled.eq(profile.enabled),
-        users::attributes.eq(serde_json::Value::Object(profile.attributes.clone())),
-    )
+impl<'a> From<&'a Profile> for Columns<'a> {
+    fn from(profile: &'a Profile) -> Self {
+        Self {
+            username: &profile.username,
+            email: profile.email.as_deref(),
+            first_name: &profile.first_name,
+            last_name: &profile.last_name,
+            display_name: &profile.display_name,
+            locale: profile.locale.as_deref(),
+            time_zone: profile.time_zone.as_deref(),
+            managed_apple_account: profile.managed_apple_account.as_deref(),
+            enabled: profile.enabled,
+            attributes: serde_json::Value::Object(profile.attributes.clone()),
+        }
+    }
 }
 
 /// Adds a user to groups. Gives the ids that are no groups: then nothing should be kept.
@@ -226,7 +230,7 @@ pub fn delete(connection: &mut PgConnection, id: Uuid) -> Result<(), DbError> {
         .select(enrollments::id.nullable());
     let confirmations: Vec<Uuid> = messages::table
         .filter(messages::enrollment_id.eq_any(enrollments))
-        .filter(messages::kind.eq("confirmation"))
+        .filter(messages::kind.eq(MessageKind::Confirmation))
         .select(messages::id)
         .for_no_key_update()
         .skip_locked()

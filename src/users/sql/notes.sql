@@ -1,0 +1,6 @@
+-- The notes of batches ($1), each with whether others than a user ($2) were written it.
+-- In SQL, since diesel does not join a table with itself by an EXISTS.
+SELECT id, note, EXISTS (
+    SELECT FROM invitations i WHERE i.batch_id = b.id AND i.user_id IS DISTINCT FROM $2
+) AS is_shared
+FROM batches b WHERE id = ANY ($1) AND note IS NOT NULL
