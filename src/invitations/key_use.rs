@@ -10,6 +10,7 @@ use diesel::{
 
 use crate::{
     db::DbError,
+    model::invitation::State,
     schema::{invitations, secret_keys},
 };
 
@@ -31,7 +32,7 @@ pub fn keys_in_use(
     now: DateTime<Utc>,
 ) -> Result<Vec<InUse>, DbError> {
     Ok(invitations::table
-        .filter(invitations::state.eq("pending"))
+        .filter(invitations::state.eq(State::Pending))
         .filter(invitations::expires_at.gt(now))
         .group_by(invitations::key_id)
         .select((

@@ -57,17 +57,12 @@ pub fn too_often(
     // Few are looked up; of many it is quicker to count for all. Ids sort by time, so their indexes find the last day's
     // mails (what is a day old to the millisecond is none of them) and all invitations that still live.
     let few = Some(users).filter(|users| users.len() <= FEW);
-    let rows: Vec<Row> = diesel::sql_query(
-        "SELECT i.user_id, min(m.created_at) AS oldest FROM messages m JOIN invitations i ON i.id = m.invitation_id
-         WHERE m.id >= $1 AND m.kind = 'invitation' AND i.id >= $2 AND i.user_id IS NOT NULL
-            AND ($4 IS NULL OR i.user_id = ANY ($4)) AND NOT EXISTS (SELECT FROM pin_requests p WHERE p.id = m.id)
-         GROUP BY i.user_id HAVING count(*) >= $3",
-    )
-    .bind::<SqlUuid, _>(first_id_at(now - day + Duration::milliseconds(1)))
-    .bind::<SqlUuid, _>(first_id_at(now - LONGEST_LIFE))
-    .bind::<BigInt, _>(i64::from(most.0.get()))
-    .bind::<Nullable<Array<SqlUuid>>, _>(few)
-    .load(connection)?;
+    let rows: Vec<Row> = diesel::sql_query(include_str!("sql/too_often.sql"))
+        .bind::<SqlUuid, _>(first_id_at(now - day + Duration::milliseconds(1)))
+        .bind::<SqlUuid, _>(first_id_at(now - LONGEST_LIFE))
+        .bind::<BigInt, _>(i64::from(most.0.get()))
+        .bind::<Nullable<Array<SqlUuid>>, _>(few)
+        .load(connection)?;
     Ok(rows
         .into_iter()
         .map(|row| (row.user_id, row.oldest.unwrap_or(now) + day))

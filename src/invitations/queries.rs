@@ -3,12 +3,16 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use diesel::{dsl::exists, pg::Pg, prelude::*};
+use diesel::{
+    dsl::{exists, not},
+    pg::Pg,
+    prelude::*,
+};
 use uuid::Uuid;
 
 use super::domain::{Invitation, ListQuery, Message};
 use crate::{
-    db::{DbError, fitting, stored},
+    db::{DbError, fitting},
     guessing::policy,
     model::{
         invitation::{DeliveryState, MessageKind, MessageState, Method, State, pin_expires_at},
@@ -40,9 +44,9 @@ struct Row {
     id: Uuid,
     user_id: Option<Uuid>,
     batch_id: Uuid,
-    method: String,
-    state: String,
-    device_ownership: String,
+    method: Method,
+    state: State,
+    device_ownership: Ownership,
     locale: String,
     key_id: String,
     counter: i32,
@@ -58,36 +62,22 @@ struct Row {
 }
 
 impl Row {
-    /// Right to the second, whether or not anything has marked it yet.
-    fn state(&self, now: DateTime<Utc>) -> Result<State, DbError> {
-        let state = stored(&self.state, State::from_name)?;
-        Ok(if state == State::Pending && self.expires_at <= now {
-            State::Expired
-        } else {
-            state
-        })
-    }
-
-    fn method(&self) -> Result<Method, DbError> {
-        stored(&self.method, Method::from_name)
-    }
-
     /// When the PIN stops working; unknown until its life has begun.
-    fn pin_expires_at(&self) -> Result<Option<DateTime<Utc>>, DbError> {
-        Ok(pin_expires_at(
-            self.method()?,
+    fn pin_expires_at(&self) -> Option<DateTime<Utc>> {
+        pin_expires_at(
+            self.method,
             self.pin_issued_at,
             self.pin_lifetime_days,
             self.expires_at,
-        ))
+        )
     }
 
     fn derivation(self, now: DateTime<Utc>) -> Result<Derivation, DbError> {
         Ok(Derivation {
             id: self.id,
-            method: self.method()?,
-            state: self.state(now)?,
-            valid_until: self.pin_expires_at()?,
+            method: self.method,
+            state: self.state.at(self.expires_at, now),
+            valid_until: self.pin_expires_at(),
             counter: fitting(self.counter)?,
             pin_length: fitting(self.pin_length)?,
             expires_at: self.expires_at,
@@ -97,32 +87,27 @@ impl Row {
         })
     }
 
-    fn shown(self, now: DateTime<Utc>, messages: Vec<Message>) -> Result<Invitation, DbError> {
-        let method = self.method()?;
-        let requested = stored(&self.device_ownership, Ownership::from_name)?;
+    fn shown(self, now: DateTime<Utc>, messages: Vec<Message>) -> Invitation {
         let newest = messages
             .iter()
             .rev()
             .find(|message| message.kind == MessageKind::Invitation);
-        Ok(Invitation {
+        Invitation {
             id: self.id,
             user_id: self.user_id,
             batch_id: self.batch_id,
-            method,
-            state: self.state(now)?,
-            device_ownership: ownership::shown(method, requested),
-            pin_expires_at: self.pin_expires_at()?,
+            method: self.method,
+            state: self.state.at(self.expires_at, now),
+            device_ownership: ownership::shown(self.method, self.device_ownership),
+            pin_expires_at: self.pin_expires_at(),
             locale: self.locale,
             created_at: self.created_at,
             expires_at: self.expires_at,
             resend_count: self.resend_count,
             last_sent_at: self.last_sent_at,
-            delivery: match newest {
-                Some(message) => stored(message.state.as_str(), DeliveryState::from_name)?,
-                None => DeliveryState::None,
-            },
+            delivery: newest.map_or(DeliveryState::None, |message| message.state.into()),
             messages,
-        })
+        }
     }
 }
 
@@ -130,9 +115,9 @@ impl Row {
 #[diesel(table_name = messages, check_for_backend(Pg))]
 struct MessageRow {
     id: Uuid,
-    kind: String,
+    kind: MessageKind,
     invitation_id: Option<Uuid>,
-    state: String,
+    state: MessageState,
     attempts: i32,
     last_attempt_at: Option<DateTime<Utc>>,
     smtp_code: Option<i16>,
@@ -158,8 +143,8 @@ fn with_messages(
             .or_default()
             .push(Message {
                 id: row.id,
-                kind: stored(&row.kind, MessageKind::from_name)?,
-                state: stored(&row.state, MessageState::from_name)?,
+                kind: row.kind,
+                state: row.state,
                 attempts: row.attempts,
                 last_attempt_at: row.last_attempt_at,
                 smtp_code: row.smtp_code,
@@ -168,58 +153,53 @@ fn with_messages(
                 reason: row.reason.as_deref().map(masked),
             });
     }
-    rows.into_iter()
-        .map(|row| {
-            let messages = by_invitation.remove(&row.id).unwrap_or_default();
-            row.shown(now, messages)
-        })
-        .collect()
+    let shown = rows.into_iter().map(|row| {
+        let messages = by_invitation.remove(&row.id).unwrap_or_default();
+        row.shown(now, messages)
+    });
+    Ok(shown.collect())
 }
 
-/// Adds the filters of `GET /invitations`.
-macro_rules! filtered {
-    ($query:expr, $asked:expr, $now:expr) => {{
-        let (mut query, asked, now) = ($query, $asked, $now);
-        if let Some(user) = asked.user_id {
-            query = query.filter(invitations::user_id.eq(user));
+/// The invitations that are asked for.
+fn matching(asked: &ListQuery, now: DateTime<Utc>) -> invitations::BoxedQuery<'static, Pg> {
+    let mut query = invitations::table.into_boxed();
+    if let Some(user) = asked.user_id {
+        query = query.filter(invitations::user_id.eq(user));
+    }
+    if let Some(batch) = asked.batch_id {
+        query = query.filter(invitations::batch_id.eq(batch));
+    }
+    if let Some(method) = asked.method {
+        query = query.filter(invitations::method.eq(method));
+    }
+    query = match asked.state {
+        None => query,
+        // As `State::at` has it.
+        Some(State::Pending) => query
+            .filter(invitations::state.eq(State::Pending))
+            .filter(invitations::expires_at.gt(now)),
+        Some(State::Expired) => query.filter(
+            invitations::state.eq(State::Expired).or(invitations::state
+                .eq(State::Pending)
+                .and(invitations::expires_at.le(now))),
+        ),
+        Some(state) => query.filter(invitations::state.eq(state)),
+    };
+    let mails = messages::table
+        .filter(messages::invitation_id.eq(invitations::id.nullable()))
+        .filter(messages::kind.eq(MessageKind::Invitation));
+    match asked.delivery {
+        None => query,
+        Some(DeliveryState::None) => query.filter(not(exists(mails))),
+        Some(delivery) => {
+            let newest = mails
+                .order(messages::id.desc())
+                .limit(1)
+                .select(messages::state)
+                .single_value();
+            query.filter(newest.eq(delivery))
         }
-        if let Some(batch) = asked.batch_id {
-            query = query.filter(invitations::batch_id.eq(batch));
-        }
-        if let Some(method) = asked.method {
-            query = query.filter(invitations::method.eq(method.as_str()));
-        }
-        query = match asked.state {
-            None => query,
-            Some(State::Pending) => query
-                .filter(invitations::state.eq("pending"))
-                .filter(invitations::expires_at.gt(now)),
-            Some(State::Expired) => query.filter(
-                invitations::state.eq("expired").or(invitations::state
-                    .eq("pending")
-                    .and(invitations::expires_at.le(now))),
-            ),
-            Some(state) => query.filter(invitations::state.eq(state.as_str())),
-        };
-        match asked.delivery {
-            None => query,
-            Some(DeliveryState::None) => query.filter(diesel::dsl::not(exists(
-                messages::table
-                    .filter(messages::invitation_id.eq(invitations::id.nullable()))
-                    .filter(messages::kind.eq("invitation")),
-            ))),
-            Some(delivery) => {
-                let newest = messages::table
-                    .filter(messages::invitation_id.eq(invitations::id.nullable()))
-                    .filter(messages::kind.eq("invitation"))
-                    .order(messages::id.desc())
-                    .limit(1)
-                    .select(messages::state)
-                    .single_value();
-                query.filter(newest.eq(delivery.as_str()))
-            }
-        }
-    }};
+    }
 }
 
 /// One page, newest first, and one row more.
@@ -233,13 +213,7 @@ pub fn list(
     limit: i64,
     now: DateTime<Utc>,
 ) -> Result<Vec<Invitation>, DbError> {
-    let mut query = filtered!(
-        invitations::table
-            .select(Row::as_select())
-            .into_boxed::<Pg>(),
-        asked,
-        now
-    );
+    let mut query = matching(asked, now).select(Row::as_select());
     if let Some(id) = after {
         query = query.filter(invitations::id.lt(id));
     }
@@ -259,10 +233,7 @@ pub fn count(
     asked: &ListQuery,
     now: DateTime<Utc>,
 ) -> Result<i64, DbError> {
-    let query = invitations::table
-        .select(diesel::dsl::count_star())
-        .into_boxed::<Pg>();
-    Ok(filtered!(query, asked, now).get_result(connection)?)
+    Ok(matching(asked, now).count().get_result(connection)?)
 }
 
 fn row(connection: &mut PgConnection, id: Uuid) -> Result<Option<Row>, DbError> {
@@ -313,7 +284,7 @@ pub fn pending_pins(
 ) -> Result<HashMap<Uuid, Derivation>, DbError> {
     let rows: Vec<Row> = invitations::table
         .filter(invitations::user_id.eq_any(users))
-        .filter(invitations::state.eq("pending"))
+        .filter(invitations::state.eq(State::Pending))
         .filter(invitations::expires_at.gt(now))
         .select(Row::as_select())
         .load(connection)?;

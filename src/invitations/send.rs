@@ -167,12 +167,9 @@ pub fn send(
         copy_messages(connection, batch_id, clock, &invited, now)?;
     }
     copy_skips(connection, batch_id, &skipped)?;
-    diesel::sql_query(
-        "UPDATE user_activity a SET last_invited_at = i.created_at, latest_invitation_id = i.id \
-         FROM invitations i WHERE i.batch_id = $1 AND a.user_id = i.user_id",
-    )
-    .bind::<diesel::sql_types::Uuid, _>(batch_id)
-    .execute(connection)?;
+    diesel::sql_query(include_str!("sql/note_newest.sql"))
+        .bind::<diesel::sql_types::Uuid, _>(batch_id)
+        .execute(connection)?;
     if invited.len() >= MANY {
         connection.batch_execute("SELECT enlist_analyze()")?;
     }

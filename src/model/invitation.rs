@@ -102,6 +102,20 @@ string_enum! {
     }
 }
 
+impl From<MessageState> for DeliveryState {
+    fn from(state: MessageState) -> Self {
+        match state {
+            MessageState::Queued => Self::Queued,
+            MessageState::Sending => Self::Sending,
+            MessageState::Accepted => Self::Accepted,
+            MessageState::Deferred => Self::Deferred,
+            MessageState::Bounced => Self::Bounced,
+            MessageState::Failed => Self::Failed,
+            MessageState::Suppressed => Self::Suppressed,
+        }
+    }
+}
+
 string_enum! {
     /// What a message is.
     MessageKind {

@@ -10,8 +10,8 @@ use diesel::{
 use uuid::Uuid;
 
 use crate::{
-    db::{DbError, stored},
-    model::invitation::State,
+    db::DbError,
+    model::invitation::{MessageState, State},
 };
 
 /// How soon after a resend the next one may follow.
@@ -25,7 +25,7 @@ pub(super) struct Candidate {
     #[diesel(sql_type = Nullable<SqlUuid>)]
     pub(super) user_id: Option<Uuid>,
     #[diesel(sql_type = Text)]
-    state: String,
+    state: State,
     #[diesel(sql_type = Timestamptz)]
     expires_at: DateTime<Utc>,
     #[diesel(sql_type = Nullable<Timestamptz>)]
@@ -47,14 +47,9 @@ pub(super) enum Refusal {
 }
 
 impl Candidate {
-    /// Right to the second, whether or not anything has marked it yet.
-    pub(super) fn state(&self, now: DateTime<Utc>) -> Result<State, DbError> {
-        let state = stored(&self.state, State::from_name)?;
-        Ok(if state == State::Pending && self.expires_at <= now {
-            State::Expired
-        } else {
-            state
-        })
+    /// Its state at this time.
+    pub(super) fn state(&self, now: DateTime<Utc>) -> State {
+        self.state.at(self.expires_at, now)
     }
 
     /// `full_till`: who was mailed as often as may be, and till when.
@@ -62,9 +57,9 @@ impl Candidate {
         &self,
         full_till: &HashMap<Uuid, DateTime<Utc>>,
         now: DateTime<Utc>,
-    ) -> Result<Option<Refusal>, DbError> {
+    ) -> Option<Refusal> {
         let again_at = self.resent_at.map(|resent_at| resent_at + COOLDOWN);
-        Ok(if self.state(now)? != State::Pending {
+        if self.state(now) != State::Pending {
             Some(Refusal::NotPending)
         } else if let Some(again_at) = again_at.filter(|again_at| *again_at > now) {
             Some(Refusal::TooSoon(again_at - now))
@@ -75,7 +70,7 @@ impl Candidate {
         } else {
             let till = self.user_id.and_then(|user| full_till.get(&user));
             till.map(|till| Refusal::MailedTooOften(*till - now))
-        })
+        }
     }
 }
 
@@ -89,22 +84,8 @@ pub(super) fn seconds(wait: Duration) -> u32 {
     u32::try_from(seconds).unwrap_or(u32::MAX)
 }
 
-/// Locks invitations: `$1` chooses.
-macro_rules! locked {
-    ($chosen:literal) => {
-        concat!(
-            "SELECT i.id, i.user_id, i.state, i.expires_at, i.resent_at, u.email IS NOT NULL AS has_email,
-                EXISTS (SELECT FROM suppressions s WHERE s.email = lower(u.email)) AS is_suppressed
-             FROM invitations i LEFT JOIN users u ON u.id = i.user_id
-             WHERE ",
-            $chosen,
-            " ORDER BY i.id FOR NO KEY UPDATE OF i"
-        )
-    };
-}
-
 pub(super) fn lock(connection: &mut PgConnection, id: Uuid) -> Result<Option<Candidate>, DbError> {
-    Ok(diesel::sql_query(locked!("i.id = $1"))
+    Ok(diesel::sql_query(include_str!("sql/lock.sql"))
         .bind::<SqlUuid, _>(id)
         .get_result(connection)
         .optional()?)
@@ -115,16 +96,12 @@ pub(super) fn lock(connection: &mut PgConnection, id: Uuid) -> Result<Option<Can
 pub(super) fn lock_of_batch(
     connection: &mut PgConnection,
     batch: Uuid,
-    states: &[&str],
+    states: &[MessageState],
 ) -> Result<Vec<Candidate>, DbError> {
-    let mut found: Vec<Candidate> = diesel::sql_query(locked!(
-        "i.batch_id = $1 AND i.user_id IS NOT NULL AND (
-            SELECT m.state FROM messages m WHERE m.invitation_id = i.id AND m.kind = 'invitation' ORDER BY m.id DESC LIMIT 1
-         ) = ANY ($2)"
-    ))
-    .bind::<SqlUuid, _>(batch)
-    .bind::<Array<Text>, _>(states)
-    .load(connection)?;
+    let mut found: Vec<Candidate> = diesel::sql_query(include_str!("sql/lock_of_batch.sql"))
+        .bind::<SqlUuid, _>(batch)
+        .bind::<Array<Text>, _>(states)
+        .load(connection)?;
     found.sort_unstable_by_key(|candidate| candidate.user_id);
     Ok(found)
 }
@@ -134,10 +111,9 @@ pub(super) fn lock_pending(
     connection: &mut PgConnection,
     users: &[Uuid],
 ) -> Result<Vec<Candidate>, DbError> {
-    let mut found: Vec<Candidate> =
-        diesel::sql_query(locked!("i.state = 'pending' AND i.user_id = ANY ($1)"))
-            .bind::<Array<SqlUuid>, _>(users)
-            .load(connection)?;
+    let mut found: Vec<Candidate> = diesel::sql_query(include_str!("sql/lock_pending.sql"))
+        .bind::<Array<SqlUuid>, _>(users)
+        .load(connection)?;
     found.sort_unstable_by_key(|candidate| candidate.user_id);
     Ok(found)
 }
@@ -151,7 +127,7 @@ mod tests {
         let candidate = Candidate {
             id: Uuid::nil(),
             user_id: Some(Uuid::nil()),
-            state: "pending".into(),
+            state: State::Pending,
             expires_at: now + Duration::seconds(1),
             resent_at: resent_before.map(|millis| now - Duration::milliseconds(millis)),
             has_email: true,
@@ -170,7 +146,7 @@ mod tests {
             (Some(0), Some(60)),
         ] {
             let (candidate, now) = candidate(before);
-            let refused = candidate.may_be_resent(&HashMap::new(), now).unwrap();
+            let refused = candidate.may_be_resent(&HashMap::new(), now);
             let told = refused.map(|refusal| match refusal {
                 Refusal::TooSoon(wait) => seconds(wait),
                 other => panic!("{other:?}"),
@@ -186,20 +162,18 @@ mod tests {
         candidate.expires_at = now;
         candidate.has_email = false;
         assert_eq!(
-            candidate.may_be_resent(&full_till, now).unwrap(),
+            candidate.may_be_resent(&full_till, now),
             Some(Refusal::NotPending)
         );
         candidate.expires_at = now + Duration::seconds(1);
         assert_eq!(
-            candidate.may_be_resent(&full_till, now).unwrap(),
+            candidate.may_be_resent(&full_till, now),
             Some(Refusal::NoEmail)
         );
         candidate.has_email = true;
         assert_eq!(
-            candidate.may_be_resent(&full_till, now).unwrap(),
+            candidate.may_be_resent(&full_till, now),
             Some(Refusal::MailedTooOften(Duration::hours(2)))
         );
-        candidate.state = "lost".into();
-        assert!(candidate.may_be_resent(&full_till, now).is_err());
     }
 }

@@ -86,7 +86,7 @@ pub fn resend(
     };
     let user: Vec<Uuid> = found.user_id.into_iter().collect();
     let full_till = mailed::too_often(connection, &user, mails_a_day, now)?;
-    match found.may_be_resent(&full_till, now)? {
+    match found.may_be_resent(&full_till, now) {
         Some(Refusal::NotPending) => return Ok(Resent::NotPending),
         Some(Refusal::TooSoon(wait)) => return Ok(Resent::TooSoon(seconds(wait))),
         Some(Refusal::NoEmail) => return Ok(Resent::NoEmail),
@@ -154,12 +154,11 @@ pub fn resend_batch(
     if !is_there {
         return Ok(None);
     }
-    let names: Vec<&str> = states.iter().map(|state| state.as_str()).collect();
-    let found = lock_of_batch(connection, batch, &names)?;
+    let found = lock_of_batch(connection, batch, states)?;
     let users: Vec<Uuid> = found.iter().filter_map(|found| found.user_id).collect();
     let done = resend_found(connection, &trail.clock, &users, &found, false, mails_a_day)?;
     let event = Event::new(Action::InvitationsResent, SubjectKind::Batch, batch).after(
-        &json!({"delivery": names, "accepted_count": done.accepted_count, "skipped_count": done.skipped_count}),
+        &json!({"delivery": states, "accepted_count": done.accepted_count, "skipped_count": done.skipped_count}),
     );
     trail.record(connection, &event)?;
     Ok(Some(done))
@@ -179,7 +178,7 @@ fn resend_found(
     let mut again = Vec::new();
     let mut refused = Vec::with_capacity(found.len());
     for candidate in found {
-        let refusal = candidate.may_be_resent(&full_till, now)?;
+        let refusal = candidate.may_be_resent(&full_till, now);
         if refusal.is_none() {
             again.push(candidate.id);
         }
@@ -225,49 +224,18 @@ fn queue_again(
     if ids.is_empty() {
         return Ok(());
     }
-    diesel::sql_query(
-        "UPDATE invitations i SET
-            resend_count = i.resend_count + 1, resent_at = $2, pin_tries = 0,
-            counter = CASE WHEN r.renew THEN i.counter + 1 ELSE i.counter END,
-            pin_issued_at = CASE WHEN r.renew THEN NULL ELSE i.pin_issued_at END
-         FROM (
-            SELECT id, $3 OR method IN ('pin', 'pin_and_password') AND (
-                coalesce(pin_issued_at + pin_lifetime_days * interval '1 day' <= $2, false)
-                OR pin_tries >= ($4)[pin_length]) AS renew
-            FROM invitations WHERE id = ANY ($1)
-         ) r
-         WHERE i.id = r.id",
-    )
-    .bind::<Array<SqlUuid>, _>(ids)
-    .bind::<Timestamptz, _>(now)
-    .bind::<Bool, _>(new_pin)
-    .bind::<Array<Int4>, _>((1..=12).map(policy::most_pins).collect::<Vec<_>>())
-    .execute(connection)?;
+    diesel::sql_query(include_str!("sql/count_again.sql"))
+        .bind::<Array<SqlUuid>, _>(ids)
+        .bind::<Timestamptz, _>(now)
+        .bind::<Bool, _>(new_pin)
+        .bind::<Array<Int4>, _>((1..=12).map(policy::most_pins).collect::<Vec<_>>())
+        .execute(connection)?;
     let messages: Vec<Uuid> = ids.iter().map(|_| clock.new_id()).collect();
-    diesel::sql_query(
-        "WITH again AS (
-            SELECT * FROM unnest($1, $2) AS a(invitation_id, message_id)
-        ), waiting AS (
-            SELECT m.id, m.invitation_id FROM messages m JOIN again a ON a.invitation_id = m.invitation_id
-            WHERE m.kind = 'invitation' AND m.state NOT IN ('sending', 'accepted', 'bounced', 'failed', 'suppressed')
-            FOR UPDATE OF m SKIP LOCKED
-        ), hurried AS (
-            UPDATE messages m SET due_at = $3, created_at = $3 FROM waiting WHERE m.id = waiting.id
-        ), reminders AS (
-            SELECT m.id FROM messages m JOIN again a ON a.invitation_id = m.invitation_id
-            WHERE m.kind = 'reminder' AND m.state NOT IN ('sending', 'accepted', 'bounced', 'failed', 'suppressed')
-            FOR UPDATE OF m SKIP LOCKED
-        ), dropped AS (
-            UPDATE messages m SET state = 'suppressed', reason = 'resent' FROM reminders WHERE m.id = reminders.id
-        )
-        INSERT INTO messages (id, kind, invitation_id, state, attempts, due_at, created_at)
-        SELECT message_id, 'invitation', invitation_id, 'queued', 0, $3, $3 FROM again
-        WHERE invitation_id NOT IN (SELECT invitation_id FROM waiting)",
-    )
-    .bind::<Array<SqlUuid>, _>(ids)
-    .bind::<Array<SqlUuid>, _>(messages)
-    .bind::<Timestamptz, _>(now)
-    .execute(connection)?;
+    diesel::sql_query(include_str!("sql/queue_again.sql"))
+        .bind::<Array<SqlUuid>, _>(ids)
+        .bind::<Array<SqlUuid>, _>(messages)
+        .bind::<Timestamptz, _>(now)
+        .execute(connection)?;
     connection.batch_execute(WAKE_WORKERS)?;
     Ok(())
 }

@@ -41,7 +41,7 @@ pub fn revoke(connection: &mut PgConnection, trail: &Trail, id: Uuid) -> Result<
     let Some(found) = lock(connection, id)? else {
         return Ok(Revoked::NotFound);
     };
-    if found.state(now)? == State::Completed {
+    if found.state(now) == State::Completed {
         return Ok(Revoked::Completed);
     }
     ending::revoke(connection, &[id], now)?;

@@ -11,7 +11,10 @@ use uuid::Uuid;
 use crate::{
     db::DbError,
     invitations::plan::{Decision, Notice, Plan, Recipient, SkipReason},
-    model::{invitation::Method, ownership},
+    model::{
+        invitation::{Method, State},
+        ownership,
+    },
     schema::{invitations, user_activity, users},
     string_enum,
 };
@@ -70,7 +73,7 @@ pub(super) fn describe(
     let pending = exists(
         invitations::table
             .filter(invitations::user_id.eq(users::id.nullable()))
-            .filter(invitations::state.eq("pending"))
+            .filter(invitations::state.eq(State::Pending))
             .filter(invitations::expires_at.gt(now)),
     );
     let recently = exists(
