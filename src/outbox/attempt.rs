@@ -13,7 +13,7 @@ use tracing::Instrument;
 
 use super::{
     backoff::{next_try, soon},
-    message::{About, Claimed},
+    message::{About, Claimed, Unsent},
     pace::Heard,
     parcel::{Packer, Parcel, addressee},
     queries::Settled,
@@ -26,7 +26,7 @@ use crate::{
     },
     metrics::{Handed, Metrics},
     model::{
-        invitation::Method,
+        invitation::{MessageState, Method, State},
         said::{for_log, masked},
     },
     secrets::keys::KeyRing,
@@ -89,7 +89,7 @@ impl Courier {
                     counter,
                 })
             });
-        self.metrics.tried(tried.settled.state);
+        self.metrics.tried(tried.settled.state.as_str());
         tried
     }
 
@@ -108,16 +108,20 @@ impl Courier {
             counter: claimed.counter(),
         };
         if let About::Invitation(invited) = &claimed.about {
-            // Whatever else it ended by came first, and stays the reason.
-            let is_over = invited.state == "pending" && invited.expires_at <= now;
-            if invited.state == "expired" || is_over {
-                return unasked(ended("failed", "expired"));
+            if invited.is_canceled {
+                return unasked(ended(MessageState::Suppressed, Unsent::Canceled.as_str()));
             }
-            if invited.state != "pending" {
-                return unasked(ended("suppressed", &invited.state));
+            // Whatever else it ended by came first, and stays the reason.
+            let state = invited.state.at(invited.expires_at, now);
+            match state {
+                State::Pending => {}
+                State::Expired => return unasked(ended(MessageState::Failed, state.as_str())),
+                State::Completed | State::Revoked | State::Superseded => {
+                    return unasked(ended(MessageState::Suppressed, state.as_str()));
+                }
             }
             // A newer instance wrote the setting, and can read what the QR code is to say.
-            if invited.method == Method::Qr.as_str() && invited.registration.is_none() {
+            if invited.method == Method::Qr && invited.registration.is_none() {
                 let again_at = again_at(&claimed, now);
                 return unasked(Settled {
                     due_at: again_at.unwrap_or(now),
@@ -129,10 +133,13 @@ impl Courier {
             }
         }
         let Some(to) = addressee(&claimed) else {
-            return unasked(ended("failed", "no_email"));
+            return unasked(ended(MessageState::Failed, Unsent::NoEmail.as_str()));
         };
         if claimed.is_suppressed {
-            return unasked(ended("suppressed", "email_suppressed"));
+            return unasked(ended(
+                MessageState::Suppressed,
+                Unsent::EmailSuppressed.as_str(),
+            ));
         }
         let packer = Packer {
             keys: &self.keys,
@@ -146,12 +153,12 @@ impl Courier {
             Ok(Ok(mail)) => mail,
             Ok(Err(reason)) => {
                 tracing::error!(reason, "a message cannot be made");
-                return unasked(ended("failed", &reason));
+                return unasked(ended(MessageState::Failed, &reason));
             }
             Err(_) => {
                 tracing::error!("making a message panicked");
                 return unasked(ended(
-                    "failed",
+                    MessageState::Failed,
                     "the message could not be made; the log has more",
                 ));
             }
@@ -184,7 +191,7 @@ impl Courier {
                         smtp_code: i16::try_from(reply.code).ok(),
                         enhanced_status: reply.enhanced_status,
                         handed_over_at: Some(self.clock.now()),
-                        ..ended("accepted", &masked(&reply.text))
+                        ..ended(MessageState::Accepted, &masked(&reply.text))
                     },
                 }
             }
@@ -199,9 +206,9 @@ impl Courier {
                 let at = again_at(&claimed, self.clock.now());
                 let kept = at.map(|at| Settled {
                     due_at: at,
-                    ..ended("deferred", &failure.shown())
+                    ..ended(MessageState::Deferred, &failure.shown())
                 });
-                let settled = ended("failed", &failure.shown());
+                let settled = ended(MessageState::Failed, &failure.shown());
                 self.refused(settled, kept, failure, &to.email)
             }
             Delivery::Retry(failure) => {
@@ -310,11 +317,11 @@ fn sooner(
     }
 }
 
-fn state_for(again_at: Option<DateTime<Utc>>) -> &'static str {
+fn state_for(again_at: Option<DateTime<Utc>>) -> MessageState {
     if again_at.is_some() {
-        "deferred"
+        MessageState::Deferred
     } else {
-        "failed"
+        MessageState::Failed
     }
 }
 

@@ -7,7 +7,7 @@ use diesel::{
     sql_types::{BigInt, Double, Timestamptz},
 };
 
-use crate::{db::DbError, metrics::Depth};
+use crate::{db::DbError, metrics::Depth, model::invitation::MessageState};
 
 /// A message that is still to be sent so long after it was queued is late.
 pub const LATE_AFTER: TimeDelta = TimeDelta::hours(1);
@@ -36,23 +36,15 @@ pub fn look(connection: &mut PgConnection, now: DateTime<Utc>) -> Result<Depth, 
     // However the tables were analyzed last: only that index holds no history.
     connection
         .batch_execute("SET LOCAL statement_timeout = '2s'; SET LOCAL enable_seqscan = off")?;
-    let row: Row = diesel::sql_query(
-        "SELECT count(*) FILTER (WHERE state = 'queued') AS queued,
-            count(*) FILTER (WHERE state = 'sending') AS sending,
-            count(*) FILTER (WHERE state = 'deferred') AS deferred,
-            count(*) FILTER (WHERE created_at < $2) AS late,
-            coalesce(greatest(extract(epoch FROM $1 - min(due_at)), 0), 0)::float8 AS overdue_seconds,
-            coalesce(greatest(extract(epoch FROM $1 - min(created_at)), 0), 0)::float8 AS oldest_seconds
-         FROM messages WHERE state IN ('queued', 'sending', 'deferred')",
-    )
-    .bind::<Timestamptz, _>(now)
-    .bind::<Timestamptz, _>(now - LATE_AFTER)
-    .get_result(connection)?;
+    let row: Row = diesel::sql_query(include_str!("sql/depth.sql"))
+        .bind::<Timestamptz, _>(now)
+        .bind::<Timestamptz, _>(now - LATE_AFTER)
+        .get_result(connection)?;
     Ok(Depth {
         by_state: [
-            ("queued", row.queued),
-            ("sending", row.sending),
-            ("deferred", row.deferred),
+            (MessageState::Queued.as_str(), row.queued),
+            (MessageState::Sending.as_str(), row.sending),
+            (MessageState::Deferred.as_str(), row.deferred),
         ],
         late: row.late,
         overdue_seconds: row.overdue_seconds,

@@ -5,7 +5,27 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::model::registration::Registration;
+use crate::{
+    model::{
+        device::Platform,
+        invitation::{Method, State},
+        ownership::Ownership,
+        registration::Registration,
+    },
+    string_enum,
+};
+
+string_enum! {
+    /// Why nothing is sent, beside the end of an invitation: then its state is the reason.
+    Unsent {
+        /// The batch was canceled.
+        Canceled = "canceled",
+        /// There is no address.
+        NoEmail = "no_email",
+        /// Mails to the address come back.
+        EmailSuppressed = "email_suppressed",
+    }
+}
 
 /// A message that this instance holds until `lease`, with all that it takes to send it.
 #[derive(Debug, Clone)]
@@ -53,9 +73,11 @@ pub struct Invited {
     pub is_reminder: bool,
     /// The mail that it reminds of: the last one with the invitation that was accepted.
     pub reminds_of: Option<Uuid>,
-    /// As it is stored, or `canceled` once the batch was.
-    pub state: String,
-    pub method: String,
+    /// Its batch was canceled.
+    pub is_canceled: bool,
+    /// As it is stored.
+    pub state: State,
+    pub method: Method,
     pub key_id: String,
     pub counter: i32,
     pub pin_length: i16,
@@ -74,8 +96,8 @@ pub struct Invited {
 pub struct Enrolled {
     pub enrollment_id: Uuid,
     pub enrolled_at: DateTime<Utc>,
-    pub ownership: String,
-    pub platform: String,
+    pub ownership: Ownership,
+    pub platform: Platform,
     pub model: Option<String>,
     pub number: String,
 }

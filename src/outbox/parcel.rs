@@ -10,12 +10,7 @@ use crate::{
         letter::{Addressee, Letter, Secrets, Thread, Writer},
         message::Rendered,
     },
-    model::{
-        device::Platform,
-        invitation::{Method, valid_until},
-        ownership::Ownership,
-        qr_payload::QrPayload,
-    },
+    model::{invitation::valid_until, qr_payload::QrPayload},
     secrets::{keys::KeyRing, return_path},
 };
 
@@ -84,7 +79,6 @@ impl Packer<'_> {
         to: &Addressee,
         now: DateTime<Utc>,
     ) -> Result<Rendered, String> {
-        let method = Method::from_name(&invited.method).ok_or("unknown method")?;
         let key = self
             .keys
             .require(&invited.key_id)
@@ -96,6 +90,7 @@ impl Packer<'_> {
             u8::try_from(invited.pin_length).map_err(|_| "bad PIN length")?,
         );
         let lifetime = u8::try_from(invited.pin_lifetime_days).map_err(|_| "bad PIN lifetime")?;
+        let method = invited.method;
         let until = valid_until(
             method,
             invited.pin_issued_at.unwrap_or(now),
@@ -128,14 +123,15 @@ impl Packer<'_> {
     }
 
     fn confirmation(&self, enrolled: &Enrolled, to: &Addressee) -> Result<Rendered, String> {
-        let ownership = Ownership::from_name(&enrolled.ownership).ok_or("unknown ownership")?;
-        let platform = Platform::from_name(&enrolled.platform).ok_or("unknown platform")?;
         self.writer
             .confirmation(
                 to,
-                enrolled.model.as_deref().unwrap_or(platform.shown()),
+                enrolled
+                    .model
+                    .as_deref()
+                    .unwrap_or(enrolled.platform.shown()),
                 &enrolled.number,
-                ownership,
+                enrolled.ownership,
                 enrolled.enrolled_at,
             )
             .map_err(|error| error.to_string())

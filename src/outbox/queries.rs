@@ -14,7 +14,14 @@ use super::{
     message::{About, Claimed, Enrolled, Invited},
     registrations::Registrations,
 };
-use crate::db::{CUSTOM_PLAN, DbError};
+use crate::{
+    db::{CUSTOM_PLAN, DbError},
+    model::{
+        device::Platform,
+        invitation::{MessageState, Method, State},
+        ownership::Ownership,
+    },
+};
 
 #[derive(QueryableByName)]
 struct Row {
@@ -54,10 +61,12 @@ struct InvitationRow {
     is_reminder: bool,
     #[diesel(sql_type = Nullable<SqlUuid>)]
     reminds_of: Option<Uuid>,
+    #[diesel(sql_type = Bool)]
+    is_canceled: bool,
     #[diesel(sql_type = Nullable<Text>)]
-    invitation_state: Option<String>,
+    invitation_state: Option<State>,
     #[diesel(sql_type = Nullable<Text>)]
-    method: Option<String>,
+    method: Option<Method>,
     #[diesel(sql_type = Nullable<Text>)]
     key_id: Option<String>,
     #[diesel(sql_type = Nullable<Int4>)]
@@ -83,9 +92,9 @@ struct EnrollmentRow {
     #[diesel(sql_type = Nullable<Timestamptz>)]
     enrolled_at: Option<DateTime<Utc>>,
     #[diesel(sql_type = Nullable<Text>)]
-    ownership: Option<String>,
+    ownership: Option<Ownership>,
     #[diesel(sql_type = Nullable<Text>)]
-    platform: Option<String>,
+    platform: Option<Platform>,
     #[diesel(sql_type = Nullable<Text>)]
     model: Option<String>,
     #[diesel(sql_type = Nullable<Text>)]
@@ -122,6 +131,7 @@ impl InvitationRow {
             batch_id: self.batch_id,
             is_reminder: self.is_reminder,
             reminds_of: self.reminds_of,
+            is_canceled: self.is_canceled,
             state: self.invitation_state?,
             method: self.method?,
             key_id: self.key_id?,
@@ -165,41 +175,11 @@ pub fn claim(
 ) -> Result<Vec<Claimed>, DbError> {
     // A generic plan cannot know how few these are, and would read the whole table.
     connection.batch_execute(&format!("{CUSTOM_PLAN}; SET LOCAL random_page_cost = 1.1"))?;
-    let rows: Vec<Row> = diesel::sql_query(
-        "WITH due AS (
-            SELECT id FROM messages
-            WHERE state IN ('queued', 'sending', 'deferred') AND due_at <= $1
-            ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED
-        ), claimed AS (
-            UPDATE messages m
-            SET state = 'sending', attempts = m.attempts + 1, due_at = $2, last_attempt_at = $1
-            FROM due WHERE m.id = due.id
-            RETURNING m.id, m.attempts, m.refusals, m.created_at, m.invitation_id, m.enrollment_id, m.batch_id, m.kind, m.canceled
-        )
-        SELECT c.id, c.attempts, c.refusals, c.created_at AS queued_at,
-            u.display_name, u.username, u.email, u.time_zone, coalesce(i.locale, u.locale) AS locale,
-            EXISTS (SELECT FROM suppressions s WHERE s.email = lower(u.email)) AS is_suppressed,
-            i.id AS invitation_id, c.batch_id, c.kind = 'reminder' AS is_reminder,
-            CASE WHEN c.kind = 'reminder' THEN (
-                SELECT r.id FROM messages r
-                WHERE r.invitation_id = c.invitation_id AND r.kind = 'invitation' AND r.state = 'accepted'
-                ORDER BY r.id DESC LIMIT 1
-            ) END AS reminds_of,
-            CASE WHEN c.canceled THEN 'canceled' ELSE i.state END AS invitation_state, i.method, i.key_id, i.counter, i.pin_length,
-            i.pin_lifetime_days, i.pin_issued_at, i.expires_at, b.note, i.registration_id,
-            e.id AS enrollment_id, e.enrolled_at, e.ownership, d.platform, d.model,
-            coalesce(d.serial_number, d.device_id) AS number
-        FROM claimed c
-        LEFT JOIN invitations i ON i.id = c.invitation_id
-        LEFT JOIN batches b ON b.id = i.batch_id
-        LEFT JOIN enrollments e ON e.id = c.enrollment_id
-        LEFT JOIN devices d ON d.id = e.device_id
-        LEFT JOIN users u ON u.id = coalesce(e.user_id, i.user_id)",
-    )
-    .bind::<Timestamptz, _>(now)
-    .bind::<Timestamptz, _>(lease_until)
-    .bind::<BigInt, _>(i64::try_from(limit).unwrap_or(i64::MAX))
-    .load(connection)?;
+    let rows: Vec<Row> = diesel::sql_query(include_str!("sql/claim.sql"))
+        .bind::<Timestamptz, _>(now)
+        .bind::<Timestamptz, _>(lease_until)
+        .bind::<BigInt, _>(i64::try_from(limit).unwrap_or(i64::MAX))
+        .load(connection)?;
     let mut claimed: Vec<Claimed> = rows
         .into_iter()
         .map(Row::claimed)
@@ -221,33 +201,20 @@ pub fn claim(
     Ok(claimed)
 }
 
-/// Locks those of the messages `$1` that are still ours by their attempts `$2`, in the order of their ids, so that two
-/// that hold several of them wait for each other and not for ever. More columns of what joins them may be asked for.
-macro_rules! ours {
-    ($held:literal $(, $columns:literal)?) => {
-        concat!(
-            "ours AS (
-                SELECT m.id", $(", ", $columns,)? " FROM ", $held, " h JOIN messages m ON m.id = h.id
-                WHERE m.attempts = h.attempts AND m.state = 'sending'
-                ORDER BY m.id FOR NO KEY UPDATE OF m
-             )"
-        )
-    };
-    () => {
-        ours!("(SELECT * FROM unnest($1, $2) AS u(id, attempts))")
-    };
-}
-
-#[derive(QueryableByName)]
-struct Kept {
+/// A message that is still ours, and how what it is about is now.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct Kept {
     #[diesel(sql_type = SqlUuid)]
-    id: Uuid,
+    pub id: Uuid,
+    /// Its batch was canceled.
+    #[diesel(sql_type = Bool)]
+    pub is_canceled: bool,
+    /// The state of its invitation, as it is stored, if it is about one.
     #[diesel(sql_type = Nullable<Text>)]
-    state: Option<String>,
+    pub state: Option<State>,
 }
 
-/// Keeps messages that are still being worked on. Gives those that are still ours, each with the
-/// state that its invitation has now (`canceled` once its batch was), if it is about one.
+/// Keeps messages that are still being worked on. Gives those that are still ours, by their ids.
 ///
 /// # Errors
 /// When the database is away.
@@ -255,20 +222,14 @@ pub fn renew(
     connection: &mut PgConnection,
     held: &[(Uuid, i32)],
     lease_until: DateTime<Utc>,
-) -> Result<HashMap<Uuid, Option<String>>, DbError> {
+) -> Result<HashMap<Uuid, Kept>, DbError> {
     let (ids, attempts): (Vec<Uuid>, Vec<i32>) = held.iter().copied().unzip();
-    let kept: Vec<Kept> = diesel::sql_query(concat!(
-        "WITH ",
-        ours!(),
-        " UPDATE messages m SET due_at = $3 FROM ours WHERE m.id = ours.id
-         RETURNING m.id, CASE WHEN m.canceled THEN 'canceled' ELSE
-            (SELECT i.state FROM invitations i WHERE i.id = m.invitation_id AND m.kind <> 'confirmation') END AS state"
-    ))
-    .bind::<Array<SqlUuid>, _>(ids)
-    .bind::<Array<Int4>, _>(attempts)
-    .bind::<Timestamptz, _>(lease_until)
-    .load(connection)?;
-    Ok(kept.into_iter().map(|kept| (kept.id, kept.state)).collect())
+    let kept: Vec<Kept> = diesel::sql_query(include_str!("sql/renew.sql"))
+        .bind::<Array<SqlUuid>, _>(ids)
+        .bind::<Array<Int4>, _>(attempts)
+        .bind::<Timestamptz, _>(lease_until)
+        .load(connection)?;
+    Ok(kept.into_iter().map(|kept| (kept.id, kept)).collect())
 }
 
 /// Gives back messages that were claimed and never tried: the try does not count. Of a batch that was canceled
@@ -282,29 +243,11 @@ pub fn give_back(
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
     let (ids, attempts): (Vec<Uuid>, Vec<i32>) = held.iter().copied().unzip();
-    diesel::sql_query(concat!(
-        "WITH ",
-        ours!(),
-        ", given AS (
-            UPDATE messages m
-            SET due_at = $3, attempts = m.attempts - 1,
-                state = CASE WHEN m.canceled THEN 'suppressed' WHEN m.attempts > 1 THEN 'deferred' ELSE 'queued' END,
-                reason = CASE WHEN m.canceled THEN 'canceled' ELSE m.reason END
-            FROM ours WHERE m.id = ours.id
-            RETURNING m.invitation_id, m.canceled
-        ), ended AS (
-            SELECT i.id FROM invitations i
-            WHERE i.state = 'pending' AND i.id IN (SELECT invitation_id FROM given WHERE canceled)
-            ORDER BY i.id FOR NO KEY UPDATE
-        )
-        UPDATE invitations i
-        SET state = CASE WHEN i.expires_at <= $3 THEN 'expired' ELSE 'revoked' END, ended_at = least(i.expires_at, $3)
-        FROM ended WHERE i.id = ended.id AND i.state = 'pending'"
-    ))
-    .bind::<Array<SqlUuid>, _>(ids)
-    .bind::<Array<Int4>, _>(attempts)
-    .bind::<Timestamptz, _>(now)
-    .execute(connection)?;
+    diesel::sql_query(include_str!("sql/give_back.sql"))
+        .bind::<Array<SqlUuid>, _>(ids)
+        .bind::<Array<Int4>, _>(attempts)
+        .bind::<Timestamptz, _>(now)
+        .execute(connection)?;
     Ok(())
 }
 
@@ -313,9 +256,8 @@ pub fn give_back(
 pub struct Settled {
     pub id: Uuid,
     pub attempts: i32,
-    /// `accepted`, `deferred`, `failed` or `suppressed`.
-    pub state: &'static str,
-    /// When to try again, if `deferred`.
+    pub state: MessageState,
+    /// When to try again, if it is deferred.
     pub due_at: DateTime<Utc>,
     pub smtp_code: Option<i16>,
     pub enhanced_status: Option<String>,
@@ -341,54 +283,27 @@ pub fn settle(
     results: &[Settled],
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
-    diesel::sql_query(concat!(
-        "WITH result AS (
-            SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $11)
-                AS r(id, attempts, state, due_at, smtp_code, enhanced_status, reason, handed_over_at, counter, is_refusal)
-        ), ",
-        ours!("result", "h.state, h.due_at, h.smtp_code, h.enhanced_status, h.reason, h.handed_over_at, h.counter, h.is_refusal"),
-        ", settled AS (
-            UPDATE messages m
-            SET state = CASE WHEN m.canceled AND r.state = 'deferred' THEN 'suppressed' ELSE r.state END,
-                due_at = r.due_at, smtp_code = r.smtp_code, enhanced_status = r.enhanced_status,
-                refusals = least(m.refusals + (r.is_refusal AND r.state = 'deferred')::int, 1000),
-                reason = CASE WHEN m.canceled AND r.state = 'deferred' THEN 'canceled' ELSE r.reason END
-            FROM ours r WHERE m.id = r.id
-            RETURNING m.invitation_id, m.kind, m.state, m.canceled, r.handed_over_at, r.counter
-        ), about AS (
-            SELECT invitation_id, max(counter) AS counter, min(handed_over_at) AS handed_over_at,
-                max(handed_over_at) FILTER (WHERE state = 'accepted') AS accepted_at,
-                bool_or(canceled AND state <> 'accepted') AS canceled
-            FROM settled WHERE kind <> 'confirmation' AND (canceled OR handed_over_at IS NOT NULL)
-            GROUP BY invitation_id
-        ), held AS (
-            SELECT about.* FROM about JOIN invitations i ON i.id = about.invitation_id
-            ORDER BY i.id FOR NO KEY UPDATE OF i
+    diesel::sql_query(include_str!("sql/settle.sql"))
+        .bind::<Array<SqlUuid>, _>(results.iter().map(|r| r.id).collect::<Vec<_>>())
+        .bind::<Array<Int4>, _>(results.iter().map(|r| r.attempts).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(results.iter().map(|r| r.state).collect::<Vec<_>>())
+        .bind::<Array<Timestamptz>, _>(results.iter().map(|r| r.due_at).collect::<Vec<_>>())
+        .bind::<Array<Nullable<Int2>>, _>(results.iter().map(|r| r.smtp_code).collect::<Vec<_>>())
+        .bind::<Array<Nullable<Text>>, _>(
+            results
+                .iter()
+                .map(|r| r.enhanced_status.clone())
+                .collect::<Vec<_>>(),
         )
-        UPDATE invitations i
-        SET pin_issued_at = CASE
-                WHEN a.handed_over_at IS NULL OR a.counter <> i.counter
-                    OR i.pin_issued_at + i.pin_lifetime_days * interval '1 day' > a.handed_over_at
-                THEN i.pin_issued_at
-                ELSE a.handed_over_at
-            END,
-            last_sent_at = coalesce(a.accepted_at, i.last_sent_at),
-            state = CASE WHEN NOT a.canceled OR i.state <> 'pending' THEN i.state
-                WHEN i.expires_at <= $10 THEN 'expired' ELSE 'revoked' END,
-            ended_at = CASE WHEN a.canceled AND i.state = 'pending' THEN least(i.expires_at, $10) ELSE i.ended_at END
-        FROM held a WHERE i.id = a.invitation_id"
-    ))
-    .bind::<Array<SqlUuid>, _>(results.iter().map(|r| r.id).collect::<Vec<_>>())
-    .bind::<Array<Int4>, _>(results.iter().map(|r| r.attempts).collect::<Vec<_>>())
-    .bind::<Array<Text>, _>(results.iter().map(|r| r.state).collect::<Vec<_>>())
-    .bind::<Array<Timestamptz>, _>(results.iter().map(|r| r.due_at).collect::<Vec<_>>())
-    .bind::<Array<Nullable<Int2>>, _>(results.iter().map(|r| r.smtp_code).collect::<Vec<_>>())
-    .bind::<Array<Nullable<Text>>, _>(results.iter().map(|r| r.enhanced_status.clone()).collect::<Vec<_>>())
-    .bind::<Array<Nullable<Text>>, _>(results.iter().map(|r| r.reason.clone()).collect::<Vec<_>>())
-    .bind::<Array<Nullable<Timestamptz>>, _>(results.iter().map(|r| r.handed_over_at).collect::<Vec<_>>())
-    .bind::<Array<Nullable<Int4>>, _>(results.iter().map(|r| r.counter).collect::<Vec<_>>())
-    .bind::<Timestamptz, _>(now)
-    .bind::<Array<Bool>, _>(results.iter().map(|r| r.is_refusal).collect::<Vec<_>>())
-    .execute(connection)?;
+        .bind::<Array<Nullable<Text>>, _>(
+            results.iter().map(|r| r.reason.clone()).collect::<Vec<_>>(),
+        )
+        .bind::<Array<Nullable<Timestamptz>>, _>(
+            results.iter().map(|r| r.handed_over_at).collect::<Vec<_>>(),
+        )
+        .bind::<Array<Nullable<Int4>>, _>(results.iter().map(|r| r.counter).collect::<Vec<_>>())
+        .bind::<Timestamptz, _>(now)
+        .bind::<Array<Bool>, _>(results.iter().map(|r| r.is_refusal).collect::<Vec<_>>())
+        .execute(connection)?;
     Ok(())
 }

@@ -17,7 +17,7 @@ use super::{
     attempt::{Courier, Tried},
     message::{About, Claimed},
     pace::Pause,
-    queries::{self, Settled},
+    queries::{self, Kept, Settled},
     registrations::Registrations,
     round::{Found, RENEW_EVERY, Round, Waiting},
 };
@@ -298,18 +298,19 @@ impl Worker {
             return true;
         }
         let (asked_at, lease_until) = (Instant::now(), self.lease_until());
-        let renewed: Result<HashMap<Uuid, Option<String>>, DbError> = self
+        let renewed: Result<HashMap<Uuid, Kept>, DbError> = self
             .db
             .transaction(move |connection| queries::renew(connection, &held, lease_until))
             .await;
         match renewed {
             Ok(mut kept) => {
                 round.waiting.retain_mut(|Waiting { claimed, seen_at }| {
-                    let Some(state) = kept.remove(&claimed.id) else {
+                    let Some(kept) = kept.remove(&claimed.id) else {
                         return false;
                     };
-                    if let (About::Invitation(invited), Some(state)) = (&mut claimed.about, state) {
-                        invited.state = state;
+                    if let About::Invitation(invited) = &mut claimed.about {
+                        invited.is_canceled = kept.is_canceled;
+                        invited.state = kept.state.unwrap_or(invited.state);
                     }
                     *seen_at = asked_at;
                     true

@@ -523,7 +523,7 @@ async fn a_dead_instances_messages_are_taken_over_within_a_minute() {
         is_refusal: true,
         id: claimed[0].id,
         attempts: claimed[0].attempts,
-        state: "failed",
+        state: enlist::model::invitation::MessageState::Failed,
         due_at: now,
         smtp_code: None,
         enhanced_status: None,

@@ -1,5 +1,9 @@
 //! What becomes of invitations that are out: resent, revoked, canceled, expired.
 
+use enlist::{
+    model::invitation::{MessageState, State},
+    outbox::queries::Kept,
+};
 use futures_util::future::join_all;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -179,7 +183,7 @@ async fn a_pins_life_begins_with_its_own_mail() {
         is_refusal: true,
         id: claimed[0].id,
         attempts: claimed[0].attempts,
-        state: "accepted",
+        state: MessageState::Accepted,
         due_at: now,
         smtp_code: Some(250),
         enhanced_status: None,
@@ -748,7 +752,7 @@ async fn what_is_being_sent_while_its_batch_is_canceled_ends_legally() {
         ),
         (StatusCode::OK, &json!("canceled"), &json!(4))
     );
-    let settled = |index: usize, state: &'static str| enlist::outbox::queries::Settled {
+    let settled = |index: usize, state: MessageState| enlist::outbox::queries::Settled {
         is_refusal: true,
         id: claimed[index].id,
         attempts: 1,
@@ -757,17 +761,28 @@ async fn what_is_being_sent_while_its_batch_is_canceled_ends_legally() {
         smtp_code: None,
         enhanced_status: None,
         reason: None,
-        handed_over_at: (state == "accepted").then_some(now),
+        handed_over_at: (state == MessageState::Accepted).then_some(now),
         counter: Some(0),
     };
-    let results = [settled(0, "accepted"), settled(1, "deferred")];
+    let results = [
+        settled(0, MessageState::Accepted),
+        settled(1, MessageState::Deferred),
+    ];
     enlist::outbox::queries::settle(&mut app.db.connect(), &results, now).unwrap();
     // One was never tried, and the instance that holds the last one is dead.
     enlist::outbox::queries::give_back(&mut app.db.connect(), &[(claimed[2].id, 1)], now).unwrap();
     assert_eq!(
         enlist::outbox::queries::renew(&mut app.db.connect(), &[(claimed[3].id, 1)], lease)
             .unwrap(),
-        [(claimed[3].id, Some("canceled".to_owned()))].into()
+        [(
+            claimed[3].id,
+            Kept {
+                id: claimed[3].id,
+                is_canceled: true,
+                state: Some(State::Pending),
+            }
+        )]
+        .into()
     );
     seconds(&app, 46);
     assert_eq!(app.worker.deliver_due().await.unwrap(), 1);

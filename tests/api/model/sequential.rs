@@ -11,7 +11,10 @@ use diesel::{
     PgConnection, QueryableByName, RunQueryDsl,
     sql_types::{Array, Int4, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
-use enlist::outbox::queries::{self, Settled};
+use enlist::{
+    model::invitation::MessageState,
+    outbox::queries::{self, Settled},
+};
 use proptest::{prelude::*, test_runner::TestRunner};
 use reqwest::Method;
 use serde_json::json;
@@ -342,7 +345,7 @@ fn accepted(held: &Held, now: DateTime<Utc>) -> Settled {
         is_refusal: true,
         id: held.id,
         attempts: held.attempts,
-        state: "accepted",
+        state: MessageState::Accepted,
         due_at: now,
         smtp_code: Some(250),
         enhanced_status: None,
