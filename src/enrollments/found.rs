@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{domain::EnrolledUser, verdict::Invited};
 use crate::{
-    db::{DbError, stored},
+    db::DbError,
     guessing::policy,
     model::{
         invitation::{Method, State, pin_expires_at},
@@ -78,11 +78,11 @@ pub(super) struct NewestRow {
     #[diesel(sql_type = Nullable<SqlUuid>)]
     invitation_id: Option<Uuid>,
     #[diesel(sql_type = Nullable<Text>)]
-    method: Option<String>,
+    method: Option<Method>,
     #[diesel(sql_type = Nullable<Text>)]
-    state: Option<String>,
+    state: Option<State>,
     #[diesel(sql_type = Nullable<Text>)]
-    device_ownership: Option<String>,
+    device_ownership: Option<Ownership>,
     #[diesel(sql_type = Nullable<Text>)]
     locale: Option<String>,
     #[diesel(sql_type = Nullable<Text>)]
@@ -111,20 +111,17 @@ impl NewestRow {
             return Ok(None);
         };
         let missing = || DbError::Stored("invitations".into());
-        let method = stored(&self.method.ok_or_else(missing)?, Method::from_name)?;
+        let method = self.method.ok_or_else(missing)?;
         let expires_at = self.expires_at.ok_or_else(missing)?;
         let days = self.pin_lifetime_days.ok_or_else(missing)?;
         Ok(Some(Guarded {
             invited: Invited {
                 id,
                 method,
-                state: stored(&self.state.ok_or_else(missing)?, State::from_name)?,
+                state: self.state.ok_or_else(missing)?,
                 expires_at,
                 pin_expires_at: pin_expires_at(method, self.pin_issued_at, days, expires_at),
-                device_ownership: stored(
-                    &self.device_ownership.ok_or_else(missing)?,
-                    Ownership::from_name,
-                )?,
+                device_ownership: self.device_ownership.ok_or_else(missing)?,
                 locale: self.locale.ok_or_else(missing)?,
             },
             key_id: self.key_id.ok_or_else(missing)?,
@@ -160,40 +157,3 @@ impl FoundRow {
         })
     }
 }
-
-/// Who has a name, as a username or as an address. The user is held, so that nobody is disabled or
-/// deleted half-way; users come before invitations, as when sending.
-macro_rules! found_by_name {
-    () => {
-        r#"found AS (
-            SELECT u.id, u.username, u.email, u.display_name, u.enabled, u.password_hash
-            FROM users u WHERE u.id = (SELECT user_id FROM user_names WHERE key = enlist_name_key($1)) FOR KEY SHARE
-        )"#
-    };
-}
-
-/// The same with the user's newest invitation, which is held until the end of the transaction.
-macro_rules! found_with_newest {
-    () => {
-        concat!(
-            found_by_name!(),
-            ", newest AS (
-                SELECT i.* FROM found f
-                JOIN user_activity a ON a.user_id = f.id
-                JOIN invitations i ON i.id = a.latest_invitation_id
-                FOR NO KEY UPDATE OF i
-            )"
-        )
-    };
-}
-
-/// Columns of a user and an invitation, as [`FoundRow`] reads them.
-macro_rules! found_columns {
-    () => {
-        "f.id AS user_id, f.username, f.email, f.display_name, f.enabled, f.password_hash,
-         n.id AS invitation_id, n.method, n.state, n.device_ownership, n.locale, n.key_id, n.counter, n.pin_length,
-         n.pin_lifetime_days, n.pin_issued_at, n.expires_at, n.registration_id, n.pin_tries, n.pin_locked_until"
-    };
-}
-
-pub(super) use {found_by_name, found_columns, found_with_newest};

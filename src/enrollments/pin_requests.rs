@@ -16,10 +16,9 @@ use diesel::{
 use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 use uuid::Uuid;
 
-use super::found::found_by_name;
 use crate::{
     clock::Clock,
-    db::{DbError, prepared::Prepared, stored},
+    db::{DbError, prepared::Prepared},
     guessing::policy,
     invitations::{mailed, plan::MailsADay},
     model::invitation::{Method, pin_expires_at},
@@ -87,7 +86,7 @@ struct Pending {
     #[diesel(sql_type = SqlUuid)]
     user_id: Uuid,
     #[diesel(sql_type = Text)]
-    method: String,
+    method: Method,
     #[diesel(sql_type = Int2)]
     pin_length: i16,
     #[diesel(sql_type = Int2)]
@@ -127,10 +126,9 @@ pub fn request(
     let Some(pending) = pending(connection, name, now)? else {
         return Ok(Requested::NothingToSend);
     };
-    let method = stored(&pending.method, Method::from_name)?;
     // A PIN that was guessed at too often is over, and so would the next one be: only an administrator
     // starts the count anew.
-    if !method.has_pin() || policy::is_used_up(pending.pin_length, pending.pin_tries) {
+    if !pending.method.has_pin() || policy::is_used_up(pending.pin_length, pending.pin_tries) {
         return Ok(Requested::NothingToSend);
     }
     let registration = registrations.get(connection, pending.registration_id)?;
@@ -152,7 +150,7 @@ pub fn request(
         return Ok(Requested::TooOften);
     }
     let end = pin_expires_at(
-        method,
+        pending.method,
         pending.pin_issued_at,
         pending.pin_lifetime_days,
         pending.expires_at,
@@ -174,13 +172,7 @@ fn pending(
     now: DateTime<Utc>,
 ) -> Result<Option<Pending>, DbError> {
     Ok(Prepared::new(
-        concat!(
-            "WITH ",
-            found_by_name!(),
-            " SELECT i.* FROM found f JOIN invitations i ON i.user_id = f.id AND i.state = 'pending'
-            WHERE f.enabled AND f.email IS NOT NULL AND i.expires_at > $2
-            FOR NO KEY UPDATE OF i"
-        ),
+        include_str!("sql/pending_by_name.sql"),
         (name.into_sql::<Text>(), now.into_sql::<Timestamptz>()),
     )
     .get_result(connection)
@@ -195,12 +187,7 @@ fn before(
     now: DateTime<Utc>,
 ) -> Result<Before, DbError> {
     Ok(Prepared::new(
-        "SELECT
-            EXISTS (SELECT FROM messages WHERE invitation_id = $1
-                AND state NOT IN ('accepted', 'bounced', 'failed', 'suppressed')) AS on_its_way,
-            count(*) FILTER (WHERE requested_at > $3) AS within_an_hour,
-            count(*) AS within_a_day
-         FROM pin_requests WHERE user_id = $2 AND requested_at > $4",
+        include_str!("sql/mailed_lately.sql"),
         (
             pending.id.into_sql::<SqlUuid>(),
             pending.user_id.into_sql::<SqlUuid>(),
@@ -221,13 +208,7 @@ fn queue(
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
     Prepared::new(
-        "WITH renewed AS (
-            UPDATE invitations SET counter = counter + 1, pin_issued_at = NULL WHERE id = $1 AND $5
-        ), noted AS (
-            INSERT INTO pin_requests (id, user_id, requested_at) VALUES ($3, $2, $4)
-        )
-        INSERT INTO messages (id, kind, invitation_id, state, attempts, due_at, created_at)
-        VALUES ($3, 'invitation', $1, 'queued', 0, $4, $4)",
+        include_str!("sql/queue_pin.sql"),
         (
             pending.id.into_sql::<SqlUuid>(),
             pending.user_id.into_sql::<SqlUuid>(),

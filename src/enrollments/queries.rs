@@ -14,7 +14,7 @@ use super::{
     found::Guarded,
 };
 use crate::{
-    db::{DbError, prepared::Prepared, stored},
+    db::{DbError, prepared::Prepared},
     devices::{self, domain::Device},
     model::{
         device::{DeviceId, Label, SerialNumber},
@@ -97,37 +97,17 @@ fn binds<'a>(entry: &'a Entry<'a>) -> impl QueryFragment<Pg> + 'a {
             .as_ref()
             .map(DeviceId::as_str)
             .into_sql::<Nullable<Text>>(),
-        device.platform().as_str().into_sql::<Text>(),
+        device.platform().into_sql::<Text>(),
         label(&device.model).into_sql::<Nullable<Text>>(),
         label(&device.os_version).into_sql::<Nullable<Text>>(),
         entry.facts.supervised.into_sql::<Bool>(),
-        entry.ownership.requested.as_str().into_sql::<Text>(),
-        entry.ownership.effective.as_str().into_sql::<Text>(),
-        entry.ownership.reason.as_str().into_sql::<Text>(),
-        entry.method.as_str().into_sql::<Text>(),
+        entry.ownership.requested.into_sql::<Text>(),
+        entry.ownership.effective.into_sql::<Text>(),
+        entry.ownership.reason.into_sql::<Text>(),
+        entry.method.into_sql::<Text>(),
         entry.confirmation.into_sql::<Nullable<SqlUuid>>(),
         entry.facts.user_enrollment.into_sql::<Bool>(),
     )
-}
-
-/// What enrolling writes beside the device: the invitation is done with, the message waits, and the enrollment is
-/// there. The parts refer to `device`, which is there only if the device is.
-macro_rules! entered {
-    ($returning:literal) => {
-        concat!(
-            ", completed AS (
-                UPDATE invitations SET state = 'completed', ended_at = $4, pin_tries = $5, pin_locked_until = $6
-                WHERE id = $3 AND EXISTS (SELECT FROM device)
-            ), mail AS (
-                INSERT INTO messages (id, kind, invitation_id, enrollment_id, state, attempts, due_at, created_at)
-                SELECT $18, 'confirmation', $3, $1, 'queued', 0, $4, $4 FROM device WHERE $18 IS NOT NULL
-            )
-            INSERT INTO enrollments (id, user_id, invitation_id, device_id, method, ownership_requested, ownership,
-                ownership_reason, confirmation_email, enrolled_at)
-            SELECT $1, $2, $3, d.id, $17, $14, $15, $16, $18 IS NOT NULL, $4 FROM device d",
-            $returning
-        )
-    };
 }
 
 #[derive(QueryableByName)]
@@ -152,20 +132,7 @@ pub fn enroll_new(
 ) -> Result<bool, DbError> {
     let limit = limit.map(|limit| i32::try_from(limit).unwrap_or(i32::MAX));
     let counted: Option<Counted> = Prepared::new(
-        concat!(
-            "WITH device AS (
-                INSERT INTO devices (id, user_id, serial_number, device_id, platform, model, os_version, supervised,
-                    user_enrollment, ownership_requested, ownership, ownership_reason, enrolled_at, updated_at)
-                SELECT $7, user_id, $8, $9, $10, $11, $12, $13, $19, $14, $15, $16, $4, $4 FROM user_activity
-                WHERE user_id = $2 AND ($20 IS NULL OR device_count < $20)
-                ON CONFLICT DO NOTHING RETURNING id
-            ), room AS (
-                UPDATE user_activity SET device_count = device_count + 1
-                WHERE user_id = $2 AND ($20 IS NULL OR device_count < $20) AND EXISTS (SELECT FROM device)
-                RETURNING user_id
-            )",
-            entered!(" RETURNING EXISTS (SELECT FROM room) AS counted")
-        ),
+        include_str!("sql/enroll_new.sql"),
         (binds(entry), limit.into_sql::<Nullable<Int4>>()),
     )
     .get_result(connection)
@@ -181,20 +148,7 @@ pub fn enroll_new(
 /// # Errors
 /// When another device has one of its numbers meanwhile ([`was_quicker`]), or the database is away.
 pub fn enroll_again(connection: &mut PgConnection, entry: &Entry<'_>) -> Result<(), DbError> {
-    Prepared::new(
-        concat!(
-            "WITH device AS (
-                UPDATE devices SET serial_number = coalesce($8, serial_number), device_id = coalesce($9, device_id),
-                    platform = $10, model = coalesce($11, model), os_version = coalesce($12, os_version),
-                    supervised = $13, user_enrollment = $19, ownership_requested = $14, ownership = $15,
-                    ownership_reason = $16, updated_at = $4
-                WHERE id = $7 RETURNING id
-            )",
-            entered!("")
-        ),
-        binds(entry),
-    )
-    .execute(connection)?;
+    Prepared::new(include_str!("sql/enroll_again.sql"), binds(entry)).execute(connection)?;
     Ok(())
 }
 
@@ -213,10 +167,10 @@ struct Row {
     id: Uuid,
     invitation_id: Option<Uuid>,
     device_id: Uuid,
-    method: String,
-    ownership_requested: String,
-    ownership: String,
-    ownership_reason: String,
+    method: Method,
+    ownership_requested: Ownership,
+    ownership: Ownership,
+    ownership_reason: Reason,
     confirmation_email: bool,
     enrolled_at: DateTime<Utc>,
 }
@@ -232,12 +186,12 @@ fn shown(
         id: row.id,
         user: user.clone(),
         invitation_id: row.invitation_id,
-        method: stored(&row.method, Method::from_name)?,
+        method: row.method,
         device,
         device_ownership: Decided {
-            requested: stored(&row.ownership_requested, Ownership::from_name)?,
-            effective: stored(&row.ownership, Ownership::from_name)?,
-            reason: stored(&row.ownership_reason, Reason::from_name)?,
+            requested: row.ownership_requested,
+            effective: row.ownership,
+            reason: row.ownership_reason,
         },
         confirmation_email: row.confirmation_email,
         enrolled_at: row.enrolled_at,
@@ -276,7 +230,7 @@ pub fn last_by_password(
         .select(Row::as_select())
         .first(connection)
         .optional()?;
-    row.filter(|row| row.method == Method::Password.as_str())
+    row.filter(|row| row.method == Method::Password)
         .map(|row| shown(connection, row, user))
         .transpose()
 }

@@ -11,14 +11,20 @@ use uuid::Uuid;
 
 use super::{
     domain::DeviceReport,
-    found::{Found, FoundRow, Guarded, NewestRow, found_by_name, found_columns, found_with_newest},
+    found::{Found, FoundRow, Guarded, NewestRow},
     verdict::REPEATED_WITHIN,
 };
 use crate::{
     db::{DbError, prepared::Prepared},
     guessing::{counter::Begins, policy},
     model::device::{DeviceId, SerialNumber},
+    schema::{invitations, user_names, users},
 };
+
+diesel::define_sql_function! {
+    /// A name as names are compared.
+    fn enlist_name_key(name: Text) -> Text;
+}
 
 /// The lock under which strangers with PINs take turns: "pins" in ASCII.
 const PINS_LOCK: i64 = 0x7069_6e73;
@@ -49,17 +55,7 @@ pub fn by_name_with_pin(
     begins: Begins,
 ) -> Result<Found, DbError> {
     let row: FoundRow = Prepared::new(
-        concat!(
-            "WITH ",
-            found_with_newest!(),
-            ", counted AS (
-                UPDATE invitations i SET pin_tries = n.pin_tries + 1, pin_locked_until = coalesce($2, n.pin_locked_until)
-                FROM newest n WHERE i.id = n.id AND n.pin_tries < ($3)[n.pin_length]
-            )
-            SELECT ",
-            found_columns!(),
-            " FROM (VALUES (1)) one LEFT JOIN found f ON true LEFT JOIN newest n ON true"
-        ),
+        include_str!("sql/by_name_with_pin.sql"),
         (
             name.into_sql::<Text>(),
             begins.into_sql::<Nullable<Timestamptz>>(),
@@ -78,17 +74,8 @@ pub fn by_name_with_pin(
 /// # Errors
 /// When the database is away.
 pub fn by_name(connection: &mut PgConnection, name: &str) -> Result<Found, DbError> {
-    let row: FoundRow = Prepared::new(
-        concat!(
-            "WITH ",
-            found_with_newest!(),
-            " SELECT ",
-            found_columns!(),
-            " FROM (VALUES (1)) one LEFT JOIN found f ON true LEFT JOIN newest n ON true"
-        ),
-        (name.into_sql::<Text>(),),
-    )
-    .get_result(connection)?;
+    let row: FoundRow = Prepared::new(include_str!("sql/by_name.sql"), (name.into_sql::<Text>(),))
+        .get_result(connection)?;
     row.found()
 }
 
@@ -103,17 +90,7 @@ pub fn by_token(
     counter: u32,
 ) -> Result<Found, DbError> {
     let row: Option<FoundRow> = Prepared::new(
-        concat!(
-            "WITH found AS (
-                SELECT u.* FROM users u WHERE u.id = (SELECT user_id FROM invitations WHERE id = $1) FOR KEY SHARE
-            ), newest AS (
-                SELECT i.* FROM found f JOIN invitations i ON i.id = $1 AND i.user_id = f.id AND i.counter = $2
-                FOR NO KEY UPDATE OF i
-            )
-            SELECT ",
-            found_columns!(),
-            " FROM found f CROSS JOIN newest n"
-        ),
+        include_str!("sql/by_token.sql"),
         (
             invitation.into_sql::<SqlUuid>(),
             i32::try_from(counter).unwrap_or(-1).into_sql::<Int4>(),
@@ -132,21 +109,17 @@ pub fn password_hash(
     connection: &mut PgConnection,
     name: &str,
 ) -> Result<Option<SecretString>, DbError> {
-    #[derive(QueryableByName)]
-    struct Row {
-        #[diesel(sql_type = Nullable<Text>)]
-        password_hash: Option<String>,
-    }
+    let holder = user_names::table
+        .filter(user_names::key.eq(enlist_name_key(name)))
+        .select(user_names::user_id)
+        .single_value();
     // Not held: the hash is compared with the stored one again, once it was looked at.
-    let row: Option<Row> = Prepared::new(
-        "SELECT password_hash FROM users WHERE id = (SELECT user_id FROM user_names WHERE key = enlist_name_key($1))",
-        (name.into_sql::<Text>(),),
-    )
-    .get_result(connection)
-    .optional()?;
-    Ok(row
-        .and_then(|row| row.password_hash)
-        .map(SecretString::from))
+    let hash: Option<Option<String>> = users::table
+        .filter(users::id.nullable().eq(holder))
+        .select(users::password_hash)
+        .first(connection)
+        .optional()?;
+    Ok(hash.flatten().map(SecretString::from))
 }
 
 /// The PIN was right and enrolls nothing all the same: the try was no wrong one.
@@ -154,15 +127,12 @@ pub fn password_hash(
 /// # Errors
 /// When the database is away.
 pub fn take_back_pin_try(connection: &mut PgConnection, guarded: &Guarded) -> Result<(), DbError> {
-    Prepared::new(
-        "UPDATE invitations SET pin_tries = $2, pin_locked_until = $3 WHERE id = $1",
-        (
-            guarded.invited.id.into_sql::<SqlUuid>(),
-            guarded.tries.into_sql::<Int4>(),
-            guarded.locked_until.into_sql::<Nullable<Timestamptz>>(),
-        ),
-    )
-    .execute(connection)?;
+    diesel::update(invitations::table.find(guarded.invited.id))
+        .set((
+            invitations::pin_tries.eq(guarded.tries),
+            invitations::pin_locked_until.eq(guarded.locked_until),
+        ))
+        .execute(connection)?;
     Ok(())
 }
 
@@ -179,12 +149,7 @@ pub fn used_before(
     now: DateTime<Utc>,
 ) -> Result<Option<Guarded>, DbError> {
     let row: Option<NewestRow> = Prepared::new(
-        "SELECT i.id AS invitation_id, i.method, i.state, i.device_ownership, i.locale, i.key_id, i.counter,
-            i.pin_length, i.pin_lifetime_days, i.pin_issued_at, i.expires_at, i.registration_id, i.pin_tries, i.pin_locked_until
-         FROM enrollments e JOIN invitations i ON i.id = e.invitation_id JOIN devices d ON d.id = e.device_id
-         WHERE e.user_id = $1 AND e.enrolled_at >= $2 AND i.id IS DISTINCT FROM $3
-             AND (lower(d.serial_number) = lower($4) OR d.device_id = $5)
-         ORDER BY e.id DESC LIMIT 1",
+        include_str!("sql/used_before.sql"),
         (
             user.into_sql::<Nullable<SqlUuid>>(),
             (now - REPEATED_WITHIN).into_sql::<Timestamptz>(),

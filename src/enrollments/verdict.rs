@@ -26,16 +26,6 @@ pub struct Invited {
     pub locale: String,
 }
 
-impl Invited {
-    fn state(&self, now: DateTime<Utc>) -> State {
-        if self.state == State::Pending && self.expires_at <= now {
-            State::Expired
-        } else {
-            self.state
-        }
-    }
-}
-
 /// What of that which was shown is right. `None`: was not shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Right {
@@ -86,7 +76,7 @@ pub fn verdict(
     alone: bool,
     now: DateTime<Utc>,
 ) -> Verdict {
-    let state = newest.map(|invited| invited.state(now));
+    let state = newest.map(|invited| invited.state.at(invited.expires_at, now));
     let fits = newest.is_some_and(|invited| right.is_enough_for(invited.method));
     // While an invitation is pending, its method rules.
     let by_password = alone

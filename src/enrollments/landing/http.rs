@@ -225,12 +225,13 @@ async fn answer(
 
 /// Whose invitation it is, and until when what the page is about works or worked.
 fn person(found: &Found, ended: Option<Ended>) -> Person<'_> {
-    let (display_name, username, zone) = found
-        .user
-        .as_ref()
-        .map_or(("", "", None), |(name, username, zone)| {
-            (name.as_str(), username.as_str(), zone.as_deref())
-        });
+    let (display_name, username, zone) = found.user.as_ref().map_or(("", "", None), |user| {
+        (
+            user.display_name.as_str(),
+            user.username.as_str(),
+            user.time_zone.as_deref(),
+        )
+    });
     let zone: Tz = zone.and_then(|zone| zone.parse().ok()).unwrap_or(Tz::UTC);
     let until = match ended {
         Some(Ended::Expired) => found.expires_at,

@@ -1,12 +1,12 @@
 //! The invitation behind a token, in one statement.
 
 use chrono::{DateTime, Utc};
-use diesel::prelude::*;
+use diesel::{pg::Pg, prelude::*};
 use uuid::Uuid;
 
 use super::facts::Facts;
 use crate::{
-    db::{DbError, fitting, stored},
+    db::{DbError, fitting},
     mail::catalogue::Lang,
     model::invitation::{Method, State, pin_expires_at},
     schema::{invitations, users},
@@ -19,15 +19,31 @@ pub struct Found {
     pub expires_at: DateTime<Utc>,
     /// The version of the registration setting that it was sent with.
     pub registration_id: Option<Uuid>,
-    /// Display name, username, time zone; gone with a deleted user.
-    pub user: Option<(String, String, Option<String>)>,
+    /// Gone with a deleted user.
+    pub user: Option<Reader>,
 }
 
-type Row = (
-    (String, String, String, i32),
-    (Option<DateTime<Utc>>, i16, DateTime<Utc>, Option<Uuid>),
-    Option<(String, String, Option<String>)>,
-);
+/// For whom an invitation is.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = users, check_for_backend(Pg))]
+pub struct Reader {
+    pub display_name: String,
+    pub username: String,
+    pub time_zone: Option<String>,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = invitations, check_for_backend(Pg))]
+struct Row {
+    state: State,
+    method: Method,
+    locale: String,
+    counter: i32,
+    pin_issued_at: Option<DateTime<Utc>>,
+    pin_lifetime_days: i16,
+    expires_at: DateTime<Utc>,
+    registration_id: Option<Uuid>,
+}
 
 /// What the page needs to know of an invitation.
 ///
@@ -38,46 +54,30 @@ pub fn find(
     id: Uuid,
     now: DateTime<Utc>,
 ) -> Result<Option<Found>, DbError> {
-    let row: Option<Row> = invitations::table
+    let found: Option<(Row, Option<Reader>)> = invitations::table
         .find(id)
         .left_join(users::table)
-        .select((
-            (
-                invitations::state,
-                invitations::method,
-                invitations::locale,
-                invitations::counter,
-            ),
-            (
-                invitations::pin_issued_at,
-                invitations::pin_lifetime_days,
-                invitations::expires_at,
-                invitations::registration_id,
-            ),
-            (users::display_name, users::username, users::time_zone).nullable(),
-        ))
+        .select((Row::as_select(), Option::<Reader>::as_select()))
         .first(connection)
         .optional()?;
-    let Some(((state, method, locale, counter), (issued, days, expires_at, registration_id), user)) =
-        row
-    else {
+    let Some((row, user)) = found else {
         return Ok(None);
-    };
-    let method = stored(&method, Method::from_name)?;
-    let state = match stored(&state, State::from_name)? {
-        State::Pending if expires_at <= now => State::Expired,
-        state => state,
     };
     Ok(Some(Found {
         facts: Facts {
-            state,
-            method,
-            counter: fitting(counter)?,
-            pin_expires_at: pin_expires_at(method, issued, days, expires_at),
+            state: row.state.at(row.expires_at, now),
+            method: row.method,
+            counter: fitting(row.counter)?,
+            pin_expires_at: pin_expires_at(
+                row.method,
+                row.pin_issued_at,
+                row.pin_lifetime_days,
+                row.expires_at,
+            ),
         },
-        lang: Lang::negotiate(Some(&locale)),
-        expires_at,
-        registration_id,
+        lang: Lang::negotiate(Some(&row.locale)),
+        expires_at: row.expires_at,
+        registration_id: row.registration_id,
         user,
     }))
 }
