@@ -14,9 +14,10 @@ use uuid::Uuid;
 use super::due::{self, Past};
 use crate::{
     clock::Clock,
-    db::{CUSTOM_PLAN, DbError, WAKE_WORKERS, stored},
+    db::{CUSTOM_PLAN, DbError, WAKE_WORKERS},
     guessing::policy,
-    model::invitation::{Method, pin_expires_at},
+    model::invitation::{Method, State, pin_expires_at},
+    schema::invitations,
     settings::reminders,
 };
 
@@ -32,12 +33,6 @@ pub struct Step {
     pub may_be_more: bool,
 }
 
-#[derive(QueryableByName)]
-struct Chosen {
-    #[diesel(sql_type = SqlUuid)]
-    id: Uuid,
-}
-
 /// An invitation that is held, and what came of its messages.
 #[derive(QueryableByName)]
 struct Candidate {
@@ -51,7 +46,7 @@ struct Candidate {
     #[diesel(sql_type = Bool)]
     is_reachable: bool,
     #[diesel(sql_type = Text)]
-    method: String,
+    method: Method,
     #[diesel(sql_type = Int2)]
     pin_length: i16,
     #[diesel(sql_type = Int2)]
@@ -92,15 +87,16 @@ impl Candidate {
     }
 
     /// Whether a reminder would be of any use.
-    fn is_worth_it(&self, method: Method, now: DateTime<Utc>) -> bool {
+    fn is_worth_it(&self, now: DateTime<Utc>) -> bool {
         // A PIN that was guessed at too often is over, and so would the next one be.
-        let is_used_up = method.has_pin() && policy::is_used_up(self.pin_length, self.pin_tries);
+        let is_used_up =
+            self.method.has_pin() && policy::is_used_up(self.pin_length, self.pin_tries);
         self.is_reachable && self.has_arrived && self.expires_at > now && !is_used_up
     }
 
-    fn needs_new_pin(&self, method: Method, now: DateTime<Utc>) -> bool {
+    fn needs_new_pin(&self, now: DateTime<Utc>) -> bool {
         pin_expires_at(
-            method,
+            self.method,
             self.pin_issued_at,
             self.pin_lifetime_days,
             self.expires_at,
@@ -142,13 +138,12 @@ pub fn step(connection: &mut PgConnection, clock: &Clock) -> Result<Step, DbErro
         let Some(rule) = own.or_else(|| rules.fallback()) else {
             continue;
         };
-        let method = stored(&candidate.method, Method::from_name)?;
         let day = due::due(&past, &rule.reminder, rule.valid_from, now);
-        if let Some(on) = day.filter(|_| candidate.is_worth_it(method, now)) {
+        if let Some(on) = day.filter(|_| candidate.is_worth_it(now)) {
             due.push(Due {
                 id: candidate.id,
                 on,
-                renew: candidate.needs_new_pin(method, now),
+                renew: candidate.needs_new_pin(now),
             });
         }
     }
@@ -165,14 +160,15 @@ pub fn step(connection: &mut PgConnection, clock: &Clock) -> Result<Step, DbErro
 /// Holds the invitations that are looked at: until the end of the transaction nobody else looks at them, nor resends,
 /// ends or redeems them.
 fn choose(connection: &mut PgConnection, now: DateTime<Utc>) -> Result<Vec<Uuid>, DbError> {
-    let chosen: Vec<Chosen> = diesel::sql_query(
-        "SELECT id FROM invitations WHERE state = 'pending' AND remind_at <= $1
-         ORDER BY remind_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED",
-    )
-    .bind::<Timestamptz, _>(now)
-    .bind::<BigInt, _>(AT_ONCE)
-    .load(connection)?;
-    Ok(chosen.into_iter().map(|chosen| chosen.id).collect())
+    Ok(invitations::table
+        .filter(invitations::state.eq(State::Pending))
+        .filter(invitations::remind_at.le(now))
+        .order(invitations::remind_at)
+        .limit(AT_ONCE)
+        .for_no_key_update()
+        .skip_locked()
+        .select(invitations::id)
+        .load(connection)?)
 }
 
 /// A statement of its own, so that it sees what was committed before the invitations were held.
@@ -180,28 +176,9 @@ fn look(connection: &mut PgConnection, chosen: &[Uuid]) -> Result<Vec<Candidate>
     if chosen.is_empty() {
         return Ok(Vec::new());
     }
-    Ok(diesel::sql_query(
-        "SELECT i.id, i.user_id, u.time_zone, coalesce(u.enabled AND u.email IS NOT NULL, false) AS is_reachable,
-            i.method, i.pin_length, i.pin_lifetime_days, i.pin_issued_at, i.pin_tries, i.expires_at,
-            since.sent_at, r.reminders, r.last_on,
-            coalesce(r.newest = 'accepted', false) AND NOT r.is_on_its_way AND NOT r.came_back AS has_arrived
-         FROM invitations i
-         LEFT JOIN users u ON u.id = i.user_id
-         CROSS JOIN LATERAL (SELECT greatest(i.created_at, i.resent_at) AS sent_at) since
-         CROSS JOIN LATERAL (
-            SELECT count(*) FILTER (WHERE m.kind = 'reminder' AND m.created_at > since.sent_at) AS reminders,
-                max(m.reminder_on) FILTER (WHERE m.created_at > since.sent_at) AS last_on,
-                (array_agg(m.state ORDER BY m.id DESC) FILTER (WHERE m.kind = 'invitation'))[1] AS newest,
-                coalesce(bool_or(m.state IN ('queued', 'sending', 'deferred')), false) AS is_on_its_way,
-                coalesce(bool_or(m.created_at >= since.sent_at AND (
-                    m.state = 'bounced' OR m.kind = 'reminder' AND m.state = 'failed' AND m.smtp_code >= 500
-                )), false) AS came_back
-            FROM messages m WHERE m.invitation_id = i.id
-         ) r
-         WHERE i.id = ANY ($1)",
-    )
-    .bind::<Array<SqlUuid>, _>(chosen)
-    .load(connection)?)
+    Ok(diesel::sql_query(include_str!("sql/look.sql"))
+        .bind::<Array<SqlUuid>, _>(chosen)
+        .load(connection)?)
 }
 
 /// Writes when to look again, and queues what is due. The index decides that a day has one reminder; where there is
@@ -217,30 +194,14 @@ fn write_down(
         return Ok(());
     }
     let (ids, next): (Vec<Uuid>, Vec<DateTime<Utc>>) = next.iter().copied().unzip();
-    diesel::sql_query(
-        "WITH due AS (
-            SELECT * FROM unnest($3, $4, $5, $6) AS d(invitation_id, message_id, reminder_on, renew)
-        ), queued AS (
-            INSERT INTO messages (id, kind, invitation_id, state, attempts, due_at, created_at, reminder_on)
-            SELECT message_id, 'reminder', invitation_id, 'queued', 0, $7, $7, reminder_on FROM due
-            ON CONFLICT (invitation_id, reminder_on) WHERE kind = 'reminder' DO NOTHING
-            RETURNING invitation_id
-        ), renewed AS (
-            SELECT d.invitation_id FROM due d JOIN queued q ON q.invitation_id = d.invitation_id WHERE d.renew
-        )
-        UPDATE invitations i SET remind_at = l.remind_at,
-            counter = CASE WHEN r.invitation_id IS NULL THEN i.counter ELSE i.counter + 1 END,
-            pin_issued_at = CASE WHEN r.invitation_id IS NULL THEN i.pin_issued_at END
-         FROM unnest($1, $2) AS l(id, remind_at) LEFT JOIN renewed r ON r.invitation_id = l.id
-         WHERE i.id = l.id",
-    )
-    .bind::<Array<SqlUuid>, _>(ids)
-    .bind::<Array<Timestamptz>, _>(next)
-    .bind::<Array<SqlUuid>, _>(due.iter().map(|due| due.id).collect::<Vec<_>>())
-    .bind::<Array<SqlUuid>, _>(due.iter().map(|_| clock.new_id()).collect::<Vec<_>>())
-    .bind::<Array<Date>, _>(due.iter().map(|due| due.on).collect::<Vec<_>>())
-    .bind::<Array<Bool>, _>(due.iter().map(|due| due.renew).collect::<Vec<_>>())
-    .bind::<Timestamptz, _>(now)
-    .execute(connection)?;
+    diesel::sql_query(include_str!("sql/write_down.sql"))
+        .bind::<Array<SqlUuid>, _>(ids)
+        .bind::<Array<Timestamptz>, _>(next)
+        .bind::<Array<SqlUuid>, _>(due.iter().map(|due| due.id).collect::<Vec<_>>())
+        .bind::<Array<SqlUuid>, _>(due.iter().map(|_| clock.new_id()).collect::<Vec<_>>())
+        .bind::<Array<Date>, _>(due.iter().map(|due| due.on).collect::<Vec<_>>())
+        .bind::<Array<Bool>, _>(due.iter().map(|due| due.renew).collect::<Vec<_>>())
+        .bind::<Timestamptz, _>(now)
+        .execute(connection)?;
     Ok(())
 }
