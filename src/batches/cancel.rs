@@ -66,32 +66,9 @@ pub fn cancel(connection: &mut PgConnection, trail: &Trail, id: Uuid) -> Result<
 /// Gives whether there was anything to stop.
 fn stop(connection: &mut PgConnection, id: Uuid, now: DateTime<Utc>) -> Result<bool, DbError> {
     connection.batch_execute(CUSTOM_PLAN)?;
-    let stopped = diesel::sql_query(
-        "WITH unsent AS (
-            SELECT id FROM messages
-            WHERE batch_id = $1 AND state NOT IN ('accepted', 'bounced', 'failed', 'suppressed')
-            ORDER BY id FOR NO KEY UPDATE
-        ), stopped AS (
-            UPDATE messages m
-            SET canceled = true,
-                state = CASE WHEN m.state = 'sending' THEN 'sending' ELSE 'suppressed' END,
-                reason = CASE WHEN m.state = 'sending' THEN m.reason ELSE 'canceled' END
-            FROM unsent
-            WHERE m.id = unsent.id AND m.state NOT IN ('accepted', 'bounced', 'failed', 'suppressed')
-            RETURNING m.invitation_id, m.state
-        ), pending AS (
-            SELECT i.id FROM invitations i
-            WHERE i.state = 'pending' AND i.id IN (SELECT invitation_id FROM stopped WHERE state = 'suppressed')
-            ORDER BY i.id FOR NO KEY UPDATE
-        ), revoked AS (
-            UPDATE invitations i
-            SET state = CASE WHEN i.expires_at <= $2 THEN 'expired' ELSE 'revoked' END, ended_at = least(i.expires_at, $2)
-            FROM pending WHERE i.id = pending.id AND i.state = 'pending'
-        )
-        UPDATE batches SET canceled_at = $2 WHERE id = $1 AND EXISTS (SELECT FROM stopped)",
-    )
-    .bind::<SqlUuid, _>(id)
-    .bind::<Timestamptz, _>(now)
-    .execute(connection)?;
+    let stopped = diesel::sql_query(include_str!("sql/stop.sql"))
+        .bind::<SqlUuid, _>(id)
+        .bind::<Timestamptz, _>(now)
+        .execute(connection)?;
     Ok(stopped == 1)
 }

@@ -267,9 +267,9 @@ fn event_id(batch: &Batch, is_end: bool) -> String {
     let counts = &batch.counts;
     let state = match batch.state {
         _ if is_end => "end",
-        BatchState::Canceled => "canceled",
+        BatchState::Canceled => BatchState::Canceled.as_str(),
         // Nothing left to do is told by the end.
-        BatchState::Sending | BatchState::Done => "sending",
+        BatchState::Sending | BatchState::Done => BatchState::Sending.as_str(),
     };
     format!(
         "{state}-{}-{}-{}-{}-{}-{}",

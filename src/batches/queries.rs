@@ -2,15 +2,16 @@
 
 use chrono::{DateTime, Utc};
 use diesel::{
+    pg::Pg,
     prelude::*,
-    sql_types::{BigInt, Int2, Nullable, Text, Timestamptz},
+    sql_types::{BigInt, Bool, Int2, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::domain::{Batch, BatchCounts, BatchState, Waiting};
 use crate::{
-    db::{DbError, stored},
+    db::{DbError, text_enum::text_enum},
     invitations::{
         plan::SkipReason,
         send::{BatchResult, SendOutcome},
@@ -19,6 +20,8 @@ use crate::{
     outbox::depth::LATE_AFTER,
     schema::{batches, messages},
 };
+
+text_enum!(SkipReason);
 
 /// How many recipients a batch was for; `None`: there is no such batch.
 ///
@@ -33,6 +36,16 @@ pub fn recipients(connection: &mut PgConnection, id: Uuid) -> Result<Option<i64>
     Ok(number.map(i64::from))
 }
 
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = batches, check_for_backend(Pg))]
+struct BatchRow {
+    created_at: DateTime<Utc>,
+    created_by: String,
+    recipient_count: i32,
+    skipped_count: i32,
+    canceled_at: Option<DateTime<Utc>>,
+}
+
 /// One batch, counted now.
 ///
 /// # Errors
@@ -42,33 +55,26 @@ pub fn get(
     id: Uuid,
     now: DateTime<Utc>,
 ) -> Result<Option<Batch>, DbError> {
-    type Row = (DateTime<Utc>, String, i32, i32, Option<DateTime<Utc>>);
-    let found: Option<Row> = batches::table
+    let found: Option<BatchRow> = batches::table
         .find(id)
-        .select((
-            batches::created_at,
-            batches::created_by,
-            batches::recipient_count,
-            batches::skipped_count,
-            batches::canceled_at,
-        ))
+        .select(BatchRow::as_select())
         .first(connection)
         .optional()?;
-    let Some((created_at, created_by, recipients, skipped, canceled_at)) = found else {
+    let Some(row) = found else {
         return Ok(None);
     };
     let mut counts = BatchCounts {
-        recipients: recipients.into(),
-        skipped: skipped.into(),
+        recipients: row.recipient_count.into(),
+        skipped: row.skipped_count.into(),
         ..BatchCounts::default()
     };
-    let by_state: Vec<(String, i64)> = messages::table
+    let by_state: Vec<(MessageState, i64)> = messages::table
         .filter(messages::batch_id.eq(id))
         .group_by(messages::state)
         .select((messages::state, diesel::dsl::count_star()))
         .load(connection)?;
     for (state, number) in by_state {
-        match stored(&state, MessageState::from_name)? {
+        match state {
             MessageState::Queued | MessageState::Sending => counts.queued += number,
             MessageState::Accepted => counts.accepted += number,
             MessageState::Deferred => counts.deferred += number,
@@ -77,7 +83,7 @@ pub fn get(
             MessageState::Suppressed => counts.suppressed += number,
         }
     }
-    let state = if canceled_at.is_some() {
+    let state = if row.canceled_at.is_some() {
         BatchState::Canceled
     } else if counts.queued + counts.deferred > 0 {
         BatchState::Sending
@@ -85,7 +91,7 @@ pub fn get(
         BatchState::Done
     };
     // No message of it is older than the batch.
-    let may_be_late = counts.queued + counts.deferred > 0 && created_at < now - LATE_AFTER;
+    let may_be_late = counts.queued + counts.deferred > 0 && row.created_at < now - LATE_AFTER;
     let waiting = if may_be_late {
         waiting(connection, id, now - LATE_AFTER)?
     } else {
@@ -95,9 +101,9 @@ pub fn get(
         id,
         state,
         counts,
-        created_at,
-        created_by,
-        canceled_at,
+        created_at: row.created_at,
+        created_by: row.created_by,
+        canceled_at: row.canceled_at,
         waiting,
     }))
 }
@@ -123,24 +129,10 @@ fn waiting(
     batch: Uuid,
     before: DateTime<Utc>,
 ) -> Result<Option<Waiting>, DbError> {
-    let row: WaitingRow = diesel::sql_query(
-        "SELECT late.messages, late.since, said.smtp_code, said.enhanced_status, said.reason
-         FROM (
-            SELECT count(*) AS messages, min(created_at) AS since,
-                max(last_attempt_at) FILTER (WHERE reason IS NOT NULL OR smtp_code IS NOT NULL) AS said_at
-            FROM messages
-            WHERE batch_id = $1 AND state IN ('queued', 'sending', 'deferred') AND created_at < $2
-         ) late
-         LEFT JOIN LATERAL (
-            SELECT smtp_code, enhanced_status, reason FROM messages
-            WHERE batch_id = $1 AND state IN ('queued', 'sending', 'deferred') AND created_at < $2
-                AND last_attempt_at = late.said_at AND (reason IS NOT NULL OR smtp_code IS NOT NULL)
-            LIMIT 1
-         ) said ON true",
-    )
-    .bind::<diesel::sql_types::Uuid, _>(batch)
-    .bind::<Timestamptz, _>(before)
-    .get_result(connection)?;
+    let row: WaitingRow = diesel::sql_query(include_str!("sql/waiting.sql"))
+        .bind::<SqlUuid, _>(batch)
+        .bind::<Timestamptz, _>(before)
+        .get_result(connection)?;
     Ok(row.since.map(|since| Waiting {
         messages: row.messages,
         since,
@@ -153,14 +145,14 @@ fn waiting(
 
 #[derive(QueryableByName)]
 struct Row {
-    #[diesel(sql_type = diesel::sql_types::Uuid)]
+    #[diesel(sql_type = SqlUuid)]
     sort_id: Uuid,
-    #[diesel(sql_type = Nullable<diesel::sql_types::Uuid>)]
+    #[diesel(sql_type = Nullable<SqlUuid>)]
     user_id: Option<Uuid>,
-    #[diesel(sql_type = Nullable<diesel::sql_types::Uuid>)]
+    #[diesel(sql_type = Nullable<SqlUuid>)]
     invitation_id: Option<Uuid>,
     #[diesel(sql_type = Nullable<Text>)]
-    reason: Option<String>,
+    reason: Option<SkipReason>,
 }
 
 /// What happened to a recipient, and where it stands in the list.
@@ -170,6 +162,24 @@ pub struct ResultRow {
     pub sort_id: Uuid,
     #[serde(flatten)]
     result: BatchResult,
+}
+
+impl From<Row> for ResultRow {
+    fn from(row: Row) -> Self {
+        let outcome = match row.reason {
+            Some(_) => SendOutcome::Skipped,
+            None => SendOutcome::Created,
+        };
+        Self {
+            sort_id: row.sort_id,
+            result: BatchResult {
+                user_id: row.user_id,
+                outcome,
+                invitation_id: row.invitation_id,
+                reason: row.reason,
+            },
+        }
+    }
 }
 
 impl ResultRow {
@@ -191,41 +201,11 @@ pub fn results(
     limit: i64,
 ) -> Result<Vec<ResultRow>, DbError> {
     let (in_skips, after) = after.unwrap_or((false, Uuid::nil()));
-    let rows: Vec<Row> = diesel::sql_query(
-        "SELECT * FROM (
-         (SELECT id AS sort_id, user_id, id AS invitation_id, NULL::text AS reason FROM invitations
-          WHERE batch_id = $1 AND NOT $2 AND id > $3 ORDER BY id LIMIT $4)
-         UNION ALL
-         (SELECT user_id, user_id, NULL, reason FROM batch_skips
-          WHERE batch_id = $1 AND (NOT $2 OR user_id > $3) ORDER BY user_id LIMIT $4)) page
-         ORDER BY reason IS NOT NULL, sort_id LIMIT $4",
-    )
-    .bind::<diesel::sql_types::Uuid, _>(batch)
-    .bind::<diesel::sql_types::Bool, _>(in_skips)
-    .bind::<diesel::sql_types::Uuid, _>(after)
-    .bind::<BigInt, _>(limit)
-    .load(connection)?;
-    rows.into_iter()
-        .map(|row| {
-            let reason = row
-                .reason
-                .map(|reason| stored(&reason, SkipReason::from_name))
-                .transpose()?;
-            let outcome = if reason.is_some() {
-                SendOutcome::Skipped
-            } else {
-                SendOutcome::Created
-            };
-            let result = BatchResult {
-                user_id: row.user_id,
-                outcome,
-                invitation_id: row.invitation_id,
-                reason,
-            };
-            Ok(ResultRow {
-                sort_id: row.sort_id,
-                result,
-            })
-        })
-        .collect()
+    let rows: Vec<Row> = diesel::sql_query(include_str!("sql/results.sql"))
+        .bind::<SqlUuid, _>(batch)
+        .bind::<Bool, _>(in_skips)
+        .bind::<SqlUuid, _>(after)
+        .bind::<BigInt, _>(limit)
+        .load(connection)?;
+    Ok(rows.into_iter().map(ResultRow::from).collect())
 }
