@@ -145,18 +145,7 @@ fn count_at(
         carry_over(connection, subject)?;
     }
     Ok(Prepared::new(
-        "INSERT INTO guesses AS g (subject, tries, locked_until, looked_at, updated_at, name)
-         VALUES ($1, 1, NULL, true, $2, $3)
-         ON CONFLICT (subject) DO UPDATE SET
-            looked_at = g.locked_until IS NULL OR g.locked_until <= $2,
-            tries = CASE WHEN g.locked_until IS NULL OR g.locked_until <= $2 THEN g.tries + 1 ELSE g.tries END,
-            locked_until = CASE WHEN (g.locked_until IS NULL OR g.locked_until <= $2) AND (g.tries + 1) % $4 = 0
-                THEN $2 + make_interval(secs => ($5)[least((g.tries + 1) / $4, cardinality($5))])
-                ELSE g.locked_until END,
-            counted_before = CASE WHEN g.locked_until IS NULL OR g.locked_until <= $2
-                THEN g.updated_at ELSE g.counted_before END,
-            updated_at = $2
-         RETURNING g.looked_at, g.locked_until",
+        include_str!("sql/count.sql"),
         (
             subject.id.into_sql::<SqlUuid>(),
             now.into_sql::<Timestamptz>(),
@@ -170,18 +159,31 @@ fn count_at(
 
 /// Goes on from what was counted under an older key.
 fn carry_over(connection: &mut PgConnection, subject: &Subject) -> Result<(), DbError> {
-    Prepared::new(
-        "INSERT INTO guesses (subject, tries, locked_until, looked_at, updated_at, counted_before, name)
-         SELECT $1, tries, locked_until, looked_at, updated_at, counted_before, $3 FROM guesses
-         WHERE subject = ANY ($2) ORDER BY tries DESC LIMIT 1
-         ON CONFLICT DO NOTHING",
-        (
+    guesses::table
+        .filter(guesses::subject.eq_any(&subject.before))
+        .order(guesses::tries.desc())
+        .limit(1)
+        .select((
             subject.id.into_sql::<SqlUuid>(),
-            subject.before.as_slice().into_sql::<Array<SqlUuid>>(),
+            guesses::tries,
+            guesses::locked_until,
+            guesses::looked_at,
+            guesses::updated_at,
+            guesses::counted_before,
             subject.name.into_sql::<Nullable<SqlUuid>>(),
-        ),
-    )
-    .execute(connection)?;
+        ))
+        .insert_into(guesses::table)
+        .into_columns((
+            guesses::subject,
+            guesses::tries,
+            guesses::locked_until,
+            guesses::looked_at,
+            guesses::updated_at,
+            guesses::counted_before,
+            guesses::name,
+        ))
+        .on_conflict_do_nothing()
+        .execute(connection)?;
     Ok(())
 }
 
@@ -194,9 +196,7 @@ pub fn take_back(connection: &mut PgConnection, subjects: &[Subject]) -> Result<
     // One by one, in the order in which they are counted: so that nobody waits for each other.
     for subject in subjects {
         Prepared::new(
-            "UPDATE guesses SET tries = greatest(tries - 1, 0), locked_until = NULL,
-                updated_at = coalesce(counted_before, updated_at)
-             WHERE subject = $1",
+            include_str!("sql/take_back.sql"),
             (subject.id.into_sql::<SqlUuid>(),),
         )
         .execute(connection)?;
@@ -236,8 +236,7 @@ pub fn forget_user(
         key: String,
     }
     let names: Vec<Name> = Prepared::new(
-        "SELECT n.key FROM users u, enlist_names_of(u.username, u.email, u.username_key, u.email_key) n
-         WHERE u.id = $1 ORDER BY n.key",
+        include_str!("sql/names_of.sql"),
         (user.into_sql::<SqlUuid>(),),
     )
     .load(connection)?;
