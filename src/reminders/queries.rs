@@ -158,7 +158,7 @@ pub fn step(connection: &mut PgConnection, clock: &Clock) -> Result<Step, DbErro
 }
 
 /// Holds the invitations that are looked at: until the end of the transaction nobody else looks at them, nor resends,
-/// ends or redeems them.
+/// ends or redeems them. Planned anew each time ([`CUSTOM_PLAN`]), so that the index of pending ones serves.
 fn choose(connection: &mut PgConnection, now: DateTime<Utc>) -> Result<Vec<Uuid>, DbError> {
     Ok(invitations::table
         .filter(invitations::state.eq(State::Pending))
