@@ -14,7 +14,7 @@ use crate::{
 
 /// The member of a stored body that holds the secret ones. An older version refuses it: better no mail than one with a wrong
 /// address.
-const MEMBER: &str = "sealed";
+pub(super) const MEMBER: &str = "sealed";
 
 /// `version_id` and `body`: what the setting says.
 ///

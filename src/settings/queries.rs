@@ -17,12 +17,14 @@ use super::{
     rules::{Custom, Rules, Which},
 };
 use crate::{
-    db::{DbError, stored},
+    db::{DbError, text_enum::text_enum},
     model::identity::GroupRef,
     outbox::registrations::ReadVersion,
     schema::{group_members, setting_groups, setting_users, setting_versions, settings},
     secrets::keys::KeyRing,
 };
+
+text_enum!(Kind);
 
 /// The settings that apply to a user now: of each kind the first custom one whose distribution holds the
 /// user, else the default. One statement.
@@ -41,7 +43,7 @@ pub fn applied(
         .inner_join(group_members::table.on(group_members::group_id.eq(setting_groups::group_id)))
         .filter(setting_groups::setting_id.eq(settings::id))
         .filter(group_members::user_id.eq(user));
-    let rows: Vec<(String, Uuid, serde_json::Value)> = settings::table
+    let rows: Vec<(Kind, Uuid, serde_json::Value)> = settings::table
         .inner_join(setting_versions::table)
         .filter(
             settings::is_default
@@ -54,7 +56,7 @@ pub fn applied(
         .load(connection)?;
     let mut applied = Applied::default();
     for (kind, version, body) in rows {
-        match stored(&kind, Kind::from_name)? {
+        match kind {
             Kind::Registration => {
                 applied.registration = read(keys, version, body)?;
                 applied.registration_id = Some(version);
@@ -93,7 +95,7 @@ pub fn registrations(
 /// When the database is away.
 pub fn default_registration(connection: &mut PgConnection) -> Result<Uuid, DbError> {
     Ok(settings::table
-        .filter(settings::kind.eq(Kind::Registration.as_str()))
+        .filter(settings::kind.eq(Kind::Registration))
         .filter(settings::is_default)
         .select(settings::version_id)
         .first(connection)?)
@@ -104,10 +106,10 @@ pub fn default_registration(connection: &mut PgConnection) -> Result<Uuid, DbErr
 /// # Errors
 /// When the database is away.
 pub fn rules(connection: &mut PgConnection, keys: &KeyRing) -> Result<Rules, DbError> {
-    type Row = (String, Uuid, bool, Uuid, serde_json::Value);
+    type Row = (Kind, Uuid, bool, Uuid, serde_json::Value);
     let rows: Vec<Row> = settings::table
         .inner_join(setting_versions::table)
-        .filter(settings::kind.ne(Kind::Reminder.as_str()))
+        .filter(settings::kind.ne(Kind::Reminder))
         .order((settings::kind, settings::priority, settings::id))
         .select((
             settings::kind,
@@ -123,7 +125,7 @@ pub fn rules(connection: &mut PgConnection, keys: &KeyRing) -> Result<Rules, DbE
         custom: Vec::new(),
     };
     for (kind, id, is_default, version, body) in rows {
-        let is_confirmation = stored(&kind, Kind::from_name)? == Kind::Confirmation;
+        let is_confirmation = kind == Kind::Confirmation;
         let at = if is_confirmation {
             let confirmation: Confirmation = read(keys, version, body)?;
             rules.confirmations.push(confirmation.enabled);
@@ -170,30 +172,16 @@ pub fn which(
         return Ok(());
     }
     let custom = || rules.custom.iter();
-    let rows = diesel::sql_query(
-        "WITH custom AS MATERIALIZED (
-            SELECT * FROM unnest($1, $2, $3) AS c(id, is_confirmation, at)
-        ), held AS (
-            SELECT u.id AS user_id, d.setting_id FROM unnest($4) u(id)
-            JOIN setting_users d ON d.user_id = u.id
-            UNION ALL
-            SELECT u.id, d.setting_id FROM unnest($4) u(id)
-            JOIN group_members m ON m.user_id = u.id
-            JOIN setting_groups d ON d.group_id = m.group_id
+    let rows = diesel::sql_query(include_str!("sql/which.sql"))
+        .bind::<Array<diesel::sql_types::Uuid>, _>(custom().map(|c| c.id).collect::<Vec<_>>())
+        .bind::<Array<Bool>, _>(custom().map(|c| c.is_confirmation).collect::<Vec<_>>())
+        .bind::<Array<Int4>, _>(
+            custom()
+                .map(|c| i32::try_from(c.at).unwrap_or(i32::MAX))
+                .collect::<Vec<_>>(),
         )
-        SELECT h.user_id, min(c.at) FILTER (WHERE NOT c.is_confirmation) AS registration,
-            min(c.at) FILTER (WHERE c.is_confirmation) AS confirmation
-        FROM held h JOIN custom c ON c.id = h.setting_id GROUP BY h.user_id",
-    )
-    .bind::<Array<diesel::sql_types::Uuid>, _>(custom().map(|c| c.id).collect::<Vec<_>>())
-    .bind::<Array<Bool>, _>(custom().map(|c| c.is_confirmation).collect::<Vec<_>>())
-    .bind::<Array<Int4>, _>(
-        custom()
-            .map(|c| i32::try_from(c.at).unwrap_or(i32::MAX))
-            .collect::<Vec<_>>(),
-    )
-    .bind::<Array<diesel::sql_types::Uuid>, _>(users)
-    .load_iter::<WhichRow, PgRowByRowLoadingMode>(connection)?;
+        .bind::<Array<diesel::sql_types::Uuid>, _>(users)
+        .load_iter::<WhichRow, PgRowByRowLoadingMode>(connection)?;
     let defaults = rules.defaults();
     let place = |found: Option<i32>, default| {
         found.map_or(default, |at| u32::try_from(at).unwrap_or(default))
@@ -229,13 +217,9 @@ pub fn which_by_group(
         #[diesel(sql_type = diesel::sql_types::Uuid)]
         setting: Uuid,
     }
-    let held: Vec<Held> = diesel::sql_query(
-        "SELECT n.name, d.setting_id AS setting FROM unnest($1) AS n (name)
-         JOIN groups g ON lower(g.name) = lower(n.name COLLATE \"und-x-icu\")
-         JOIN setting_groups d ON d.group_id = g.id",
-    )
-    .bind::<Array<Text>, _>(names)
-    .load(connection)?;
+    let held: Vec<Held> = diesel::sql_query(include_str!("sql/which_by_group.sql"))
+        .bind::<Array<Text>, _>(names)
+        .load(connection)?;
     let mut found = HashMap::new();
     for Held { name, setting } in held {
         if let Some(custom) = rules.custom.iter().find(|custom| custom.id == setting) {
@@ -251,7 +235,7 @@ struct SourceRow {
     #[diesel(sql_type = diesel::sql_types::Uuid)]
     id: Uuid,
     #[diesel(sql_type = Text)]
-    kind: String,
+    kind: Kind,
     #[diesel(sql_type = Bool)]
     is_default: bool,
     #[diesel(sql_type = Text)]
@@ -303,28 +287,12 @@ pub fn with_sources(
     keys: &KeyRing,
     user: Uuid,
 ) -> Result<Option<UserSettings>, DbError> {
-    let rows: Vec<SourceRow> = diesel::sql_query(
-        "SELECT DISTINCT ON (s.kind) s.id, s.kind, s.is_default, s.name, s.priority, s.version_id, v.body,
-            d.user_id IS NOT NULL AS names_user, g.id AS group_id, g.name AS group_name
-         FROM users u
-         CROSS JOIN settings s
-         JOIN setting_versions v ON v.id = s.version_id
-         LEFT JOIN setting_users d ON d.setting_id = s.id AND d.user_id = u.id
-         LEFT JOIN LATERAL (
-            SELECT g.id, g.name
-            FROM setting_groups d
-            JOIN group_members m ON m.group_id = d.group_id AND m.user_id = u.id
-            JOIN groups g ON g.id = d.group_id
-            WHERE d.setting_id = s.id ORDER BY g.name, g.id LIMIT 1
-         ) g ON true
-         WHERE u.id = $1 AND (s.is_default OR d.user_id IS NOT NULL OR g.id IS NOT NULL)
-         ORDER BY s.kind, s.priority, s.id",
-    )
-    .bind::<diesel::sql_types::Uuid, _>(user)
-    .load(connection)?;
+    let rows: Vec<SourceRow> = diesel::sql_query(include_str!("sql/with_sources.sql"))
+        .bind::<diesel::sql_types::Uuid, _>(user)
+        .load(connection)?;
     let (mut registration, mut reminder, mut confirmation) = (None, None, None);
     for row in rows {
-        match stored(&row.kind, Kind::from_name)? {
+        match row.kind {
             Kind::Registration => registration = Some(row.sourced(keys)?),
             Kind::Reminder => reminder = Some(row.sourced(keys)?),
             Kind::Confirmation => confirmation = Some(row.sourced(keys)?),

@@ -40,7 +40,7 @@ pub fn load(connection: &mut PgConnection) -> Result<ReminderRules, DbError> {
     type Row = (Uuid, bool, serde_json::Value, DateTime<Utc>);
     let rows: Vec<Row> = settings::table
         .inner_join(setting_versions::table)
-        .filter(settings::kind.eq(Kind::Reminder.as_str()))
+        .filter(settings::kind.eq(Kind::Reminder))
         .order((settings::priority, settings::id))
         .select((
             settings::id,
@@ -99,24 +99,11 @@ impl ReminderRules {
             return Ok(HashMap::new());
         }
         let (ids, places): (Vec<Uuid>, Vec<i32>) = self.custom.iter().copied().unzip();
-        let held: Vec<Held> = diesel::sql_query(
-            "WITH custom AS MATERIALIZED (
-                SELECT * FROM unnest($1, $2) AS c(id, place)
-            ), held AS (
-                SELECT u.id AS user_id, d.setting_id FROM unnest($3) u(id)
-                JOIN setting_users d ON d.user_id = u.id
-                UNION ALL
-                SELECT u.id, d.setting_id FROM unnest($3) u(id)
-                JOIN group_members m ON m.user_id = u.id
-                JOIN setting_groups d ON d.group_id = m.group_id
-            )
-            SELECT h.user_id, min(c.place) AS place
-            FROM held h JOIN custom c ON c.id = h.setting_id GROUP BY h.user_id",
-        )
-        .bind::<Array<SqlUuid>, _>(ids)
-        .bind::<Array<Int4>, _>(places)
-        .bind::<Array<SqlUuid>, _>(users)
-        .load(connection)?;
+        let held: Vec<Held> = diesel::sql_query(include_str!("sql/reminders_of.sql"))
+            .bind::<Array<SqlUuid>, _>(ids)
+            .bind::<Array<Int4>, _>(places)
+            .bind::<Array<SqlUuid>, _>(users)
+            .load(connection)?;
         Ok(held
             .into_iter()
             .filter_map(|Held { user_id, place }| {

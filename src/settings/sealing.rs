@@ -10,7 +10,10 @@ use diesel::{
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{columns::written, domain::Kind};
+use super::{
+    columns::{MEMBER, written},
+    domain::Kind,
+};
 use crate::{
     db::{Db, DbError},
     schema::{setting_versions, settings},
@@ -81,21 +84,12 @@ fn step(
     after: Uuid,
 ) -> Result<Option<Uuid>, DbError> {
     let others: Vec<&str> = keys.iter().skip(1).map(|key| key.id()).collect();
-    // The second part has the words of the index `setting_versions_unsealed`.
-    let found: Vec<Version> = diesel::sql_query(
-        "SELECT id, body FROM (
-            (SELECT id, body FROM setting_versions WHERE sealed_under = ANY ($1) AND id > $2 ORDER BY id LIMIT $3)
-            UNION ALL
-            (SELECT id, body FROM setting_versions WHERE $4 AND id > $2 AND (body ->> 'mdm_url' IS NOT NULL
-                OR body ->> 'qr_payload' IS NOT NULL AND body #>> '{qr_payload,kind}' IS DISTINCT FROM 'enrollment_url')
-             ORDER BY id LIMIT $3)
-         ) v ORDER BY id LIMIT $3",
-    )
-    .bind::<Array<Text>, _>(others)
-    .bind::<SqlUuid, _>(after)
-    .bind::<BigInt, _>(AT_ONCE)
-    .bind::<Bool, _>(what == What::All)
-    .load(connection)?;
+    let found: Vec<Version> = diesel::sql_query(include_str!("sql/to_seal.sql"))
+        .bind::<Array<Text>, _>(others)
+        .bind::<SqlUuid, _>(after)
+        .bind::<BigInt, _>(AT_ONCE)
+        .bind::<Bool, _>(what == What::All)
+        .load(connection)?;
     let last = found.last().map(|version| version.id);
     let (mut ids, mut bodies, mut sealed) = (Vec::new(), Vec::new(), Vec::new());
     for Version { id, body } in found {
@@ -109,18 +103,11 @@ fn step(
         }
     }
     if !ids.is_empty() {
-        // What another instance has sealed meanwhile stays. Rows are locked in one order.
-        diesel::sql_query(
-            "WITH held AS (
-                SELECT v.id, s.sealed FROM unnest($1, $2, $3) AS s(id, body, sealed) JOIN setting_versions v ON v.id = s.id
-                WHERE v.body = s.body ORDER BY v.id FOR NO KEY UPDATE OF v
-             )
-             UPDATE setting_versions v SET body = held.sealed FROM held WHERE v.id = held.id",
-        )
-        .bind::<Array<SqlUuid>, _>(ids)
-        .bind::<Array<Jsonb>, _>(bodies)
-        .bind::<Array<Jsonb>, _>(sealed)
-        .execute(connection)?;
+        diesel::sql_query(include_str!("sql/seal.sql"))
+            .bind::<Array<SqlUuid>, _>(ids)
+            .bind::<Array<Jsonb>, _>(bodies)
+            .bind::<Array<Jsonb>, _>(sealed)
+            .execute(connection)?;
     }
     Ok(last)
 }
@@ -135,17 +122,7 @@ pub fn keys_in_use(connection: &mut PgConnection) -> Result<Vec<String>, DbError
         #[diesel(sql_type = Text)]
         id: String,
     }
-    // One step through the index for each key, however many versions there are.
-    let keys: Vec<Key> = diesel::sql_query(
-        "WITH RECURSIVE keys AS (
-            SELECT min(sealed_under) AS id FROM setting_versions
-            UNION ALL
-            SELECT (SELECT min(sealed_under) FROM setting_versions WHERE sealed_under > keys.id) FROM keys
-            WHERE keys.id IS NOT NULL
-         )
-         SELECT id FROM keys WHERE id IS NOT NULL",
-    )
-    .load(connection)?;
+    let keys: Vec<Key> = diesel::sql_query(include_str!("sql/keys_in_use.sql")).load(connection)?;
     Ok(keys.into_iter().map(|key| key.id).collect())
 }
 
@@ -156,7 +133,7 @@ pub fn keys_in_use(connection: &mut PgConnection) -> Result<Vec<String>, DbError
 pub fn sealed_under(connection: &mut PgConnection, key: &str) -> Result<String, DbError> {
     let names: Vec<String> = settings::table
         .inner_join(setting_versions::table)
-        .filter(settings::kind.eq(Kind::Registration.as_str()))
+        .filter(settings::kind.eq(Kind::Registration))
         .filter(setting_versions::sealed_under.eq(key))
         .order((settings::priority, settings::id))
         .limit(NAMED + 1)
@@ -182,8 +159,8 @@ pub fn sealed_under(connection: &mut PgConnection, key: &str) -> Result<String, 
 /// # Errors
 /// When the database is away.
 pub fn take_out(connection: &mut PgConnection, key: &str) -> Result<(), DbError> {
-    diesel::sql_query("UPDATE setting_versions SET body = body - 'sealed' WHERE sealed_under = $1")
-        .bind::<Text, _>(key)
+    diesel::update(setting_versions::table.filter(setting_versions::sealed_under.eq(key)))
+        .set(setting_versions::body.eq(setting_versions::body.remove(MEMBER)))
         .execute(connection)?;
     Ok(())
 }

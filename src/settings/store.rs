@@ -7,7 +7,7 @@ use diesel::{
     dsl::{auto_type, count_star},
     pg::Pg,
     prelude::*,
-    sql_types::{Array, BigInt, Text},
+    sql_types::{Array, BigInt, Text, Uuid as SqlUuid},
 };
 use uuid::Uuid;
 
@@ -19,7 +19,7 @@ use super::{
     resource::{Custom, DEFAULT_NAME, Setting, SettingId},
 };
 use crate::{
-    db::{DbError, stored},
+    db::DbError,
     schema::{groups, setting_groups, setting_users, setting_versions, settings},
     secrets::keys::KeyRing,
 };
@@ -49,7 +49,7 @@ pub struct Held<C> {
 }
 
 #[auto_type]
-fn one(kind: &'static str, id: Uuid) -> _ {
+fn one(kind: Kind, id: Uuid) -> _ {
     settings::table
         .filter(settings::kind.eq(kind))
         .filter(settings::id.eq(id))
@@ -115,7 +115,7 @@ pub fn list<C: Content>(
 ) -> Result<Vec<Setting<C>>, DbError> {
     let mut query = settings::table
         .inner_join(setting_versions::table)
-        .filter(settings::kind.eq(C::KIND.as_str()))
+        .filter(settings::kind.eq(C::KIND))
         .select((Row::as_select(), setting_versions::body))
         .into_boxed::<Pg>();
     if let Some((priority, id)) = after {
@@ -138,7 +138,7 @@ pub fn list<C: Content>(
 /// When the database is away.
 pub fn count(connection: &mut PgConnection, kind: Kind) -> Result<i64, DbError> {
     Ok(settings::table
-        .filter(settings::kind.eq(kind.as_str()))
+        .filter(settings::kind.eq(kind))
         .select(count_star())
         .get_result(connection)?)
 }
@@ -151,7 +151,7 @@ fn row_of(
     match id {
         SettingId::Custom(id) => Ok(Some(id)),
         SettingId::Default => Ok(settings::table
-            .filter(settings::kind.eq(kind.as_str()))
+            .filter(settings::kind.eq(kind))
             .filter(settings::is_default)
             .select(settings::id)
             .first(connection)
@@ -171,7 +171,7 @@ pub fn get<C: Content>(
     let Some(row) = row_of(connection, C::KIND, id)? else {
         return Ok(None);
     };
-    let found = one(C::KIND.as_str(), row)
+    let found = one(C::KIND, row)
         .filter(settings::is_default.eq(id == SettingId::Default))
         .inner_join(setting_versions::table)
         .select((Row::as_select(), setting_versions::body))
@@ -191,7 +191,7 @@ pub fn lock<C: Content>(
     let Some(row) = row_of(connection, C::KIND, id)? else {
         return Ok(None);
     };
-    let found: Option<Uuid> = one(C::KIND.as_str(), row)
+    let found: Option<Uuid> = one(C::KIND, row)
         .select(settings::id)
         .for_update()
         .first(connection)
@@ -259,7 +259,7 @@ pub fn insert<C: Content>(
     diesel::insert_into(settings::table)
         .values((
             settings::id.eq(new.id),
-            settings::kind.eq(C::KIND.as_str()),
+            settings::kind.eq(C::KIND),
             settings::is_default.eq(false),
             settings::name.eq(new.custom.name.as_str()),
             settings::priority.eq(stored_priority(new.custom)),
@@ -313,24 +313,22 @@ fn distribute(
     setting: Uuid,
     to: &Distribution,
 ) -> Result<(), DbError> {
-    for (table, column, ids) in [
-        ("setting_groups", "group_id", &to.group_ids),
-        ("setting_users", "user_id", &to.user_ids),
-    ] {
-        diesel::sql_query(format!(
-            "DELETE FROM {table} WHERE setting_id = $1 AND NOT {column} = ANY ($2)"
-        ))
-        .bind::<diesel::sql_types::Uuid, _>(setting)
-        .bind::<Array<diesel::sql_types::Uuid>, _>(ids)
+    let groups = setting_groups::table
+        .filter(setting_groups::setting_id.eq(setting))
+        .filter(setting_groups::group_id.ne_all(&to.group_ids));
+    diesel::delete(groups).execute(connection)?;
+    diesel::sql_query(include_str!("sql/add_groups.sql"))
+        .bind::<SqlUuid, _>(setting)
+        .bind::<Array<SqlUuid>, _>(&to.group_ids)
         .execute(connection)?;
-        diesel::sql_query(format!(
-            "INSERT INTO {table} (setting_id, {column}) SELECT $1, id FROM unnest($2) id ORDER BY id \
-             ON CONFLICT DO NOTHING"
-        ))
-        .bind::<diesel::sql_types::Uuid, _>(setting)
-        .bind::<Array<diesel::sql_types::Uuid>, _>(ids)
+    let users = setting_users::table
+        .filter(setting_users::setting_id.eq(setting))
+        .filter(setting_users::user_id.ne_all(&to.user_ids));
+    diesel::delete(users).execute(connection)?;
+    diesel::sql_query(include_str!("sql/add_users.sql"))
+        .bind::<SqlUuid, _>(setting)
+        .bind::<Array<SqlUuid>, _>(&to.user_ids)
         .execute(connection)?;
-    }
     Ok(())
 }
 
@@ -346,13 +344,24 @@ pub fn delete<C: Content>(connection: &mut PgConnection, held: &Held<C>) -> Resu
 #[derive(QueryableByName)]
 struct LostRow {
     #[diesel(sql_type = Text)]
-    kind: String,
-    #[diesel(sql_type = diesel::sql_types::Uuid)]
+    kind: Kind,
+    #[diesel(sql_type = SqlUuid)]
     id: Uuid,
     #[diesel(sql_type = Text)]
     name: String,
     #[diesel(sql_type = BigInt)]
     user_count: i64,
+}
+
+impl From<LostRow> for LostGroup {
+    fn from(row: LostRow) -> Self {
+        Self {
+            kind: row.kind,
+            id: SettingId::Custom(row.id),
+            name: row.name,
+            user_count: row.user_count,
+        }
+    }
 }
 
 /// The settings that are distributed to a group, in the order of application, each with how many users it
@@ -364,29 +373,8 @@ pub fn distributed_to(
     connection: &mut PgConnection,
     group: Uuid,
 ) -> Result<Vec<LostGroup>, DbError> {
-    let rows: Vec<LostRow> = diesel::sql_query(
-        "SELECT s.kind, s.id, s.name, (
-            SELECT count(*) FROM group_members m
-            WHERE m.group_id = $1
-                AND NOT EXISTS (SELECT FROM setting_users d WHERE d.setting_id = s.id AND d.user_id = m.user_id)
-                AND NOT EXISTS (
-                    SELECT FROM setting_groups d JOIN group_members o ON o.group_id = d.group_id
-                    WHERE d.setting_id = s.id AND d.group_id <> $1 AND o.user_id = m.user_id
-                )
-         ) AS user_count
-         FROM setting_groups g JOIN settings s ON s.id = g.setting_id
-         WHERE g.group_id = $1 ORDER BY s.kind, s.priority, s.id",
-    )
-    .bind::<diesel::sql_types::Uuid, _>(group)
-    .load(connection)?;
-    rows.into_iter()
-        .map(|row| {
-            Ok(LostGroup {
-                kind: stored(&row.kind, Kind::from_name)?,
-                id: SettingId::Custom(row.id),
-                name: row.name,
-                user_count: row.user_count,
-            })
-        })
-        .collect()
+    let rows: Vec<LostRow> = diesel::sql_query(include_str!("sql/distributed_to.sql"))
+        .bind::<SqlUuid, _>(group)
+        .load(connection)?;
+    Ok(rows.into_iter().map(LostGroup::from).collect())
 }
