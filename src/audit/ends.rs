@@ -1,10 +1,7 @@
 //! The two ends of the chain: where it begins, where it ends, and whose turn it is to change them.
 
 use chrono::{DateTime, Utc};
-use diesel::{
-    prelude::*,
-    sql_types::{BigInt, Bool},
-};
+use diesel::{prelude::*, sql_types::BigInt};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
@@ -26,18 +23,14 @@ const LOCK: i64 = 0x656e_6c69_7374_6175;
 /// Links that are looked at at a time.
 const AT_ONCE: i64 = 1_000;
 
-#[derive(QueryableByName)]
-struct Taken {
-    #[diesel(sql_type = Bool)]
-    taken: bool,
+define_sql_function! {
+    /// Takes a lock until the end of the transaction, or says at once that it is taken.
+    fn pg_try_advisory_xact_lock(key: BigInt) -> Bool;
 }
 
 /// Whether the ends of the chain are ours until the end of the transaction.
 pub(super) fn lock(connection: &mut PgConnection) -> Result<bool, DbError> {
-    let lock: Taken = diesel::sql_query("SELECT pg_try_advisory_xact_lock($1) AS taken")
-        .bind::<BigInt, _>(LOCK)
-        .get_result(connection)?;
-    Ok(lock.taken)
+    Ok(diesel::select(pg_try_advisory_xact_lock(LOCK)).get_result(connection)?)
 }
 
 /// Where the chain begins.

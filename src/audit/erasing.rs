@@ -34,11 +34,11 @@ pub fn is_there(connection: &mut PgConnection, id: Option<Uuid>) -> Result<bool,
 pub fn knows_operator(connection: &mut PgConnection, id: Uuid) -> Result<bool, DbError> {
     let did = audit_events::table
         .filter(audit_events::actor_id.eq(id))
-        .filter(audit_events::actor_kind.eq(ActorKind::Operator.as_str()))
+        .filter(audit_events::actor_kind.eq(ActorKind::Operator))
         .select(audit_events::id);
     let suffered = audit_events::table
         .filter(audit_events::subject_id.eq(id))
-        .filter(audit_events::subject_kind.eq(SubjectKind::Operator.as_str()))
+        .filter(audit_events::subject_kind.eq(SubjectKind::Operator))
         .select(audit_events::id);
     Ok(select(exists(did).or(exists(suffered))).get_result(connection)?)
 }
@@ -49,7 +49,7 @@ pub fn knows_operator(connection: &mut PgConnection, id: Uuid) -> Result<bool, D
 /// # Errors
 /// When the database is away.
 pub fn erase_operator(connection: &mut PgConnection, id: Uuid) -> Result<(), DbError> {
-    diesel::sql_query("SELECT enlist_audit_erase_operator($1)")
+    diesel::sql_query(include_str!("sql/erase_operator.sql"))
         .bind::<SqlUuid, _>(id)
         .execute(connection)?;
     Ok(())

@@ -10,10 +10,11 @@ use diesel::{
 use uuid::Uuid;
 
 use super::{
-    rows::{COLUMNS, EventRow},
+    domain::{Action, SubjectKind},
+    rows::EventRow,
     signature::salted,
 };
-use crate::db::DbError;
+use crate::{db::DbError, schema::audit_events};
 
 /// Events that are looked at at a time: their details may be large.
 pub(super) const AT_ONCE: usize = 200;
@@ -63,27 +64,16 @@ impl LinkRow {
     }
 }
 
-const LINKED: &str = "l.position, l.event_id, l.key_id, l.mac, l.linked_at, l.found, l.hash, d.salt, d.before, d.after,
-    d.event_id IS NOT NULL AS has_details, false AS queued
-    FROM audit_links l LEFT JOIN audit_details d ON d.event_id = l.event_id";
-
-const UNLINKED: &str = "0::bigint AS position, e.id AS event_id, '' AS key_id, ''::bytea AS mac, NULL::timestamptz AS linked_at,
-    NULL::smallint AS found, NULL::bytea AS hash, d.salt, d.before, d.after, d.event_id IS NOT NULL AS has_details,
-    EXISTS (SELECT FROM audit_unlinked q WHERE q.event_id = e.id) AS queued
-    FROM audit_events e LEFT JOIN audit_details d ON d.event_id = e.id";
-
 /// The links behind one, in their order.
 pub(super) fn links(
     connection: &mut PgConnection,
     (position, event): (i64, Uuid),
 ) -> Result<Vec<LinkRow>, DbError> {
-    Ok(diesel::sql_query(format!(
-        "SELECT {LINKED} WHERE (l.position, l.event_id) > ($1, $2) ORDER BY l.position, l.event_id LIMIT $3"
-    ))
-    .bind::<BigInt, _>(position)
-    .bind::<SqlUuid, _>(event)
-    .bind::<BigInt, _>(LIMIT)
-    .load(connection)?)
+    Ok(diesel::sql_query(include_str!("sql/links.sql"))
+        .bind::<BigInt, _>(position)
+        .bind::<SqlUuid, _>(event)
+        .bind::<BigInt, _>(LIMIT)
+        .load(connection)?)
 }
 
 /// Events by their ids. There is one of each, or none of them is what its writer wrote.
@@ -91,11 +81,10 @@ pub(super) fn events(
     connection: &mut PgConnection,
     ids: &[Uuid],
 ) -> Result<HashMap<Uuid, EventRow>, DbError> {
-    let rows: Vec<EventRow> = diesel::sql_query(format!(
-        "SELECT {COLUMNS} FROM audit_events e WHERE e.id = ANY ($1)"
-    ))
-    .bind::<Array<SqlUuid>, _>(ids)
-    .load(connection)?;
+    let rows: Vec<EventRow> = audit_events::table
+        .filter(audit_events::id.eq_any(ids))
+        .select(EventRow::as_select())
+        .load(connection)?;
     let mut events = HashMap::with_capacity(rows.len());
     for mut row in rows {
         if events.contains_key(&row.id) {
@@ -112,15 +101,11 @@ pub(super) fn waiting(
     after: Uuid,
     beginning: i64,
 ) -> Result<Vec<(EventRow, LinkRow)>, DbError> {
-    let rows: Vec<LinkRow> = diesel::sql_query(format!(
-        "SELECT {UNLINKED}
-         WHERE e.id > $1 AND NOT EXISTS (SELECT FROM audit_links l WHERE l.event_id = e.id AND l.position > $2)
-         ORDER BY e.id LIMIT $3"
-    ))
-    .bind::<SqlUuid, _>(after)
-    .bind::<BigInt, _>(beginning)
-    .bind::<BigInt, _>(LIMIT)
-    .load(connection)?;
+    let rows: Vec<LinkRow> = diesel::sql_query(include_str!("sql/waiting.sql"))
+        .bind::<SqlUuid, _>(after)
+        .bind::<BigInt, _>(beginning)
+        .bind::<BigInt, _>(LIMIT)
+        .load(connection)?;
     with_events(connection, rows)
 }
 
@@ -128,36 +113,26 @@ pub(super) fn waiting(
 /// that waits.
 pub(super) fn done_to(
     connection: &mut PgConnection,
-    actions: &[&str],
+    actions: &[Action],
     subjects: Option<&[Uuid]>,
     beginning: i64,
 ) -> Result<Vec<(EventRow, LinkRow)>, DbError> {
-    let of = match subjects {
-        Some(_) => "e.subject_id = ANY ($2) AND e.action = ANY ($1)",
-        None => "e.action = ANY ($1) AND $2 = '{}'",
-    };
-    let subjects = subjects.unwrap_or_default();
-    let mut rows: Vec<LinkRow> = diesel::sql_query(format!(
-        "SELECT {LINKED} JOIN audit_events e ON e.id = l.event_id WHERE l.position > $3 AND {of} ORDER BY l.position"
-    ))
-    .bind::<Array<Text>, _>(actions)
-    .bind::<Array<SqlUuid>, _>(subjects)
-    .bind::<BigInt, _>(beginning)
-    .load(connection)?;
-    let waiting: Vec<LinkRow> = diesel::sql_query(format!(
-        "SELECT {UNLINKED} WHERE {of}
-         AND NOT EXISTS (SELECT FROM audit_links l WHERE l.event_id = e.id AND l.position > $3)"
-    ))
-    .bind::<Array<Text>, _>(actions)
-    .bind::<Array<SqlUuid>, _>(subjects)
-    .bind::<BigInt, _>(beginning)
-    .load(connection)?;
+    let mut rows: Vec<LinkRow> = diesel::sql_query(include_str!("sql/linked_done_to.sql"))
+        .bind::<Array<Text>, _>(actions)
+        .bind::<Nullable<Array<SqlUuid>>, _>(subjects)
+        .bind::<BigInt, _>(beginning)
+        .load(connection)?;
+    let waiting: Vec<LinkRow> = diesel::sql_query(include_str!("sql/waiting_done_to.sql"))
+        .bind::<Array<Text>, _>(actions)
+        .bind::<Nullable<Array<SqlUuid>>, _>(subjects)
+        .bind::<BigInt, _>(beginning)
+        .load(connection)?;
     rows.extend(waiting);
     let mut told = with_events(connection, rows)?;
     // Should there be two events of one id.
     told.retain(|(event, _)| {
         let is_of = |subjects: &[Uuid]| event.subject_id.is_some_and(|id| subjects.contains(&id));
-        actions.contains(&event.action.as_str()) && (subjects.is_empty() || is_of(subjects))
+        actions.iter().any(|action| action.as_str() == event.action) && subjects.is_none_or(is_of)
     });
     Ok(told)
 }
@@ -176,7 +151,8 @@ fn with_events(
 #[derive(QueryableByName)]
 pub(super) struct Account {
     #[diesel(sql_type = Text)]
-    pub(super) kind: String,
+    /// [`SubjectKind::ApiKey`] or [`SubjectKind::Operator`].
+    pub(super) kind: SubjectKind,
     #[diesel(sql_type = SqlUuid)]
     pub(super) id: Uuid,
     #[diesel(sql_type = Text)]
@@ -187,9 +163,5 @@ pub(super) struct Account {
 
 /// API keys that work, and operators.
 pub(super) fn accounts(connection: &mut PgConnection) -> Result<Vec<Account>, DbError> {
-    Ok(diesel::sql_query(
-        "SELECT 'API key' AS kind, id, name, created_at FROM api_keys WHERE revoked_at IS NULL
-         UNION ALL SELECT 'operator', id, email, created_at FROM operators ORDER BY id",
-    )
-    .load(connection)?)
+    Ok(diesel::sql_query(include_str!("sql/accounts.sql")).load(connection)?)
 }

@@ -159,18 +159,10 @@ pub(super) fn foreign(connection: &mut PgConnection) -> Result<Vec<String>, DbEr
 
 /// Compares triggers. Those by which Postgres looks after foreign keys are its own.
 fn triggers(connection: &mut PgConnection, home: &str) -> Result<Vec<String>, DbError> {
-    let there: Vec<There> = diesel::sql_query(
-        "SELECT tgname::text AS name, relname::text AS of,
-            replace(pg_get_triggerdef(t.oid), quote_ident($2) || '.', '')
-                || CASE WHEN tgenabled IN ('O', 'A') THEN '' ELSE ' (off)' END AS what
-         FROM pg_trigger t JOIN pg_class c ON c.oid = tgrelid JOIN pg_proc p ON p.oid = tgfoid
-         WHERE relnamespace = quote_ident($2)::regnamespace AND relname = ANY ($1)
-            AND NOT (tgisinternal AND tgconstraint <> 0 AND pronamespace = 'pg_catalog'::regnamespace AND tgenabled IN ('O', 'A'))
-         ORDER BY tgname, relname",
-    )
-    .bind::<Array<Text>, _>(tables())
-    .bind::<Text, _>(home)
-    .load(connection)?;
+    let there: Vec<There> = diesel::sql_query(include_str!("sql/foreign_triggers.sql"))
+        .bind::<Array<Text>, _>(tables())
+        .bind::<Text, _>(home)
+        .load(connection)?;
     let mut lines = Vec::new();
     for (ours, _) in TRIGGERS {
         if there.iter().all(|there| there.name != ours) {
@@ -205,27 +197,9 @@ fn triggers(connection: &mut PgConnection, home: &str) -> Result<Vec<String>, Db
 /// which tables it uses can be compared, since each version of Postgres tells it in its own words. They belong to whoever
 /// owns the log, or may become that role.
 fn functions(connection: &mut PgConnection, home: &str) -> Result<Vec<String>, DbError> {
-    let there: Vec<There> = diesel::sql_query(
-        "SELECT proname || '(' || pg_get_function_identity_arguments(p.oid) || ')' AS name,
-            CASE WHEN NOT pg_has_role(proowner, relowner, 'MEMBER') THEN proowner::regrole::text END AS of,
-            left(encode(sha256(convert_to(concat_ws(E'\\n', lanname, prosecdef, provolatile,
-                (SELECT string_agg(replace(setting, ' ' || quote_ident($1) || ',', ' *,'), E'\\n' ORDER BY setting)
-                    FROM unnest(proconfig) setting),
-                (SELECT string_agg(DISTINCT CASE
-                        WHEN EXISTS (SELECT FROM pg_depend WHERE classid = of.class AND objid = of.oid AND deptype = 'e') THEN '+'
-                        WHEN of.namespace <> pronamespace THEN of.namespace::regnamespace || '.'
-                        ELSE '' END || of.name, E'\\n')
-                    FROM pg_depend d JOIN (
-                        SELECT 'pg_proc'::regclass AS class, oid, pronamespace AS namespace, proname AS name FROM pg_proc
-                        UNION ALL SELECT 'pg_class'::regclass, oid, relnamespace, relname FROM pg_class
-                    ) of ON of.class = refclassid AND of.oid = refobjid
-                    WHERE classid = 'pg_proc'::regclass AND objid = p.oid),
-                prosrc), 'UTF8')), 'hex'), 32) AS what
-         FROM pg_proc p JOIN pg_language l ON l.oid = prolang JOIN pg_class c ON relnamespace = pronamespace AND relname = 'audit_events'
-         WHERE pronamespace = quote_ident($1)::regnamespace AND proname LIKE 'enlist\\_%' ORDER BY 1",
-    )
-    .bind::<Text, _>(home)
-    .load(connection)?;
+    let there: Vec<There> = diesel::sql_query(include_str!("sql/foreign_functions.sql"))
+        .bind::<Text, _>(home)
+        .load(connection)?;
     let mut lines = Vec::new();
     for (ours, _) in FUNCTIONS {
         if there.iter().all(|there| there.name != ours) {
@@ -250,26 +224,10 @@ fn functions(connection: &mut PgConnection, home: &str) -> Result<Vec<String>, D
 /// Compares columns, keys and what is referred to: a key over other columns lets two of one id in, and a type of somebody's
 /// own calls what they like.
 fn shapes(connection: &mut PgConnection, home: &str) -> Result<Vec<String>, DbError> {
-    let there: Vec<There> = diesel::sql_query(
-        "SELECT relname::text AS name, NULL AS of, replace(string_agg(part, '; ' ORDER BY part COLLATE \"C\"), quote_ident($2) || '.', '') AS what
-         FROM pg_class c CROSS JOIN LATERAL (
-            SELECT concat(attname, ' ', format_type(atttypid, atttypmod),
-                CASE WHEN attcollation <> typcollation THEN ' COLLATE ' || attcollation::regcollation END,
-                CASE WHEN attnotnull THEN ' NOT NULL' END, ' ' || nullif(concat(attidentity, attgenerated), '')) AS part
-            FROM pg_attribute JOIN pg_type t ON t.oid = atttypid WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped
-            UNION ALL
-            SELECT concat(CASE WHEN indisprimary THEN 'PRIMARY KEY' ELSE 'UNIQUE' END,
-                substring(pg_get_indexdef(indexrelid) FROM ' USING .*'),
-                CASE WHEN NOT (indisvalid AND indisready AND indimmediate) THEN ' (not at once)' END)
-            FROM pg_index WHERE indrelid = c.oid AND indisunique
-            UNION ALL
-            SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = c.oid AND contype = 'f'
-         ) parts
-         WHERE relnamespace = quote_ident($2)::regnamespace AND relname = ANY ($1) GROUP BY relname ORDER BY relname",
-    )
-    .bind::<Array<Text>, _>(tables())
-    .bind::<Text, _>(home)
-    .load(connection)?;
+    let there: Vec<There> = diesel::sql_query(include_str!("sql/foreign_shapes.sql"))
+        .bind::<Array<Text>, _>(tables())
+        .bind::<Text, _>(home)
+        .load(connection)?;
     let lines = there.iter().filter_map(|There { name, what, .. }| {
         let differences = differences(name, what)?;
         Some(format!(
@@ -282,36 +240,9 @@ fn shapes(connection: &mut PgConnection, home: &str) -> Result<Vec<String>, DbEr
 /// Looks for rules, policies, views and parts elsewhere that hide rows, for keys that are gone, and for what is called when
 /// a row is written.
 fn others(connection: &mut PgConnection, home: &str) -> Result<Vec<String>, DbError> {
-    let lines: Vec<Line> = diesel::sql_query(
-        "WITH tables AS (
-            SELECT oid, relname FROM pg_class
-            WHERE relnamespace = quote_ident($2)::regnamespace AND relname = ANY ($1) AND relkind = 'r' AND relpersistence = 'p'
-         )
-         SELECT format('the rule %s on %s is not ours', rulename, relname) AS line
-         FROM pg_rewrite JOIN tables ON tables.oid = ev_class
-         UNION ALL SELECT format('rows of %s are hidden from some', relname) FROM pg_class
-         WHERE oid IN (SELECT oid FROM tables) AND relrowsecurity
-         UNION ALL SELECT format('%s is no table', name) FROM unnest($1) name
-         WHERE NOT EXISTS (SELECT FROM tables WHERE relname = name)
-         UNION ALL SELECT format('%s has parts, or is one: its rows are not in one place', relname) FROM tables
-         WHERE EXISTS (SELECT FROM pg_inherits WHERE tables.oid IN (inhrelid, inhparent))
-         UNION ALL SELECT format('%s has no key', relname) FROM tables
-         WHERE NOT EXISTS (SELECT FROM pg_index WHERE indrelid = tables.oid AND indisprimary AND indisvalid)
-         UNION ALL SELECT format('the policy %s on %s is not ours', polname, relname)
-         FROM pg_policy JOIN tables ON tables.oid = polrelid
-         UNION ALL SELECT format('a constraint, default or index of %s calls %s', relname, called)
-         FROM pg_depend JOIN (
-            SELECT 'pg_constraint'::regclass AS class, oid, conrelid AS of FROM pg_constraint
-            UNION ALL SELECT 'pg_attrdef'::regclass, oid, adrelid FROM pg_attrdef
-            UNION ALL SELECT 'pg_class'::regclass, indexrelid, indrelid FROM pg_index
-         ) parts ON classid = class AND objid = parts.oid JOIN tables ON tables.oid = parts.of
-         CROSS JOIN LATERAL (SELECT replace(replace(identity, 'pg_catalog.', ''), quote_ident($2) || '.', '') AS called
-            FROM pg_identify_object(refclassid, refobjid, 0)) object
-         WHERE refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_type'::regclass)
-            AND NOT (relname = 'audit_details' AND called = 'enlist_ids_in(text,text)')",
-    )
-    .bind::<Array<Text>, _>(tables())
-    .bind::<Text, _>(home)
-    .load(connection)?;
+    let lines: Vec<Line> = diesel::sql_query(include_str!("sql/foreign_others.sql"))
+        .bind::<Array<Text>, _>(tables())
+        .bind::<Text, _>(home)
+        .load(connection)?;
     Ok(lines.into_iter().map(|line| line.line).collect())
 }

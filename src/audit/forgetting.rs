@@ -42,10 +42,8 @@ pub async fn forget(db: &Db, keys: &Arc<KeyRing>, before: DateTime<Utc>) -> Resu
 /// When the database is away.
 pub fn allow(connection: &mut PgConnection, keep: Option<TimeDelta>) -> Result<(), DbError> {
     let days = keep.and_then(|keep| i32::try_from(keep.num_days()).ok());
-    let may: Permission = diesel::sql_query(
-        "SELECT coalesce(has_table_privilege(to_regclass('audit_retention')::oid, 'DELETE'), false) AS may",
-    )
-    .get_result(connection)?;
+    let may: Permission =
+        diesel::sql_query(include_str!("sql/may_forget.sql")).get_result(connection)?;
     if !may.may {
         return Ok(());
     }
@@ -94,15 +92,9 @@ fn forget_some(
         );
         return Ok(0);
     }
-    // What an older version wrote beside this one goes with the event that says so, and not before. When an event was
-    // linked counts, too: that the writer says it is old does not make it so.
-    let links: Vec<Link> = diesel::sql_query(
-        "SELECT l.position, greatest(e.at, l.linked_at)
-            + CASE WHEN e.action = 'audit_log.upgraded' THEN interval '25 hours' ELSE interval '0' END AS at
-         FROM audit_links l JOIN audit_events e ON e.id = l.event_id ORDER BY l.position LIMIT $1",
-    )
-    .bind::<BigInt, _>(AT_ONCE)
-    .load(connection)?;
+    let links: Vec<Link> = diesel::sql_query(include_str!("sql/oldest.sql"))
+        .bind::<BigInt, _>(AT_ONCE)
+        .load(connection)?;
     // In the order of their links, which is nearly that of their times: the first young one ends it.
     let old = links.iter().take_while(|link| link.at < before).count();
     let Some(last) = links[..old].last() else {
@@ -124,7 +116,7 @@ pub(super) fn begin_at(
     until: DateTime<Utc>,
 ) -> Result<(), DbError> {
     let seal = seal_of_beginning(key, position, hash, Some(until));
-    diesel::sql_query("SELECT enlist_audit_forget($1, $2, $3, $4, $5)")
+    diesel::sql_query(include_str!("sql/forget.sql"))
         .bind::<BigInt, _>(position)
         .bind::<Bytea, _>(hash)
         .bind::<Timestamptz, _>(until)

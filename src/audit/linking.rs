@@ -11,7 +11,7 @@ use super::{
     ends, forgetting,
     heads::{self, Head},
     of_log, older,
-    rows::{COLUMNS, EventRow},
+    rows::EventRow,
     signature::{Found, Link, mac_of_link},
     telling,
 };
@@ -241,11 +241,9 @@ fn link_some(
     let now = clock.now();
     let end = telling::end_of(connection, keys, known, now)?;
     drop_linked(connection)?;
-    let mut events: Vec<EventRow> = diesel::sql_query(format!(
-        "SELECT {COLUMNS} FROM audit_unlinked u JOIN audit_events e ON e.id = u.event_id ORDER BY u.number, e.id LIMIT $1"
-    ))
-    .bind::<BigInt, _>(AT_ONCE)
-    .load(connection)?;
+    let mut events: Vec<EventRow> = diesel::sql_query(include_str!("sql/to_link.sql"))
+        .bind::<BigInt, _>(AT_ONCE)
+        .load(connection)?;
     let of_log = of_log::events(connection, keys, clock, &end, has_taken_over)?;
     events.splice(0..0, of_log);
     let (mut head, lost) = (end.head, end.lost);
@@ -306,14 +304,9 @@ fn link_some(
 
 /// Takes events out of the queue that have a link, or are not there: somebody put them in, and the chain must go on.
 fn drop_linked(connection: &mut PgConnection) -> Result<(), DbError> {
-    let dropped = diesel::sql_query(
-        "DELETE FROM audit_unlinked u
-         WHERE u.event_id IN (SELECT event_id FROM audit_unlinked ORDER BY number, event_id LIMIT $1)
-            AND (EXISTS (SELECT FROM audit_links l WHERE l.event_id = u.event_id)
-                OR NOT EXISTS (SELECT FROM audit_events e WHERE e.id = u.event_id))",
-    )
-    .bind::<BigInt, _>(AT_ONCE)
-    .execute(connection)?;
+    let dropped = diesel::sql_query(include_str!("sql/drop_linked.sql"))
+        .bind::<BigInt, _>(AT_ONCE)
+        .execute(connection)?;
     if dropped > 0 {
         tracing::error!(
             events = dropped,
@@ -335,13 +328,9 @@ fn free_behind(
     position: i64,
     events: usize,
 ) -> Result<i64, DbError> {
-    let free: Free = diesel::sql_query(
-        "SELECT min(c.position) AS position
-         FROM (SELECT $1 AS position UNION ALL SELECT position FROM audit_links WHERE position > $1) c
-         WHERE NOT EXISTS (SELECT FROM audit_links l WHERE l.position > c.position AND l.position <= c.position + $2)",
-    )
-    .bind::<BigInt, _>(position)
-    .bind::<BigInt, _>(i64::try_from(events).unwrap_or(AT_ONCE))
-    .get_result(connection)?;
+    let free: Free = diesel::sql_query(include_str!("sql/free_behind.sql"))
+        .bind::<BigInt, _>(position)
+        .bind::<BigInt, _>(i64::try_from(events).unwrap_or(AT_ONCE))
+        .get_result(connection)?;
     Ok(free.position)
 }

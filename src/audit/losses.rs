@@ -70,7 +70,7 @@ impl Losses {
         proof: &Proof<'_>,
         beginning: i64,
     ) -> Result<Self, DbError> {
-        let action = Action::AuditLossAcknowledged.as_str();
+        let action = Action::AuditLossAcknowledged;
         let told = evidence::done_to(connection, &[action], None, beginning)?;
         let genuine = told.into_iter().filter_map(|(event, row)| {
             let hash = event.details_hash.as_deref()?;
@@ -221,7 +221,7 @@ fn lost_key(
     let linked_at: Option<Option<DateTime<Utc>>> = audit_links::table
         .inner_join(audit_events::table.on(audit_events::id.eq(audit_links::event_id)))
         .filter(audit_links::position.eq(position + 1))
-        .filter(audit_events::action.eq(Action::AuditContinued.as_str()))
+        .filter(audit_events::action.eq(Action::AuditContinued))
         .select(audit_links::linked_at)
         .first(connection)
         .optional()?;

@@ -1,16 +1,21 @@
 //! Events of the log itself: what whoever links has to say of the links before.
 
-use diesel::{prelude::*, sql_types::Uuid as SqlUuid};
+use diesel::prelude::*;
 use uuid::Uuid;
 
 use super::{
     domain::{Action, Actor, ActorKind, Event, SubjectKind},
     proof::{Made, Proof},
     queries::{self, New},
-    rows::{COLUMNS, EventRow},
+    rows::EventRow,
     telling::End,
 };
-use crate::{clock::Clock, db::DbError, schema::audit_links, secrets::keys::KeyRing};
+use crate::{
+    clock::Clock,
+    db::DbError,
+    schema::{audit_events, audit_links},
+    secrets::keys::KeyRing,
+};
 
 /// Writes down what is to be linked before anything else.
 pub(super) fn events(
@@ -91,9 +96,8 @@ fn written(
         key: Some(keys.signing()),
     };
     queries::insert(connection, &new)?;
-    Ok(diesel::sql_query(format!(
-        "SELECT {COLUMNS} FROM audit_events e WHERE e.id = $1"
-    ))
-    .bind::<SqlUuid, _>(id)
-    .get_result(connection)?)
+    Ok(audit_events::table
+        .find(id)
+        .select(EventRow::as_select())
+        .first(connection)?)
 }

@@ -9,7 +9,7 @@ use subtle::ConstantTimeEq;
 
 use super::{
     ends,
-    rows::{Authenticity, COLUMNS, EventRow},
+    rows::{Authenticity, EventRow},
     signature::OlderLink,
 };
 use crate::{db::DbError, schema::audit_links, secrets::keys::KeyRing};
@@ -99,15 +99,11 @@ pub(super) fn hash_at(
     let behind_ours = before.is_ours;
     let mut is_there = before.is_ours && before.position == position;
     while before.position < position {
-        let links: Vec<Linked> = diesel::sql_query(format!(
-            "SELECT {COLUMNS}, l.position, l.key_id AS link_key, l.mac AS link_mac
-             FROM audit_links l JOIN audit_events e ON e.id = l.event_id
-             WHERE l.position > $1 AND l.position <= $2 ORDER BY l.position, l.event_id LIMIT $3"
-        ))
-        .bind::<BigInt, _>(before.position)
-        .bind::<BigInt, _>(position)
-        .bind::<BigInt, _>(AT_ONCE)
-        .load(connection)?;
+        let links: Vec<Linked> = diesel::sql_query(include_str!("sql/older_links.sql"))
+            .bind::<BigInt, _>(before.position)
+            .bind::<BigInt, _>(position)
+            .bind::<BigInt, _>(AT_ONCE)
+            .load(connection)?;
         if links.is_empty() {
             break;
         }

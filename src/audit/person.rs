@@ -58,27 +58,10 @@ pub fn about(
     after: Uuid,
     limit: i64,
 ) -> Result<Vec<EventAboutPerson>, DbError> {
-    Ok(diesel::sql_query(
-        // By itself, so that it is found by what it names and not by reading all in the order of ids.
-        "WITH named AS MATERIALIZED (
-            SELECT event_id FROM audit_details WHERE enlist_ids_in(before, after) && $4::text[]
-         )
-         SELECT e.id, e.at, e.action, e.actor_kind, d.before, d.after
-         FROM (
-            (SELECT id FROM audit_events WHERE subject_id = ANY ($4) AND id > $2 ORDER BY id LIMIT $3)
-            UNION
-            (SELECT event_id FROM named WHERE event_id > $2 ORDER BY event_id LIMIT $3)
-            UNION
-            (SELECT event_id FROM audit_details WHERE person_id = $1 AND event_id > $2 ORDER BY event_id LIMIT $3)
-            ORDER BY id LIMIT $3
-         ) found
-         JOIN audit_events e ON e.id = found.id
-         LEFT JOIN audit_details d ON d.event_id = e.id AND d.person_id = $1
-         ORDER BY e.id",
-    )
-    .bind::<SqlUuid, _>(person)
-    .bind::<SqlUuid, _>(after)
-    .bind::<BigInt, _>(limit)
-    .bind::<Array<SqlUuid>, _>(things)
-    .load(connection)?)
+    Ok(diesel::sql_query(include_str!("sql/about.sql"))
+        .bind::<SqlUuid, _>(person)
+        .bind::<SqlUuid, _>(after)
+        .bind::<BigInt, _>(limit)
+        .bind::<Array<SqlUuid>, _>(things)
+        .load(connection)?)
 }

@@ -87,12 +87,7 @@ impl<'a> Proof<'a> {
             now,
             asked: HashMap::new(),
         };
-        let told = evidence::done_to(
-            connection,
-            &[Action::AuditUpgraded.as_str()],
-            None,
-            beginning,
-        )?;
+        let told = evidence::done_to(connection, &[Action::AuditUpgraded], None, beginning)?;
         let mut genuine = told
             .into_iter()
             .filter(|(event, row)| proof.is_genuine(event, row) && Some(row.position) == first);
@@ -179,12 +174,7 @@ impl<'a> Proof<'a> {
                 Some(is_told) => *is_told,
                 None => {
                     let subjects = Some(&[subject][..]);
-                    let told = evidence::done_to(
-                        connection,
-                        &[action.as_str()],
-                        subjects,
-                        self.beginning,
-                    )?;
+                    let told = evidence::done_to(connection, &[action], subjects, self.beginning)?;
                     let is_told = told.iter().any(|(event, row)| self.counts(event, row));
                     if self.asked.len() >= REMEMBERED {
                         self.asked.clear();
@@ -209,7 +199,7 @@ impl<'a> Proof<'a> {
         let Some(operator) = event.actor_id else {
             return Ok(false);
         };
-        let action = Action::OperatorErased.as_str();
+        let action = Action::OperatorErased;
         let told = evidence::done_to(connection, &[action], Some(&[operator]), self.beginning)?;
         Ok(told
             .iter()
@@ -224,13 +214,12 @@ impl<'a> Proof<'a> {
     ) -> Result<Vec<Untold>, DbError> {
         let accounts = evidence::accounts(connection)?;
         let actions = [KEY, OPERATOR].concat();
-        let actions: Vec<&str> = actions.into_iter().map(Action::as_str).collect();
         let mut untold = Vec::new();
         for some in accounts.chunks(evidence::AT_ONCE) {
             let subjects: Vec<Uuid> = some.iter().map(|account| account.id).collect();
             let told = evidence::done_to(connection, &actions, Some(&subjects), self.beginning)?;
             for account in some {
-                let of_kind = if account.kind == "operator" {
+                let of_kind = if account.kind == SubjectKind::Operator {
                     OPERATOR
                 } else {
                     KEY
@@ -256,7 +245,7 @@ impl<'a> Proof<'a> {
                 }
                 if made != Made::Told {
                     untold.push(Untold {
-                        kind: account.kind.clone(),
+                        kind: account.kind,
                         id: account.id,
                         name: account.name.clone(),
                         created_at: account.created_at,
@@ -291,7 +280,7 @@ pub(super) enum Made {
 
 /// An API key or operator whose making no signed event tells of.
 pub(super) struct Untold {
-    pub(super) kind: String,
+    pub(super) kind: SubjectKind,
     pub(super) id: Uuid,
     pub(super) name: String,
     pub(super) created_at: DateTime<Utc>,

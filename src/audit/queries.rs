@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
 use diesel::{
-    dsl::sql,
+    dsl::{IntoBoxed, auto_type, sql},
     pg::Pg,
     prelude::*,
     sql_types::{BigInt, Bytea, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
@@ -13,17 +13,23 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    domain::{Actor, AuditEvent, Event, ListQuery, ShownActor, ShownSubject, Signature},
+    domain::{
+        Action, Actor, ActorKind, AuditEvent, Event, ListQuery, ShownActor, ShownSubject,
+        Signature, SubjectKind,
+    },
     rows::{EventRow, Who},
     signature::{Content, Found, WhoOf, salted},
 };
 use crate::{
     clock,
-    db::{DbError, prepared::Prepared},
+    db::{DbError, prepared::Prepared, text_enum::text_enum},
     http::paging::Position,
     schema::{audit_details, audit_events},
     secrets::keys::{Key, KeyRing},
 };
+
+// Of what is read most stays text: a newer version may have written it, or somebody else.
+text_enum!(Action, ActorKind, SubjectKind);
 
 /// An event that is to be written down.
 pub struct New<'a> {
@@ -72,27 +78,15 @@ pub fn insert(connection: &mut PgConnection, new: &New) -> Result<(), DbError> {
     };
     let mac = new.key.map(|key| content.mac(key).to_vec());
     let written: Written = Prepared::new(
-        "WITH event AS (
-            INSERT INTO audit_events (id, at, actor_kind, actor_id, actor_name, action, subject_kind, subject_id,
-                request_id, address, person_id, details_hash, key_id, mac, who_salt, who_hash)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $16, $17, $18, $19)
-            RETURNING id
-         ), unlinked AS (
-            INSERT INTO audit_unlinked (event_id) VALUES ($1) RETURNING event_id
-         ), details AS (
-            INSERT INTO audit_details (event_id, person_id, salt, before, after)
-            SELECT $1, $11, $13, $14, $15 WHERE $12 IS NOT NULL
-            RETURNING event_id
-         )
-         SELECT (SELECT count(*) FROM event) + (SELECT count(*) FROM unlinked) + (SELECT count(*) FROM details) AS rows",
+        include_str!("sql/insert.sql"),
         (
             new.id.into_sql::<SqlUuid>(),
             new.at.into_sql::<Timestamptz>(),
-            actor.kind.as_str().into_sql::<Text>(),
+            actor.kind.into_sql::<Text>(),
             actor.id.into_sql::<Nullable<SqlUuid>>(),
             actor.name.as_deref().into_sql::<Nullable<Text>>(),
-            event.action.as_str().into_sql::<Text>(),
-            event.subject.kind.as_str().into_sql::<Text>(),
+            event.action.into_sql::<Text>(),
+            event.subject.kind.into_sql::<Text>(),
             event.subject.id.into_sql::<Nullable<SqlUuid>>(),
             new.request_id.into_sql::<Nullable<Text>>(),
             address.into_sql::<Nullable<Text>>(),
@@ -123,11 +117,20 @@ fn no_randomness(error: impl std::fmt::Display) -> DbError {
     DbError::Unavailable(format!("no randomness: {error}"))
 }
 
-type Details = (Option<Vec<u8>>, Option<String>, Option<String>);
+/// How it was and how it was made, and what their hash is made with.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = audit_details, check_for_backend(Pg))]
+struct Details {
+    /// There always is one; but nobody knows what somebody made of the table.
+    #[diesel(select_expression = audit_details::salt.nullable())]
+    salt: Option<Vec<u8>>,
+    before: Option<String>,
+    after: Option<String>,
+}
 
 fn shown(row: EventRow, details: Option<Details>, keys: &KeyRing) -> AuditEvent {
     let signature = signature(&row, details.as_ref(), keys);
-    let (_, before, after) = details.unwrap_or_default();
+    let (before, after) = details.map_or((None, None), |details| (details.before, details.after));
     let value = |text: Option<String>| text.and_then(|text| serde_json::from_str(&text).ok());
     AuditEvent {
         id: row.id,
@@ -154,10 +157,23 @@ fn shown(row: EventRow, details: Option<Details>, keys: &KeyRing) -> AuditEvent 
 fn signature(event: &EventRow, details: Option<&Details>, keys: &KeyRing) -> Signature {
     let fits = match (details, event.details_hash.as_deref()) {
         // Nothing is shown; whether it may be gone is for `verify` to say.
-        (None | Some((None, None, None)), _) => true,
-        (Some((Some(salt), before, after)), Some(hash)) => {
-            salted(salt, before.as_deref(), after.as_deref())[..] == *hash
-        }
+        (None, _) => true,
+        (
+            Some(Details {
+                salt: None,
+                before: None,
+                after: None,
+            }),
+            _,
+        ) => true,
+        (
+            Some(Details {
+                salt: Some(salt),
+                before,
+                after,
+            }),
+            Some(hash),
+        ) => salted(salt, before.as_deref(), after.as_deref())[..] == *hash,
         _ => false,
     };
     match event.found(keys) {
@@ -173,37 +189,45 @@ fn signature(event: &EventRow, details: Option<&Details>, keys: &KeyRing) -> Sig
 const PAGE_SIZE: i64 = 1024 * 1024;
 const ENVELOPE: i64 = 512;
 
-/// Adds the filters to a query.
-macro_rules! filtered {
-    ($query:expr, $asked:expr) => {{
-        let mut query = $query;
-        if let Some(id) = $asked.id {
-            query = query.filter(audit_events::id.eq(id));
-        }
-        if let Some(action) = $asked.action {
-            query = query.filter(audit_events::action.eq(action.as_str()));
-        }
-        if let Some(id) = $asked.actor_id {
-            query = query.filter(audit_events::actor_id.eq(id));
-        }
-        if let Some(id) = $asked.subject_id {
-            query = query.filter(audit_events::subject_id.eq(id));
-        }
-        // Ids sort by time: the range of ids finds them, the time decides.
-        if let Some(from) = $asked.from {
-            query = query
-                .filter(audit_events::id.ge(clock::first_id_at(from.0)))
-                .filter(audit_events::at.ge(from.0));
-        }
-        if let Some(to) = $asked.to {
-            query = query
-                .filter(audit_events::id.lt(clock::first_id_at(
-                    to.0 + chrono::TimeDelta::milliseconds(1),
-                )))
-                .filter(audit_events::at.lt(to.0));
-        }
-        query
-    }};
+/// Events, each with its details where there are some.
+#[auto_type]
+fn with_details() -> _ {
+    audit_events::table
+        .left_join(audit_details::table.on(audit_details::event_id.eq(audit_events::id)))
+}
+
+/// What is asked for, behind where a page ended.
+fn matching<'a>(asked: &ListQuery, after: Option<&Position>) -> IntoBoxed<'a, with_details, Pg> {
+    let mut query = with_details().into_boxed();
+    if let Some(id) = asked.id {
+        query = query.filter(audit_events::id.eq(id));
+    }
+    if let Some(action) = asked.action {
+        query = query.filter(audit_events::action.eq(action));
+    }
+    if let Some(id) = asked.actor_id {
+        query = query.filter(audit_events::actor_id.eq(id));
+    }
+    if let Some(id) = asked.subject_id {
+        query = query.filter(audit_events::subject_id.eq(id));
+    }
+    // Ids sort by time: the range of ids finds them, the time decides.
+    if let Some(from) = asked.from {
+        query = query
+            .filter(audit_events::id.ge(clock::first_id_at(from.0)))
+            .filter(audit_events::at.ge(from.0));
+    }
+    if let Some(to) = asked.to {
+        query = query
+            .filter(audit_events::id.lt(clock::first_id_at(
+                to.0 + chrono::TimeDelta::milliseconds(1),
+            )))
+            .filter(audit_events::at.lt(to.0));
+    }
+    if let Some(position) = after {
+        query = query.filter(audit_events::id.lt(position.id));
+    }
+    query
 }
 
 /// One page of what matches, the newest first, and one row more.
@@ -217,23 +241,8 @@ pub fn list(
     after: Option<&Position>,
     limit: i64,
 ) -> Result<Vec<AuditEvent>, DbError> {
-    let query = audit_events::table
-        .left_join(audit_details::table.on(audit_details::event_id.eq(audit_events::id)))
-        .select((
-            EventRow::as_select(),
-            (
-                audit_details::salt.nullable(),
-                audit_details::before,
-                audit_details::after,
-            )
-                .nullable(),
-        ))
-        .into_boxed::<Pg>();
-    let mut query = filtered!(query, asked);
-    if let Some(position) = after {
-        query = query.filter(audit_events::id.lt(position.id));
-    }
-    let rows: Vec<(EventRow, Option<Details>)> = query
+    let rows: Vec<(EventRow, Option<Details>)> = matching(asked, after)
+        .select((EventRow::as_select(), Option::<Details>::as_select()))
         .order(audit_events::id.desc())
         .limit(limit)
         .load(connection)?;
@@ -255,15 +264,8 @@ pub fn fitting(
     limit: usize,
 ) -> Result<usize, DbError> {
     let size = "coalesce(octet_length(audit_details.before), 0) + coalesce(octet_length(audit_details.after), 0)";
-    let query = audit_events::table
-        .left_join(audit_details::table.on(audit_details::event_id.eq(audit_events::id)))
+    let sizes: Vec<i32> = matching(asked, after)
         .select(sql::<Integer>(size))
-        .into_boxed::<Pg>();
-    let mut query = filtered!(query, asked);
-    if let Some(position) = after {
-        query = query.filter(audit_events::id.lt(position.id));
-    }
-    let sizes: Vec<i32> = query
         .order(audit_events::id.desc())
         .limit(i64::try_from(limit).unwrap_or(i64::MAX))
         .load(connection)?;
@@ -280,10 +282,7 @@ pub fn fitting(
 /// # Errors
 /// When the database is away.
 pub fn count(connection: &mut PgConnection, asked: &ListQuery) -> Result<i64, DbError> {
-    let query = audit_events::table
-        .select(diesel::dsl::count_star())
-        .into_boxed::<Pg>();
-    Ok(filtered!(query, asked).get_result(connection)?)
+    Ok(matching(asked, None).count().get_result(connection)?)
 }
 
 /// How many ends were told that the chain no longer has. Those that are older than what is remembered are no loss.
@@ -296,11 +295,6 @@ pub fn lost_ends(connection: &mut PgConnection) -> Result<i64, DbError> {
         #[diesel(sql_type = BigInt)]
         ends: i64,
     }
-    let lost: Lost = diesel::sql_query(
-        "SELECT count(*) AS ends FROM audit_heads h
-         WHERE h.position > coalesce((SELECT max(position) FROM audit_beginning), 0)
-            AND NOT EXISTS (SELECT FROM audit_links l WHERE l.position = h.position AND coalesce(l.hash, l.mac) = h.hash)",
-    )
-    .get_result(connection)?;
+    let lost: Lost = diesel::sql_query(include_str!("sql/lost_ends.sql")).get_result(connection)?;
     Ok(lost.ends)
 }

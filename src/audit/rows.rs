@@ -14,7 +14,8 @@ use super::{
 };
 use crate::{schema::audit_events, secrets::keys::KeyRing};
 
-/// An event as it is stored, without its details.
+/// An event as it is stored, without its details. Kinds are text: the signature is of what stands there, whether or not this
+/// version knows it.
 #[derive(Queryable, QueryableByName, Selectable)]
 #[diesel(table_name = audit_events, check_for_backend(Pg))]
 pub(super) struct EventRow {
@@ -51,10 +52,6 @@ pub(super) struct EventRow {
     #[diesel(sql_type = Nullable<Bytea>)]
     who_hash: Option<Vec<u8>>,
 }
-
-/// The columns of an [`EventRow`], of `audit_events e`.
-pub(super) const COLUMNS: &str = "e.id, e.at, e.actor_kind, e.actor_id, e.actor_name, e.action, e.subject_kind, \
-    e.subject_id, e.request_id, e.address, e.person_id, e.details_hash, e.key_id, e.mac, e.who_salt, e.who_hash";
 
 /// What an event's signature says.
 #[derive(Debug, PartialEq, Eq)]

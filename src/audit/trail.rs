@@ -95,7 +95,7 @@ impl Trail {
             .load(connection)?;
         let lost: Vec<Option<String>> = audit_events::table
             .inner_join(audit_details::table.on(audit_details::event_id.eq(audit_events::id)))
-            .filter(audit_events::action.eq(Action::SecretKeyLost.as_str()))
+            .filter(audit_events::action.eq(Action::SecretKeyLost))
             .select(audit_details::after)
             .load(connection)?;
         let lost = lost

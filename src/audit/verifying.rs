@@ -7,6 +7,7 @@ use diesel::{connection::SimpleConnection, prelude::*};
 use uuid::Uuid;
 
 use super::{
+    domain::SubjectKind,
     ends::{self, Beginning, Place},
     evidence::{self, LinkRow},
     foreign,
@@ -299,7 +300,11 @@ impl Report<'_> {
         beginning: &Beginning,
     ) -> Result<(), DbError> {
         for account in self.proof.accounts_to_tell(connection)? {
-            let name = format!("{} `{}` ({})", account.kind, account.name, account.id);
+            let kind = match account.kind {
+                SubjectKind::Operator => "operator",
+                _ => "API key",
+            };
+            let name = format!("{kind} `{}` ({})", account.name, account.id);
             match account.made {
                 Made::Unsigned => {
                     self.found.unsigned_accounts.push(name);
