@@ -114,27 +114,14 @@ struct Words {
     write: &'static str,
 }
 
-macro_rules! words {
-    ($table:literal) => {
-        Words {
-            read: concat!(
-                "SELECT id, reason FROM ", $table,
-                " WHERE id > $1 AND reason IS NOT NULL ORDER BY id LIMIT $2"
-            ),
-            // What somebody wrote meanwhile stays. Rows are locked in the order in which results of deliveries lock them.
-            write: concat!(
-                "WITH held AS (
-                    SELECT t.id, s.masked FROM unnest($1, $2, $3) AS s(id, reason, masked) JOIN ", $table, " t ON t.id = s.id
-                    WHERE t.reason = s.reason ORDER BY t.id FOR NO KEY UPDATE OF t
-                 )
-                 UPDATE ", $table, " t SET reason = held.masked FROM held WHERE t.id = held.id"
-            ),
-        }
-    };
-}
-
-const MESSAGES: Words = words!("messages");
-const SUPPRESSIONS: Words = words!("suppressions");
+const MESSAGES: Words = Words {
+    read: include_str!("sql/said_in_messages.sql"),
+    write: include_str!("sql/mask_in_messages.sql"),
+};
+const SUPPRESSIONS: Words = Words {
+    read: include_str!("sql/said_in_suppressions.sql"),
+    write: include_str!("sql/mask_in_suppressions.sql"),
+};
 
 impl Words {
     /// Masks the next rows behind this one, and writes those that change. Gives the last that was looked at.

@@ -2,7 +2,7 @@
 
 use diesel::{
     prelude::*,
-    sql_types::{Int2, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use uuid::Uuid;
 
@@ -15,10 +15,13 @@ use crate::{
         Trail,
         domain::{Action, Event, SubjectKind},
     },
-    db::DbError,
-    schema::bounce_counts,
+    db::{DbError, text_enum::text_enum},
+    model::invitation::MessageState,
+    schema::{bounce_counts, messages},
     secrets::{keys::KeyRing, return_path::Returned},
 };
+
+text_enum!(BounceOutcome);
 
 /// A message that a report is about, and who it was to.
 #[derive(QueryableByName)]
@@ -91,44 +94,53 @@ pub fn apply(
 
 /// Holds the message: whoever is writing its result now is waited for.
 fn lock(connection: &mut PgConnection, id: Uuid) -> Result<Option<Message>, DbError> {
-    Ok(diesel::sql_query(
-        "SELECT m.id, i.id AS invitation_id, u.id AS user_id, u.email
-         FROM messages m
-         LEFT JOIN enrollments e ON e.id = m.enrollment_id AND m.kind = 'confirmation'
-         LEFT JOIN invitations i ON i.id = m.invitation_id
-         LEFT JOIN users u ON u.id = coalesce(e.user_id, i.user_id)
-         WHERE m.id = $1 FOR NO KEY UPDATE OF m",
-    )
-    .bind::<SqlUuid, _>(id)
-    .get_result(connection)
-    .optional()?)
+    Ok(diesel::sql_query(include_str!("sql/hold_message.sql"))
+        .bind::<SqlUuid, _>(id)
+        .get_result(connection)
+        .optional()?)
+}
+
+/// What a server said of a message, as it is stored.
+#[derive(AsChangeset)]
+#[diesel(table_name = messages, treat_none_as_null = true)]
+struct Said<'a> {
+    smtp_code: Option<i16>,
+    enhanced_status: Option<&'a str>,
+    reason: Option<&'a str>,
+}
+
+fn said(words: &Words) -> Said<'_> {
+    Said {
+        smtp_code: words.code,
+        enhanced_status: words.status.as_deref(),
+        reason: words.reason.as_deref(),
+    }
 }
 
 /// A report may come before the result of the try that it is about, or after an answer that was lost: then nobody tries
 /// again, and the late result changes nothing. What ended otherwise stays as it is.
 fn mark(connection: &mut PgConnection, id: Uuid, words: &Words) -> Result<(), DbError> {
-    diesel::sql_query(
-        "UPDATE messages SET state = 'bounced', smtp_code = $4, enhanced_status = $2, reason = $3
-         WHERE id = $1 AND state IN ('accepted', 'sending', 'deferred')",
+    let open = [
+        MessageState::Accepted,
+        MessageState::Sending,
+        MessageState::Deferred,
+    ];
+    diesel::update(
+        messages::table
+            .find(id)
+            .filter(messages::state.eq_any(open)),
     )
-    .bind::<SqlUuid, _>(id)
-    .bind::<Nullable<Text>, _>(words.status.as_deref())
-    .bind::<Nullable<Text>, _>(words.reason.as_deref())
-    .bind::<Nullable<Int2>, _>(words.code)
+    .set((messages::state.eq(MessageState::Bounced), said(words)))
     .execute(connection)?;
     Ok(())
 }
 
 /// What a server said of a mail that may still arrive. What it said of one that did not stays.
 fn note(connection: &mut PgConnection, id: Uuid, words: &Words) -> Result<(), DbError> {
-    diesel::sql_query(
-        "UPDATE messages SET smtp_code = $4, enhanced_status = $2, reason = $3 WHERE id = $1 AND state = 'accepted'",
-    )
-    .bind::<SqlUuid, _>(id)
-    .bind::<Nullable<Text>, _>(words.status.as_deref())
-    .bind::<Nullable<Text>, _>(words.reason.as_deref())
-    .bind::<Nullable<Int2>, _>(words.code)
-    .execute(connection)?;
+    let accepted = messages::state.eq(MessageState::Accepted);
+    diesel::update(messages::table.find(id).filter(accepted))
+        .set(said(words))
+        .execute(connection)?;
     Ok(())
 }
 
@@ -146,19 +158,15 @@ fn suppress(
     address: &str,
     words: &Words,
 ) -> Result<(), DbError> {
-    let made: Option<Made> = diesel::sql_query(
-        "INSERT INTO suppressions (id, email, user_id, enhanced_status, reason, created_at)
-         SELECT $1, lower($2 COLLATE \"und-x-icu\"), u.id, $4, $5, $6 FROM users u WHERE u.id = $3 FOR KEY SHARE
-         ON CONFLICT (email) DO NOTHING RETURNING id",
-    )
-    .bind::<SqlUuid, _>(trail.clock.new_id())
-    .bind::<Text, _>(address)
-    .bind::<SqlUuid, _>(user)
-    .bind::<Nullable<Text>, _>(words.status.as_deref())
-    .bind::<Nullable<Text>, _>(words.reason.as_deref())
-    .bind::<Timestamptz, _>(trail.clock.now())
-    .get_result(connection)
-    .optional()?;
+    let made: Option<Made> = diesel::sql_query(include_str!("sql/suppress.sql"))
+        .bind::<SqlUuid, _>(trail.clock.new_id())
+        .bind::<Text, _>(address)
+        .bind::<SqlUuid, _>(user)
+        .bind::<Nullable<Text>, _>(words.status.as_deref())
+        .bind::<Nullable<Text>, _>(words.reason.as_deref())
+        .bind::<Timestamptz, _>(trail.clock.now())
+        .get_result(connection)
+        .optional()?;
     if let Some(Made { id }) = made {
         let event = Event::new(Action::SuppressionAdded, SubjectKind::Suppression, id)
             .after(&serde_json::json!({"email": address, "enhanced_status": words.status}))
@@ -171,7 +179,7 @@ fn suppress(
 fn count_report(connection: &mut PgConnection, outcome: BounceOutcome) -> Result<(), DbError> {
     use bounce_counts as c;
     diesel::insert_into(c::table)
-        .values((c::outcome.eq(outcome.as_str()), c::reports.eq(1)))
+        .values((c::outcome.eq(outcome), c::reports.eq(1)))
         .on_conflict(c::outcome)
         .do_update()
         .set(c::reports.eq(c::reports + 1))
@@ -179,7 +187,7 @@ fn count_report(connection: &mut PgConnection, outcome: BounceOutcome) -> Result
     Ok(())
 }
 
-/// How many reports came to each outcome since the database was made.
+/// How many reports came to each outcome since the database was made: as text, since a newer version may know more outcomes.
 ///
 /// # Errors
 /// When the database is away.

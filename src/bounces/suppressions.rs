@@ -31,51 +31,49 @@ struct Row {
     created_at: DateTime<Utc>,
 }
 
-impl Row {
-    fn shown(self) -> Suppression {
-        Suppression {
-            id: self.id,
-            email: self.email,
-            user_id: self.user_id,
-            enhanced_status: self.enhanced_status,
+impl From<Row> for Suppression {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.id,
+            email: row.email,
+            user_id: row.user_id,
+            enhanced_status: row.enhanced_status,
             // What was stored before words were masked may not be rewritten yet.
-            reason: self.reason.as_deref().map(masked),
-            created_at: self.created_at,
+            reason: row.reason.as_deref().map(masked),
+            created_at: row.created_at,
         }
     }
 }
 
-/// Adds the filters, to what is listed as to what is lifted.
-macro_rules! filtered {
-    ($query:expr, $asked:expr) => {{
-        let mut query = $query;
-        if let Some(email) = &$asked.email {
-            query = query.filter(suppressions::email.eq(email.as_str().to_lowercase()));
-        }
-        if let Some(user) = $asked.user_id {
-            query = query.filter(suppressions::user_id.eq(user));
-        }
-        if let Some(domain) = &$asked.domain {
-            query = query.filter(
-                sql::<Bool>("split_part(suppressions.email, '@', 2) = ANY (")
-                    .bind::<Array<Text>, _>(domain.spellings().to_vec())
-                    .sql(")"),
-            );
-        }
-        if let Some(reason) = &$asked.reason {
-            // Folded as addresses are, whatever the database's own language.
-            query = query.filter(
+/// What is asked for: what is listed, as what is lifted.
+fn matching(asked: &Filter) -> suppressions::BoxedQuery<'_, Pg> {
+    let mut query = suppressions::table.into_boxed();
+    if let Some(email) = &asked.email {
+        query = query.filter(suppressions::email.eq(email.as_str().to_lowercase()));
+    }
+    if let Some(user) = asked.user_id {
+        query = query.filter(suppressions::user_id.eq(user));
+    }
+    if let Some(domain) = &asked.domain {
+        query = query.filter(
+            sql::<Bool>("split_part(suppressions.email, '@', 2) = ANY (")
+                .bind::<Array<Text>, _>(domain.spellings().to_vec())
+                .sql(")"),
+        );
+    }
+    if let Some(reason) = &asked.reason {
+        // Folded as addresses are, whatever the database's own language.
+        query = query.filter(
                 sql::<Bool>(
                     "lower(concat_ws(E'\\n', suppressions.enhanced_status, suppressions.reason) COLLATE \"und-x-icu\") ~ ",
                 )
                 .bind::<Text, _>(reason.pattern()),
             );
-        }
-        if let Some(before) = $asked.before {
-            query = query.filter(suppressions::created_at.lt(before.0));
-        }
-        query
-    }};
+    }
+    if let Some(before) = asked.before {
+        query = query.filter(suppressions::created_at.lt(before.0));
+    }
+    query
 }
 
 /// One page, the newest first, and one row more.
@@ -88,10 +86,7 @@ pub fn list(
     after: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<Suppression>, DbError> {
-    let query = suppressions::table
-        .select(Row::as_select())
-        .into_boxed::<Pg>();
-    let mut query = filtered!(query, asked);
+    let mut query = matching(asked).select(Row::as_select());
     if let Some(after) = after {
         query = query.filter(suppressions::id.lt(after));
     }
@@ -99,7 +94,7 @@ pub fn list(
         .order(suppressions::id.desc())
         .limit(limit)
         .load(connection)?;
-    Ok(rows.into_iter().map(Row::shown).collect())
+    Ok(rows.into_iter().map(Suppression::from).collect())
 }
 
 /// How many match.
@@ -107,10 +102,7 @@ pub fn list(
 /// # Errors
 /// When the database is away.
 pub fn count(connection: &mut PgConnection, asked: &Filter) -> Result<i64, DbError> {
-    let query = suppressions::table
-        .select(diesel::dsl::count_star())
-        .into_boxed::<Pg>();
-    Ok(filtered!(query, asked).get_result(connection)?)
+    Ok(matching(asked).count().get_result(connection)?)
 }
 
 /// One of them.
@@ -123,7 +115,7 @@ pub fn get(connection: &mut PgConnection, id: Uuid) -> Result<Option<Suppression
         .select(Row::as_select())
         .first(connection)
         .optional()?;
-    Ok(row.map(Row::shown))
+    Ok(row.map(Suppression::from))
 }
 
 /// Lets mails go to an address again; gives what was taken away. Runs inside a transaction.
@@ -139,7 +131,7 @@ pub fn lift(
         .returning(Row::as_returning())
         .get_result(connection)
         .optional()?;
-    let lifted = row.map(Row::shown);
+    let lifted = row.map(Suppression::from);
     if let Some(lifted) = &lifted {
         let event = Event::new(Action::SuppressionLifted, SubjectKind::Suppression, id)
             .before(lifted)
@@ -158,17 +150,10 @@ pub fn lift_many(
     trail: &Trail,
     asked: &Filter,
 ) -> Result<usize, DbError> {
-    let query = suppressions::table
-        .select(suppressions::id)
-        .into_boxed::<Pg>();
-    let found: Vec<Uuid> = filtered!(query, asked).load(connection)?;
-    // Held in one order, so that two who lift the same do not wait for each other for ever.
-    let lifted = diesel::sql_query(
-        "WITH held AS (SELECT id FROM suppressions WHERE id = ANY ($1) ORDER BY id FOR UPDATE)
-         DELETE FROM suppressions s USING held WHERE s.id = held.id",
-    )
-    .bind::<Array<SqlUuid>, _>(found)
-    .execute(connection)?;
+    let found: Vec<Uuid> = matching(asked).select(suppressions::id).load(connection)?;
+    let lifted = diesel::sql_query(include_str!("sql/lift.sql"))
+        .bind::<Array<SqlUuid>, _>(found)
+        .execute(connection)?;
     if lifted > 0 {
         // About no one user: it holds nothing that would have to go with one.
         let event = Event::new(Action::SuppressionLifted, SubjectKind::Suppression, None)

@@ -1,0 +1,3 @@
+-- The words of servers in the next $2 messages behind an id ($1). In SQL, since it is planned anew each time: a plan for any limit
+-- reads the whole table.
+SELECT id, reason FROM messages WHERE id > $1 AND reason IS NOT NULL ORDER BY id LIMIT $2
