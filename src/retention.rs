@@ -108,23 +108,10 @@ struct Seen {
 
 /// Forgets the words of servers about the next messages; the codes stay. Gives whether there may be more.
 fn forget_replies(connection: &mut PgConnection, before: Uuid) -> Result<bool, DbError> {
-    // No message is on its way for that long, so nothing is passed over for good.
-    let seen: Seen = diesel::sql_query(
-        "WITH from_here AS (SELECT message_till FROM forgotten FOR UPDATE), seen AS (
-            SELECT m.id FROM messages m, from_here WHERE m.id > from_here.message_till AND m.id < $1
-            ORDER BY m.id LIMIT $2
-         ), wiped AS (
-            UPDATE messages m SET reason = NULL FROM seen
-            WHERE m.id = seen.id AND m.reason IS NOT NULL AND m.state IN ('accepted', 'bounced', 'failed', 'suppressed')
-         ), noted AS (
-            UPDATE forgotten SET message_till = (SELECT id FROM seen ORDER BY id DESC LIMIT 1)
-            WHERE EXISTS (SELECT FROM seen)
-         )
-         SELECT count(*) AS count FROM seen",
-    )
-    .bind::<SqlUuid, _>(before)
-    .bind::<BigInt, _>(AT_ONCE)
-    .get_result(connection)?;
+    let seen: Seen = diesel::sql_query(include_str!("retention/sql/forget_replies.sql"))
+        .bind::<SqlUuid, _>(before)
+        .bind::<BigInt, _>(AT_ONCE)
+        .get_result(connection)?;
     Ok(seen.count == AT_ONCE)
 }
 
@@ -137,17 +124,10 @@ struct Old {
 /// Forgets the oldest batch of which no invitation is somebody's latest or still open: what lists and enrollments
 /// say does not rest on it. Whole, so that a batch's counts are true or gone. Gives whether there was one.
 fn forget_batch(connection: &mut PgConnection, before: Uuid) -> Result<bool, DbError> {
-    let old: Option<Old> = diesel::sql_query(
-        "SELECT b.id FROM batches b
-         WHERE b.id < $1 AND NOT EXISTS (
-            SELECT FROM invitations i LEFT JOIN user_activity a ON a.latest_invitation_id = i.id
-            WHERE i.batch_id = b.id AND (i.state = 'pending' OR a.user_id IS NOT NULL)
-         )
-         ORDER BY b.id LIMIT 1 FOR UPDATE SKIP LOCKED",
-    )
-    .bind::<SqlUuid, _>(before)
-    .get_result(connection)
-    .optional()?;
+    let old: Option<Old> = diesel::sql_query(include_str!("retention/sql/forgotten_batch.sql"))
+        .bind::<SqlUuid, _>(before)
+        .get_result(connection)
+        .optional()?;
     let Some(Old { id }) = old else {
         return Ok(false);
     };
