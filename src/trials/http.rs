@@ -106,11 +106,9 @@ struct Owner {
 
 /// The user who has this address, if one has, not to be deleted until the end of the transaction.
 fn owner(connection: &mut PgConnection, address: &str) -> Result<Option<Uuid>, DbError> {
-    let owner: Option<Owner> = diesel::sql_query(
-        "SELECT u.id FROM user_names n JOIN users u ON u.id = n.user_id WHERE n.key = enlist_name_key($1) FOR KEY SHARE OF u",
-    )
-    .bind::<Text, _>(address)
-    .get_result(connection)
-    .optional()?;
+    let owner: Option<Owner> = diesel::sql_query(include_str!("sql/owner.sql"))
+        .bind::<Text, _>(address)
+        .get_result(connection)
+        .optional()?;
     Ok(owner.map(|owner| owner.id))
 }
