@@ -9,10 +9,7 @@
 use actix_web::HttpRequest;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Duration, Utc};
-use diesel::{
-    prelude::*,
-    sql_types::{BigInt, Text, Timestamptz},
-};
+use diesel::{pg::Pg, prelude::*, query_dsl::methods, sql_types::BigInt};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -166,6 +163,31 @@ where
     Ok(answer)
 }
 
+/// An answer as it is stored.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = keys, check_for_backend(Pg))]
+struct Stored {
+    key: String,
+    fingerprint: String,
+    status: i16,
+    location: Option<String>,
+    body: String,
+    created_at: DateTime<Utc>,
+    about: Option<Uuid>,
+}
+
+impl From<Stored> for Answer {
+    fn from(stored: Stored) -> Self {
+        Self {
+            status: u16::try_from(stored.status).unwrap_or(200),
+            location: stored.location,
+            body: stored.body,
+            about: stored.about,
+            replayed: true,
+        }
+    }
+}
+
 /// The answer that is stored under the key.
 fn known<E>(
     connection: &mut PgConnection,
@@ -179,49 +201,26 @@ where
 {
     // Until 0.1 a key was stored as it came: with the quotes, if it had some.
     let names = [scope.key.clone(), idempotency_key::quoted(&scope.key)];
-    type Row = (
-        String,
-        String,
-        i16,
-        Option<String>,
-        String,
-        DateTime<Utc>,
-        Option<Uuid>,
-    );
-    let stored: Option<Row> = keys::table
+    let stored: Option<Stored> = keys::table
         .filter(keys::caller.eq(&scope.caller))
         .filter(keys::route.eq(&scope.route))
         .filter(keys::key.eq_any(names))
         .order_by(keys::key.eq(&scope.key).desc())
-        .select((
-            keys::key,
-            keys::fingerprint,
-            keys::status,
-            keys::location,
-            keys::body,
-            keys::created_at,
-            keys::about,
-        ))
+        .select(Stored::as_select())
         .first(connection)
         .optional()?;
     match stored {
-        Some((_, known, status, location, answer, at, about)) if at > now - KEPT => {
-            if !scope.is_same_body(&known, ring, body) {
+        Some(stored) if stored.created_at > now - KEPT => {
+            if !scope.is_same_body(&stored.fingerprint, ring, body) {
                 return Err(reused().into());
             }
-            if answer == FORGOTTEN {
-                return Err(forgotten(about).into());
+            if stored.body == FORGOTTEN {
+                return Err(forgotten(stored.about).into());
             }
-            Ok(Some(Answer {
-                status: u16::try_from(status).unwrap_or(200),
-                location,
-                body: answer,
-                about,
-                replayed: true,
-            }))
+            Ok(Some(stored.into()))
         }
-        Some((name, ..)) => {
-            diesel::delete(keys::table.find((&scope.caller, &scope.route, name)))
+        Some(stored) => {
+            diesel::delete(keys::table.find((&scope.caller, &scope.route, stored.key)))
                 .execute(connection)?;
             Ok(None)
         }
@@ -279,20 +278,23 @@ pub fn begin(
     now: DateTime<Utc>,
 ) -> Result<Begun, ApiError> {
     // First the lease, then the look for an answer: it is stored as the lease is given back.
-    let taken = diesel::sql_query(
-        "INSERT INTO idempotency_leases AS held (caller, route, key, fingerprint, holder, lease_until) \
-         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (caller, route, key) DO UPDATE \
-         SET fingerprint = excluded.fingerprint, holder = excluded.holder, lease_until = excluded.lease_until \
-         WHERE held.lease_until <= $7",
-    )
-    .bind::<Text, _>(&scope.caller)
-    .bind::<Text, _>(&scope.route)
-    .bind::<Text, _>(&scope.key)
-    .bind::<Text, _>(&scope.fingerprint)
-    .bind::<diesel::sql_types::Uuid, _>(holder)
-    .bind::<Timestamptz, _>(now + LEASE)
-    .bind::<Timestamptz, _>(now)
-    .execute(connection)?;
+    let held = (
+        leases::fingerprint.eq(&scope.fingerprint),
+        leases::holder.eq(holder),
+        leases::lease_until.eq(now + LEASE),
+    );
+    let taking = diesel::insert_into(leases::table)
+        .values((
+            leases::caller.eq(&scope.caller),
+            leases::route.eq(&scope.route),
+            leases::key.eq(&scope.key),
+            held,
+        ))
+        .on_conflict((leases::caller, leases::route, leases::key))
+        .do_update()
+        .set(held);
+    let taken =
+        methods::FilterDsl::filter(taking, leases::lease_until.le(now)).execute(connection)?;
     if taken == 0 {
         let running: Option<String> = leases::table
             .find((&scope.caller, &scope.route, &scope.key))
