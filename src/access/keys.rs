@@ -1,21 +1,21 @@
 //! API keys in the database.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use diesel::prelude::*;
+use diesel::{pg::Pg, prelude::*};
 use secrecy::SecretString;
 use serde_json::json;
 use uuid::Uuid;
 
 use super::{
     domain::{ApiKey, KeyName},
-    tokens::{self, Kind, TokenHash},
+    tokens::{self, Kind, StoredHash, TokenHash},
 };
 use crate::{
     audit::{
         Trail,
         domain::{Action, Event, SubjectKind},
     },
-    db::{DbError, stored},
+    db::DbError,
     http::paging::Position,
     model::caller::Role,
     schema::api_keys,
@@ -27,11 +27,13 @@ pub const SEEN_EVERY: TimeDelta = TimeDelta::minutes(1);
 const TOLD_EVERY: TimeDelta = TimeDelta::hours(1);
 
 /// A key as a request finds it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = api_keys, check_for_backend(Pg))]
 pub struct KeyRecord {
     pub id: Uuid,
     pub name: String,
     pub role: Role,
+    #[diesel(column_name = key_hash, deserialize_as = StoredHash)]
     pub hash: TokenHash,
     /// From when on it is refused.
     pub expires_at: Option<DateTime<Utc>>,
@@ -64,47 +66,11 @@ impl KeyRecord {
 /// # Errors
 /// When the database cannot be asked.
 pub fn find(connection: &mut PgConnection, hash: &TokenHash) -> Result<Option<KeyRecord>, DbError> {
-    type Row = (
-        Uuid,
-        String,
-        String,
-        Vec<u8>,
-        Option<DateTime<Utc>>,
-        Option<DateTime<Utc>>,
-        Option<DateTime<Utc>>,
-        Option<DateTime<Utc>>,
-    );
-    let row: Option<Row> = api_keys::table
+    Ok(api_keys::table
         .filter(api_keys::key_hash.eq(hash.as_slice()))
-        .select((
-            api_keys::id,
-            api_keys::name,
-            api_keys::role,
-            api_keys::key_hash,
-            api_keys::expires_at,
-            api_keys::last_used_at,
-            api_keys::revoked_at,
-            api_keys::used_after_end_at,
-        ))
+        .select(KeyRecord::as_select())
         .first(connection)
-        .optional()?;
-    row.map(
-        |(id, name, role, hash, expires_at, last_used_at, revoked_at, used_after_end_at)| {
-            Ok(KeyRecord {
-                id,
-                name,
-                role: stored(&role, Role::from_name)?,
-                hash: hash
-                    .try_into()
-                    .map_err(|_| DbError::Stored("api_keys.key_hash".into()))?,
-                expires_at,
-                last_used_at,
-                revoked_at,
-                used_after_end_at,
-            })
-        },
-    )
-    .transpose()
+        .optional()?)
 }
 
 /// Writes down that a key was tried after its end: once an hour, whichever instance it was tried at.
@@ -163,7 +129,7 @@ pub fn create(
         .values((
             api_keys::id.eq(id),
             api_keys::name.eq(name),
-            api_keys::role.eq(role.as_str()),
+            api_keys::role.eq(role),
             api_keys::key_hash.eq(hash.as_slice()),
             api_keys::created_at.eq(now),
             api_keys::expires_at.eq(expires_at),
@@ -172,40 +138,35 @@ pub fn create(
     Ok(key)
 }
 
-type Row = (
-    Uuid,
-    String,
-    String,
-    DateTime<Utc>,
-    Option<DateTime<Utc>>,
-    Option<DateTime<Utc>>,
-);
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = api_keys, check_for_backend(Pg))]
+struct Row {
+    id: Uuid,
+    name: String,
+    role: Role,
+    created_at: DateTime<Utc>,
+    expires_at: Option<DateTime<Utc>>,
+    last_used_at: Option<DateTime<Utc>>,
+}
 
-const SHOWN: (
-    api_keys::id,
-    api_keys::name,
-    api_keys::role,
-    api_keys::created_at,
-    api_keys::expires_at,
-    api_keys::last_used_at,
-) = (
-    api_keys::id,
-    api_keys::name,
-    api_keys::role,
-    api_keys::created_at,
-    api_keys::expires_at,
-    api_keys::last_used_at,
-);
+impl From<Row> for ApiKey {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.id,
+            name: row.name,
+            role: row.role,
+            created_at: row.created_at,
+            expires_at: row.expires_at,
+            last_used_at: row.last_used_at,
+        }
+    }
+}
 
-fn shown((id, name, role, created_at, expires_at, last_used_at): Row) -> Result<ApiKey, DbError> {
-    Ok(ApiKey {
-        id,
-        name,
-        role: stored(&role, Role::from_name)?,
-        created_at,
-        expires_at,
-        last_used_at,
-    })
+/// Those that are not revoked.
+fn kept<'a>() -> api_keys::BoxedQuery<'a, Pg> {
+    api_keys::table
+        .filter(api_keys::revoked_at.is_null())
+        .into_boxed()
 }
 
 /// One page of the keys that are not revoked, the oldest first, and one row more.
@@ -217,15 +178,12 @@ pub fn list(
     after: Option<&Position>,
     limit: i64,
 ) -> Result<Vec<ApiKey>, DbError> {
-    let mut query = api_keys::table
-        .filter(api_keys::revoked_at.is_null())
-        .select(SHOWN)
-        .into_boxed();
+    let mut query = kept().select(Row::as_select());
     if let Some(position) = after {
         query = query.filter(api_keys::id.gt(position.id));
     }
     let rows: Vec<Row> = query.order(api_keys::id).limit(limit).load(connection)?;
-    rows.into_iter().map(shown).collect()
+    Ok(rows.into_iter().map(ApiKey::from).collect())
 }
 
 /// How many there are.
@@ -233,10 +191,7 @@ pub fn list(
 /// # Errors
 /// When the database is away.
 pub fn count(connection: &mut PgConnection) -> Result<i64, DbError> {
-    Ok(api_keys::table
-        .filter(api_keys::revoked_at.is_null())
-        .count()
-        .get_result(connection)?)
+    Ok(kept().count().get_result(connection)?)
 }
 
 /// One key that is not revoked.
@@ -247,10 +202,10 @@ pub fn get(connection: &mut PgConnection, id: Uuid) -> Result<Option<ApiKey>, Db
     let row: Option<Row> = api_keys::table
         .find(id)
         .filter(api_keys::revoked_at.is_null())
-        .select(SHOWN)
+        .select(Row::as_select())
         .first(connection)
         .optional()?;
-    row.map(shown).transpose()
+    Ok(row.map(ApiKey::from))
 }
 
 /// The same, held until the end of the transaction.
@@ -261,11 +216,11 @@ pub fn lock(connection: &mut PgConnection, id: Uuid) -> Result<Option<ApiKey>, D
     let row: Option<Row> = api_keys::table
         .find(id)
         .filter(api_keys::revoked_at.is_null())
-        .select(SHOWN)
+        .select(Row::as_select())
         .for_no_key_update()
         .first(connection)
         .optional()?;
-    row.map(shown).transpose()
+    Ok(row.map(ApiKey::from))
 }
 
 /// Gives a key another name.

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use diesel::{
     dsl::sql,
+    pg::Pg,
     prelude::*,
     sql_types::{Bool, Text},
 };
@@ -11,53 +12,38 @@ use uuid::Uuid;
 
 use super::domain::Operator;
 use crate::{
-    db::{DbError, stored},
+    db::{DbError, text_enum::text_enum},
     http::paging::Position,
     model::caller::Role,
     schema::operators,
 };
 
-type Row = (
-    Uuid,
-    String,
-    String,
-    bool,
-    DateTime<Utc>,
-    DateTime<Utc>,
-    Option<DateTime<Utc>>,
-);
+text_enum!(Role);
 
-type Shown = (
-    operators::id,
-    operators::email,
-    operators::role,
-    operators::enabled,
-    operators::created_at,
-    operators::updated_at,
-    operators::last_sign_in_at,
-);
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = operators, check_for_backend(Pg))]
+struct Row {
+    id: Uuid,
+    email: String,
+    role: Role,
+    enabled: bool,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    last_sign_in_at: Option<DateTime<Utc>>,
+}
 
-const SHOWN: Shown = (
-    operators::id,
-    operators::email,
-    operators::role,
-    operators::enabled,
-    operators::created_at,
-    operators::updated_at,
-    operators::last_sign_in_at,
-);
-
-fn shown(row: Row) -> Result<Operator, DbError> {
-    let (id, email, role, enabled, created_at, updated_at, last_sign_in_at) = row;
-    Ok(Operator {
-        id,
-        email,
-        role: stored(&role, Role::from_name)?,
-        enabled,
-        created_at,
-        updated_at,
-        last_sign_in_at,
-    })
+impl From<Row> for Operator {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.id,
+            email: row.email,
+            role: row.role,
+            enabled: row.enabled,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            last_sign_in_at: row.last_sign_in_at,
+        }
+    }
 }
 
 /// One page of the operators, the oldest first, and one row more.
@@ -69,12 +55,12 @@ pub fn list(
     after: Option<&Position>,
     limit: i64,
 ) -> Result<Vec<Operator>, DbError> {
-    let mut query = operators::table.select(SHOWN).into_boxed();
+    let mut query = operators::table.select(Row::as_select()).into_boxed();
     if let Some(position) = after {
         query = query.filter(operators::id.gt(position.id));
     }
     let rows: Vec<Row> = query.order(operators::id).limit(limit).load(connection)?;
-    rows.into_iter().map(shown).collect()
+    Ok(rows.into_iter().map(Operator::from).collect())
 }
 
 /// How many there are.
@@ -92,10 +78,10 @@ pub fn count(connection: &mut PgConnection) -> Result<i64, DbError> {
 pub fn get(connection: &mut PgConnection, id: Uuid) -> Result<Option<Operator>, DbError> {
     let row: Option<Row> = operators::table
         .find(id)
-        .select(SHOWN)
+        .select(Row::as_select())
         .first(connection)
         .optional()?;
-    row.map(shown).transpose()
+    Ok(row.map(Operator::from))
 }
 
 /// One operator, held until the end of the transaction, and their password's hash.
@@ -108,12 +94,11 @@ pub fn lock(
 ) -> Result<Option<(Operator, SecretString)>, DbError> {
     let row: Option<(Row, String)> = operators::table
         .find(id)
-        .select((SHOWN, operators::password_hash))
+        .select((Row::as_select(), operators::password_hash))
         .for_update()
         .first(connection)
         .optional()?;
-    row.map(|(row, hash)| Ok((shown(row)?, hash.into())))
-        .transpose()
+    Ok(row.map(|(row, hash)| (row.into(), hash.into())))
 }
 
 /// Who has an address, the hash to compare with, and whether the operator may sign in.
@@ -142,7 +127,7 @@ pub fn by_email(
 /// When the database is away.
 pub fn hold_admins(connection: &mut PgConnection) -> Result<Vec<Uuid>, DbError> {
     Ok(operators::table
-        .filter(operators::role.eq(Role::Admin.as_str()))
+        .filter(operators::role.eq(Role::Admin))
         .filter(operators::enabled)
         .order(operators::id)
         .select(operators::id)
@@ -168,7 +153,7 @@ pub fn insert(
         .values((
             operators::id.eq(operator.id),
             operators::email.eq(&operator.email),
-            operators::role.eq(operator.role.as_str()),
+            operators::role.eq(operator.role),
             operators::password_hash.eq(hash.expose_secret()),
             operators::enabled.eq(operator.enabled),
             operators::created_at.eq(operator.created_at),
@@ -186,7 +171,7 @@ pub fn update(connection: &mut PgConnection, operator: &Operator) -> Result<(), 
     diesel::update(operators::table.find(operator.id))
         .set((
             operators::email.eq(&operator.email),
-            operators::role.eq(operator.role.as_str()),
+            operators::role.eq(operator.role),
             operators::enabled.eq(operator.enabled),
             operators::updated_at.eq(operator.updated_at),
         ))

@@ -1,27 +1,32 @@
 //! Operators' sessions in the database.
 
 use chrono::{DateTime, Utc};
-use diesel::prelude::*;
+use diesel::{pg::Pg, prelude::*};
 use secrecy::SecretString;
 use uuid::Uuid;
 
 use super::{
     domain::{IDLE, LONGEST},
-    tokens::{self, Kind, TokenHash},
+    tokens::{self, Kind, StoredHash, TokenHash},
 };
 use crate::{
-    db::{DbError, stored},
+    db::DbError,
     model::caller::Role,
     schema::{operators, sessions},
 };
 
 /// A session as a request finds it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = sessions, check_for_backend(Pg))]
 pub struct SessionRecord {
     pub id: Uuid,
+    #[diesel(select_expression = operators::id)]
     pub operator: Uuid,
+    #[diesel(select_expression = operators::email)]
     pub email: String,
+    #[diesel(select_expression = operators::role)]
     pub role: Role,
+    #[diesel(column_name = token_hash, deserialize_as = StoredHash)]
     pub hash: TokenHash,
     pub created_at: DateTime<Utc>,
     pub last_seen_at: DateTime<Utc>,
@@ -43,49 +48,13 @@ pub fn find(
     connection: &mut PgConnection,
     hash: &TokenHash,
 ) -> Result<Option<SessionRecord>, DbError> {
-    type Row = (
-        Uuid,
-        Uuid,
-        String,
-        String,
-        Vec<u8>,
-        DateTime<Utc>,
-        DateTime<Utc>,
-        DateTime<Utc>,
-    );
-    let row: Option<Row> = sessions::table
+    Ok(sessions::table
         .inner_join(operators::table)
         .filter(sessions::token_hash.eq(hash.as_slice()))
         .filter(operators::enabled)
-        .select((
-            sessions::id,
-            operators::id,
-            operators::email,
-            operators::role,
-            sessions::token_hash,
-            sessions::created_at,
-            sessions::last_seen_at,
-            sessions::expires_at,
-        ))
+        .select(SessionRecord::as_select())
         .first(connection)
-        .optional()?;
-    row.map(
-        |(id, operator, email, role, hash, created_at, last_seen_at, expires_at)| {
-            Ok(SessionRecord {
-                id,
-                operator,
-                email,
-                role: stored(&role, Role::from_name)?,
-                hash: hash
-                    .try_into()
-                    .map_err(|_| DbError::Stored("sessions.token_hash".into()))?,
-                created_at,
-                last_seen_at,
-                expires_at,
-            })
-        },
-    )
-    .transpose()
+        .optional()?)
 }
 
 /// Begins a session. Gives its token, which is shown once, and when it ends at the latest.

@@ -2,6 +2,11 @@
 //! there is nothing to guess at, so a fast hash is enough.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use diesel::{
+    deserialize::{self, FromSql, FromSqlRow},
+    pg::{Pg, PgValue},
+    sql_types::Bytea,
+};
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 
@@ -9,6 +14,24 @@ use crate::{clock, db::DbError};
 
 /// The SHA-256 of a token.
 pub type TokenHash = [u8; 32];
+
+/// The same, as it is read.
+#[derive(FromSqlRow)]
+pub struct StoredHash(TokenHash);
+
+impl FromSql<Bytea, Pg> for StoredHash {
+    fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+        let bytes = <Vec<u8> as FromSql<Bytea, Pg>>::from_sql(value)?;
+        let hash = bytes.try_into().map_err(|_| "a hash has 32 bytes")?;
+        Ok(Self(hash))
+    }
+}
+
+impl From<StoredHash> for TokenHash {
+    fn from(hash: StoredHash) -> Self {
+        hash.0
+    }
+}
 
 /// What a token stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
