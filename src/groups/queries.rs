@@ -1,7 +1,12 @@
 //! Groups and their members in the database.
 
 use chrono::{DateTime, Utc};
-use diesel::{dsl::auto_type, pg::Pg, prelude::*, sql_types::Array};
+use diesel::{
+    dsl::auto_type,
+    pg::Pg,
+    prelude::*,
+    sql_types::{Array, Uuid as SqlUuid},
+};
 use uuid::Uuid;
 
 use super::domain::{Group, GroupName, Sort};
@@ -46,15 +51,13 @@ impl From<Row> for Group {
     }
 }
 
-/// Adds the search to a query.
-macro_rules! searched {
-    ($query:expr, $q:expr) => {{
-        let query = $query;
-        match $q.filter(|q| !q.as_str().is_empty()) {
-            Some(q) => query.filter(groups::search_text.like(enlist_part(q.as_str().to_owned()))),
-            None => query,
-        }
-    }};
+/// What is searched for.
+fn matching(q: Option<&SearchText>) -> groups::BoxedQuery<'_, Pg> {
+    let query = groups::table.into_boxed();
+    match q.filter(|q| !q.as_str().is_empty()) {
+        Some(q) => query.filter(groups::search_text.like(enlist_part(q.as_str()))),
+        None => query,
+    }
 }
 
 /// One page in the wanted order, and one row more.
@@ -68,8 +71,7 @@ pub fn list(
     after: Option<&Position>,
     limit: i64,
 ) -> Result<Vec<Group>, DbError> {
-    let query = groups::table.select(Row::as_select()).into_boxed::<Pg>();
-    let mut query = searched!(query, q);
+    let mut query = matching(q).select(Row::as_select());
     let by_name = Sorted::by_text(&groups::name, &groups::id);
     let sorted = match sort {
         Sort::Name => by_name,
@@ -95,10 +97,7 @@ pub fn position(group: &Group) -> Position {
 /// # Errors
 /// When the database is away.
 pub fn count(connection: &mut PgConnection, q: Option<&SearchText>) -> Result<i64, DbError> {
-    let query = groups::table
-        .select(diesel::dsl::count_star())
-        .into_boxed::<Pg>();
-    Ok(searched!(query, q).get_result(connection)?)
+    Ok(matching(q).count().get_result(connection)?)
 }
 
 /// One group.
@@ -199,14 +198,10 @@ pub fn delete(connection: &mut PgConnection, id: Uuid) -> Result<(), DbError> {
 /// # Errors
 /// When the database is away.
 pub fn add(connection: &mut PgConnection, group: Uuid, ids: &[Uuid]) -> Result<usize, DbError> {
-    let added = diesel::sql_query(
-        "INSERT INTO group_members (group_id, user_id)
-         SELECT $1, user_id FROM unnest($2) user_id ORDER BY user_id
-         ON CONFLICT DO NOTHING",
-    )
-    .bind::<diesel::sql_types::Uuid, _>(group)
-    .bind::<Array<diesel::sql_types::Uuid>, _>(ids)
-    .execute(connection)?;
+    let added = diesel::sql_query(include_str!("sql/add.sql"))
+        .bind::<SqlUuid, _>(group)
+        .bind::<Array<SqlUuid>, _>(ids)
+        .execute(connection)?;
     Ok(added)
 }
 
