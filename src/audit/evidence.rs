@@ -150,8 +150,8 @@ fn with_events(
 /// Somebody or something that is let in.
 #[derive(QueryableByName)]
 pub(super) struct Account {
-    #[diesel(sql_type = Text)]
     /// [`SubjectKind::ApiKey`] or [`SubjectKind::Operator`].
+    #[diesel(sql_type = Text)]
     pub(super) kind: SubjectKind,
     #[diesel(sql_type = SqlUuid)]
     pub(super) id: Uuid,
