@@ -68,13 +68,9 @@ impl Drop for Watching {
 }
 
 fn tell(connection: &mut PgConnection, pid: i32) {
-    let blockers: QueryResult<Vec<Blocker>> = diesel::sql_query(
-        "SELECT b.pid, concat_ws(' ', b.usename, nullif(b.application_name, ''), 'from ' || coalesce(host(b.client_addr), 'this host')) AS who,
-            concat_ws(' ', b.state, 'since ' || date_trunc('second', coalesce(b.xact_start, b.backend_start))) AS does
-         FROM unnest(pg_blocking_pids($1)) pid JOIN pg_stat_activity b USING (pid) ORDER BY b.pid LIMIT 5",
-    )
-    .bind::<Integer, _>(pid)
-    .load(connection);
+    let blockers: QueryResult<Vec<Blocker>> = diesel::sql_query(include_str!("sql/blockers.sql"))
+        .bind::<Integer, _>(pid)
+        .load(connection);
     for Blocker { pid, who, does } in blockers.unwrap_or_default() {
         tracing::warn!(
             session = pid,

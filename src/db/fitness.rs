@@ -65,11 +65,8 @@ pub(super) fn unfit(connection: &mut PgConnection) -> QueryResult<Option<String>
              CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
         )));
     }
-    let elsewhere: Vec<Extension> = diesel::sql_query(
-        "SELECT extname::text AS name, nspname::text AS schema FROM pg_extension JOIN pg_namespace n ON n.oid = extnamespace
-         WHERE extname IN ('unaccent', 'pg_trgm') AND nspname <> 'public' ORDER BY extname LIMIT 1",
-    )
-    .load(connection)?;
+    let elsewhere: Vec<Extension> =
+        diesel::sql_query(include_str!("sql/extension_elsewhere.sql")).load(connection)?;
     Ok(elsewhere.first().map(|Extension { name, schema }| {
         format!(
             "the extension {name} is in the schema {schema}, and Enlist looks for it in public: run, as its owner, \

@@ -32,10 +32,7 @@ pub fn looking_at_home<T>(
         #[diesel(sql_type = Text)]
         path: String,
     }
-    let was: Was = diesel::sql_query(
-        "SELECT pg_catalog.current_schema()::pg_catalog.text AS home, pg_catalog.current_setting('search_path') AS path",
-    )
-    .get_result(connection)?;
+    let was: Was = diesel::sql_query(include_str!("sql/home.sql")).get_result(connection)?;
     let home = was
         .home
         .ok_or_else(|| DbError::Stored("search_path names no schema that is there".into()))?;

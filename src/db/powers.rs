@@ -8,7 +8,7 @@ use diesel::{
 use super::{
     errors::DbError,
     pool::Db,
-    privileges::{OURS, functions_missed_by, known, needed, tables_for},
+    privileges::{functions_missed_by, known, needed, tables_for},
 };
 
 /// What a role may do, as compared with what the service needs.
@@ -51,11 +51,7 @@ pub(super) fn powers(connection: &mut PgConnection) -> QueryResult<Powers> {
         #[diesel(sql_type = Bool)]
         is_super: bool,
     }
-    let who: Who = diesel::sql_query(
-        "SELECT current_user::text AS role, rolsuper AS is_super, oid = (SELECT relowner FROM pg_class
-            WHERE oid = to_regclass('__diesel_schema_migrations')) AS is_owner FROM pg_roles WHERE rolname = current_user",
-    )
-    .get_result(connection)?;
+    let who: Who = diesel::sql_query(include_str!("sql/who.sql")).get_result(connection)?;
     let mut powers = Powers {
         is_owner: who.is_owner,
         missing: Vec::new(),
@@ -98,43 +94,15 @@ fn told(found: Vec<Found>) -> Vec<Excess> {
 
 /// What is said of the role itself.
 fn attributes(connection: &mut PgConnection) -> QueryResult<Vec<Excess>> {
-    let found = diesel::sql_query(
-        "SELECT 'use the attribute ' || name AS what, format('ALTER ROLE %I NO%s', rolname, name) AS remedy
-         FROM pg_roles, LATERAL (VALUES (1, 'SUPERUSER', rolsuper), (2, 'REPLICATION', rolreplication),
-            (3, 'BYPASSRLS', rolbypassrls), (4, 'CREATEROLE', rolcreaterole), (5, 'CREATEDB', rolcreatedb)) a (number, name, is_there)
-         WHERE rolname = current_user AND is_there ORDER BY number",
-    )
-    .load(connection)?;
+    let found = diesel::sql_query(include_str!("sql/attributes.sql")).load(connection)?;
     Ok(told(found))
 }
 
 /// Roles that it can become and that may do more than read how the server is, and what it owns.
 fn memberships_and_property(connection: &mut PgConnection) -> QueryResult<Vec<Excess>> {
-    let found = diesel::sql_query(format!(
-            "WITH me AS (SELECT oid, rolname FROM pg_roles WHERE rolname = current_user),
-            home AS (SELECT relowner AS owner FROM pg_class WHERE oid = to_regclass('__diesel_schema_migrations')),
-            objects AS (
-                SELECT 'DATABASE' AS kind, datname AS name, datdba AS owner FROM pg_database WHERE datname = current_database()
-                UNION ALL
-                SELECT 'SCHEMA', nspname, nspowner FROM pg_namespace WHERE nspname = current_schema()
-                UNION ALL
-                SELECT 'TABLE', relname, relowner FROM pg_class WHERE {OURS}
-            )
-            SELECT 'become ' || of.rolname AS what, format('REVOKE %I FROM %I', of.rolname, me.rolname) AS remedy
-            FROM me JOIN pg_auth_members m ON m.member = me.oid JOIN pg_roles of ON of.oid = m.roleid
-            WHERE EXISTS (
-                SELECT FROM pg_roles other, home WHERE pg_has_role(of.oid, other.oid, 'MEMBER') AND (other.oid = home.owner
-                    OR other.rolsuper OR other.rolreplication OR other.rolbypassrls OR other.rolcreaterole OR other.rolcreatedb
-                    OR other.rolname LIKE 'pg\\_%' AND other.rolname NOT IN
-                        ('pg_monitor', 'pg_read_all_settings', 'pg_read_all_stats', 'pg_stat_scan_tables')))
-            UNION ALL
-            SELECT format('do everything with the %s %I, which it owns', lower(kind), name),
-                format('ALTER %s %I OWNER TO %s', kind, name, home.owner::regrole)
-            FROM me, home, objects WHERE objects.owner = me.oid
-            ORDER BY 1"
-    ))
-    .bind::<Array<Text>, _>(known())
-    .load(connection)?;
+    let found = diesel::sql_query(include_str!("sql/memberships_and_property.sql"))
+        .bind::<Array<Text>, _>(known())
+        .load(connection)?;
     Ok(told(found))
 }
 
@@ -158,31 +126,10 @@ fn grants(connection: &mut PgConnection, role: &str) -> QueryResult<Vec<Excess>>
         #[diesel(sql_type = Bool)]
         is_own: bool,
     }
-    let grants: Vec<Grant> = diesel::sql_query(format!(
-        "WITH objects AS (
-            SELECT 'DATABASE' AS kind, datname AS name, NULL::name AS part, datdba AS owner, coalesce(datacl, acldefault('d', datdba)) AS acl
-            FROM pg_database WHERE datname = current_database()
-            UNION ALL
-            SELECT 'SCHEMA', nspname, NULL, nspowner, coalesce(nspacl, acldefault('n', nspowner))
-            FROM pg_namespace WHERE nspname = current_schema()
-            UNION ALL
-            SELECT 'TABLE', relname, NULL, relowner, relacl FROM pg_class WHERE {OURS}
-            UNION ALL
-            SELECT 'TABLE', relname, attname, relowner, attacl
-            FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid WHERE {OURS} AND attacl IS NOT NULL
-            UNION ALL
-            SELECT 'SEQUENCE', relname, NULL, relowner, relacl
-            FROM pg_class WHERE relkind = 'S' AND relnamespace = quote_ident(current_schema())::regnamespace
-        )
-        SELECT kind, name::text, quote_ident(name) AS quoted, quote_ident(part) AS column, privilege_type AS privilege,
-            CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END AS grantee, grantee = (SELECT oid FROM pg_roles WHERE rolname = $2) AS is_own
-        FROM objects, aclexplode(acl)
-        WHERE grantee <> owner AND (grantee = 0 OR pg_has_role($2::name, grantee, 'USAGE'))
-        ORDER BY kind DESC, name, privilege_type, part NULLS FIRST"
-    ))
-    .bind::<Array<Text>, _>(known())
-    .bind::<Text, _>(role)
-    .load(connection)?;
+    let grants: Vec<Grant> = diesel::sql_query(include_str!("sql/grants.sql"))
+        .bind::<Array<Text>, _>(known())
+        .bind::<Text, _>(role)
+        .load(connection)?;
     let excess = grants.into_iter().filter_map(|grant| {
         let needed = match grant.kind.as_str() {
             "DATABASE" => &["CONNECT"],

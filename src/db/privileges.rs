@@ -98,11 +98,6 @@ pub(super) fn secure_functions(connection: &mut PgConnection) -> QueryResult<()>
     ))
 }
 
-/// Our tables, also those of a newer version; `$1` are those that this one knows.
-pub(super) const OURS: &str = "relnamespace = quote_ident(current_schema())::regnamespace AND relkind IN ('r', 'p') \
-     AND (relname = ANY ($1::name[]) \
-        OR relowner = (SELECT relowner FROM pg_class WHERE oid = to_regclass('__diesel_schema_migrations')))";
-
 /// The tables that this version knows.
 pub(super) fn known() -> Vec<&'static str> {
     let tables = TABLES.iter().flat_map(|(_, tables)| *tables);
@@ -125,19 +120,10 @@ pub(super) struct Table {
 
 /// Our tables, and what a role may do with each.
 pub(super) fn tables_for(connection: &mut PgConnection, role: &str) -> QueryResult<Vec<Table>> {
-    diesel::sql_query(format!(
-        "SELECT relname::text AS name, pg_has_role($2::name, relowner, 'MEMBER') AS is_owned,
-            EXISTS (SELECT FROM pg_attribute a, aclexplode(a.attacl) part
-                WHERE a.attrelid = c.oid AND part.grantee = (SELECT oid FROM pg_roles WHERE rolname = $2)) AS has_parts,
-            ARRAY(
-                SELECT privilege FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) privilege
-                WHERE has_table_privilege($2::name, oid, privilege)
-            ) AS held
-         FROM pg_class c WHERE {OURS} ORDER BY relname"
-    ))
-    .bind::<Array<Text>, _>(known())
-    .bind::<Text, _>(role)
-    .load(connection)
+    diesel::sql_query(include_str!("sql/tables_for.sql"))
+        .bind::<Array<Text>, _>(known())
+        .bind::<Text, _>(role)
+        .load(connection)
 }
 
 /// The owner's functions that a role may not call.
@@ -150,12 +136,9 @@ pub(super) fn functions_missed_by(
         #[diesel(sql_type = Text)]
         signature: String,
     }
-    let functions: Vec<Function> = diesel::sql_query(format!(
-        "SELECT oid::regprocedure::text AS signature FROM pg_proc WHERE {OF_THE_OWNER}
-         AND prosecdef AND NOT has_function_privilege($1::name, oid, 'EXECUTE') ORDER BY 1"
-    ))
-    .bind::<Text, _>(role)
-    .load(connection)?;
+    let functions: Vec<Function> = diesel::sql_query(include_str!("sql/functions_missed.sql"))
+        .bind::<Text, _>(role)
+        .load(connection)?;
     Ok(functions.into_iter().map(|of| of.signature).collect())
 }
 

@@ -21,7 +21,10 @@ use crate::{
     db::{DbError, prepared::Prepared},
     guessing::policy,
     invitations::{mailed, plan::MailsADay},
-    model::invitation::{Method, pin_expires_at},
+    model::{
+        identity::name_key,
+        invitation::{Method, pin_expires_at},
+    },
     outbox::registrations::Registrations,
     schema::pin_requests,
 };
@@ -49,7 +52,7 @@ impl Line {
     /// Lets a name wait. `Some(false)`: it does so already. `None`: the line is full.
     pub fn join(&self, name: &str) -> Option<bool> {
         let mut waiting = self.waiting();
-        let name = name.to_lowercase();
+        let name = name_key(name);
         if waiting.len() >= WAITING && !waiting.contains(&name) {
             return None;
         }
@@ -59,7 +62,7 @@ impl Line {
     /// Waits for the turn of a name that has joined. It may join again from then on.
     pub async fn turn(&self, name: &str) -> OwnedMutexGuard<()> {
         let turn = Arc::clone(&self.turn).lock_owned().await;
-        self.waiting().remove(&name.to_lowercase());
+        self.waiting().remove(&name_key(name));
         turn
     }
 }

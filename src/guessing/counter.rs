@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::policy::{self, EVERYWHERE, PAUSES, ROUND};
 use crate::{
     db::{DbError, prepared::Prepared},
+    model::identity::name_key,
     schema::guesses,
     secrets::keys::{KeyRing, Purpose},
 };
@@ -68,14 +69,14 @@ pub struct Subject {
 impl Subject {
     /// All tries at a name. Upper and lower case are one; the rest was made one when the name was read.
     pub fn of_name(keys: &KeyRing, secret: Secret, name: &str) -> Self {
-        Self::new(keys, secret, &[name.to_lowercase().as_bytes()])
+        Self::new(keys, secret, &[name_key(name).as_bytes()])
     }
 
     /// The tries at a name that come from one network.
     pub fn of_part(keys: &KeyRing, secret: Secret, network: &[u8; 16], name: &str) -> Self {
         Self {
             name: Some(Self::of_name(keys, Secret::OperatorPassword, name).id),
-            ..Self::new(keys, secret, &[network, name.to_lowercase().as_bytes()])
+            ..Self::new(keys, secret, &[network, name_key(name).as_bytes()])
         }
     }
 

@@ -204,6 +204,12 @@ fn check_address(address: &str) -> Result<(), String> {
         .map_err(|_| String::new())
 }
 
+/// What names and addresses are compared by: upper and lower case are the same. In SQL it is `enlist_name_key`, and names of
+/// groups and suppressed addresses are compared so, too; a test holds the two together.
+pub fn name_key(name: &str) -> String {
+    name.to_lowercase()
+}
+
 string_enum! {
     /// Where a user came from.
     Source {

@@ -2,7 +2,12 @@
 
 use std::{fs, path::Path};
 
-use diesel::connection::SimpleConnection;
+use diesel::{
+    QueryableByName, RunQueryDsl,
+    connection::SimpleConnection,
+    sql_types::{Array, Text},
+};
+use enlist::model::identity::{Username, name_key};
 
 use crate::support::db::TestDb;
 
@@ -43,4 +48,77 @@ fn every_one_can_be_prepared_and_says_what_it_is_for() {
             .batch_execute(&prepared)
             .unwrap_or_else(|error| panic!("{path}: {error}"));
     }
+}
+
+/// Scripts with upper and lower case, and some without.
+const LETTERS: [std::ops::RangeInclusive<u32>; 16] = [
+    0x21..=0x7e,
+    0xa1..=0x24f,
+    0x370..=0x3ff,
+    0x400..=0x52f,
+    0x531..=0x586,
+    0x10a0..=0x10ff,
+    0x13a0..=0x13fd,
+    0x1c90..=0x1cbf,
+    0x1e00..=0x1fff,
+    0x2c00..=0x2c5f,
+    0xa640..=0xa69f,
+    0xa722..=0xa7c9,
+    0x4e00..=0x4e40,
+    0xff21..=0xff5a,
+    0x10400..=0x1044f,
+    0x1e900..=0x1e943,
+];
+
+/// How names are compared is said twice, in Rust and in SQL.
+#[test]
+fn a_name_has_the_same_key_in_rust_and_in_the_database() {
+    let mut seed = 20_261_128_u64;
+    let mut random = |below: u64| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed % below
+    };
+    let mut names: Vec<String> = [
+        "ΟΔΥΣΣΕΥΣ",
+        "İstanbul",
+        "I\u{307}",
+        "ẞ",
+        "Σ",
+        "ΑΣ.Σ",
+        "ǅ",
+        "K",
+        "Å",
+    ]
+    .map(str::to_owned)
+    .into();
+    while names.len() < 10_000 {
+        let script = &LETTERS[random(16) as usize];
+        let length = 1 + random(20);
+        let letters = (0..length).filter_map(|_| {
+            let script = if random(8) == 0 { &LETTERS[0] } else { script };
+            let from = *script.start();
+            char::from_u32(from + random(u64::from(script.end() - from + 1)) as u32)
+        });
+        let name: String = letters.collect();
+        // As it is stored: those that nobody can have are no names.
+        names.extend(Username::parse(&name).map(|name| name.as_str().to_owned()));
+    }
+    let database = TestDb::migrated();
+    let keys: Vec<Key> = diesel::sql_query(
+        "SELECT enlist_name_key(name) AS key FROM unnest($1) WITH ORDINALITY AS n (name, place) ORDER BY place",
+    )
+    .bind::<Array<Text>, _>(&names)
+    .load(&mut database.connect())
+    .unwrap();
+    for (name, Key { key }) in names.iter().zip(keys) {
+        assert_eq!(name_key(name), key, "{name:?}");
+    }
+}
+
+#[derive(QueryableByName)]
+struct Key {
+    #[diesel(sql_type = Text)]
+    key: String,
 }

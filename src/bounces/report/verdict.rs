@@ -7,7 +7,10 @@ use super::{
 };
 use crate::{
     bounces::domain::BounceOutcome,
-    model::{identity::Username, said::masked},
+    model::{
+        identity::{Username, name_key},
+        said::masked,
+    },
 };
 
 /// What became of a mail after a server had taken it.
@@ -114,7 +117,7 @@ fn done(recipient: &Recipient) -> Action {
 
 /// How addresses are compared: as names are.
 fn key(address: &str) -> Option<String> {
-    Some(Username::parse(address).ok()?.as_str().to_lowercase())
+    Some(name_key(Username::parse(address).ok()?.as_str()))
 }
 
 /// Why a mail is not there yet, or never will be.

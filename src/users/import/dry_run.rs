@@ -24,7 +24,7 @@ use super::{
     shape::Shape,
     store::{Prepared, Ready, ids_of, plan},
 };
-use crate::users::profile::Profile;
+use crate::{model::identity::name_key, users::profile::Profile};
 
 pub(super) async fn import(
     upload: &Upload,
@@ -57,8 +57,8 @@ type Names = (String, Option<String>);
 fn names_of(profile: &Profile) -> Names {
     let email = profile.email.as_ref();
     (
-        profile.username.to_lowercase(),
-        email.map(|email| email.to_lowercase()),
+        name_key(&profile.username),
+        email.map(|email| name_key(email)),
     )
 }
 
@@ -76,7 +76,7 @@ impl Before {
         let still = |holder: Holder, name: &str| match self.renamed.get(&holder.id) {
             None => Some(holder),
             Some((username, email)) => {
-                let name = name.to_lowercase();
+                let name = name_key(name);
                 let holder = Holder {
                     is_username: *username == name,
                     is_email: email.as_ref() == Some(&name),

@@ -13,6 +13,7 @@ use crate::{
         plan::{Decision, MailsADay, Plan, Recipient, SkipReason},
         send,
     },
+    model::identity::name_key,
     schema::{batch_skips, suppressions},
     secrets::keys::KeyRing,
     selection::domain::{Ids, Selection},
@@ -101,7 +102,7 @@ pub(super) fn uninvited(
     let by_group = settings::queries::which_by_group(connection, &rules, &groups)?;
     let addresses: Vec<String> = newcomers
         .iter()
-        .filter_map(|new| Some(new.email.as_ref()?.to_lowercase()))
+        .filter_map(|new| Some(name_key(new.email.as_ref()?)))
         .collect();
     let suppressed: HashSet<String> = suppressions::table
         .filter(suppressions::email.eq_any(addresses))
@@ -118,7 +119,7 @@ pub(super) fn uninvited(
             is_suppressed: new
                 .email
                 .as_ref()
-                .is_some_and(|email| suppressed.contains(&email.to_lowercase())),
+                .is_some_and(|email| suppressed.contains(&name_key(email))),
             is_mailed_too_often: false,
             enabled: new.enabled,
             has_password: new.has_password,

@@ -7,7 +7,7 @@ use std::{
 
 use super::notes::Example;
 use crate::{
-    model::{characters::looks, wire::Flaw},
+    model::{characters::looks, identity::name_key, wire::Flaw},
     users::csv::{LineFault, Row, columns::Names},
 };
 
@@ -24,7 +24,7 @@ pub(super) struct Seen {
 
 impl Seen {
     fn key(&self, name: &str) -> u64 {
-        self.hasher.hash_one(name.to_lowercase())
+        self.hasher.hash_one(name_key(name))
     }
 
     /// The fault of a record that has another one's name or address, either as either; else it is known from now on.
