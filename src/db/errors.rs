@@ -123,14 +123,6 @@ pub(super) fn is_read_only(error: &DieselError) -> bool {
     )
 }
 
-/// A stored enum value.
-///
-/// # Errors
-/// [`DbError::Stored`] when this version does not know it.
-pub fn stored<T>(text: &str, read: impl FnOnce(&str) -> Option<T>) -> Result<T, DbError> {
-    read(text).ok_or_else(|| DbError::Stored(text.to_owned()))
-}
-
 /// A stored number, where it has to fit. Never another one instead: secrets are derived from numbers.
 ///
 /// # Errors

@@ -23,7 +23,7 @@ mod waiting;
 mod watch;
 
 pub use self::{
-    errors::{DbError, fitting, stored},
+    errors::{DbError, fitting},
     fitness::unfit_pooler,
     held_up::of_kind,
     hosts::{connect, may_pass},

@@ -48,25 +48,39 @@ macro_rules! text_enum {
             }
         }
 
+        impl ::diesel::serialize::ToSql<
+            ::diesel::sql_types::Nullable<::diesel::sql_types::Text>, ::diesel::pg::Pg,
+        > for $name {
+            fn to_sql<'b>(
+                &'b self,
+                out: &mut ::diesel::serialize::Output<'b, '_, ::diesel::pg::Pg>,
+            ) -> ::diesel::serialize::Result {
+                <Self as ::diesel::serialize::ToSql<::diesel::sql_types::Text, ::diesel::pg::Pg>>::to_sql(
+                    self, out,
+                )
+            }
+        }
+
         $crate::db::text_enum::text_enum!(@expression $name, ::diesel::sql_types::Text);
         $crate::db::text_enum::text_enum!(
             @expression $name, ::diesel::sql_types::Nullable<::diesel::sql_types::Text>
         );
     )+};
+    // As diesel's own derive has it.
     (@expression $name:ty, $sql:ty) => {
         impl ::diesel::expression::AsExpression<$sql> for $name {
-            type Expression = ::diesel::dsl::AsExprOf<&'static str, $sql>;
+            type Expression = ::diesel::internal::derives::as_expression::Bound<$sql, Self>;
 
             fn as_expression(self) -> Self::Expression {
-                <&'static str as ::diesel::expression::AsExpression<$sql>>::as_expression(self.as_str())
+                ::diesel::internal::derives::as_expression::Bound::new(self)
             }
         }
 
         impl ::diesel::expression::AsExpression<$sql> for &$name {
-            type Expression = ::diesel::dsl::AsExprOf<&'static str, $sql>;
+            type Expression = ::diesel::internal::derives::as_expression::Bound<$sql, Self>;
 
             fn as_expression(self) -> Self::Expression {
-                <&'static str as ::diesel::expression::AsExpression<$sql>>::as_expression(self.as_str())
+                ::diesel::internal::derives::as_expression::Bound::new(self)
             }
         }
     };

@@ -1,7 +1,5 @@
 //! Sending: invitations and their messages, committed together, in a fixed number of statements.
 
-use std::io::Write;
-
 use chrono::{DateTime, Utc};
 use diesel::{connection::SimpleConnection, prelude::*};
 use serde::Serialize;
@@ -22,7 +20,10 @@ use crate::{
     clock::Clock,
     db::WAKE_WORKERS,
     mail::catalogue::Lang,
-    model::invitation::{Delivery, State},
+    model::{
+        invitation::{Delivery, MessageKind, MessageState, Method, State},
+        ownership::Ownership,
+    },
     schema::{batch_skips, batches, invitations, messages},
     secrets::keys::{Key, KeyRing},
     selection::{domain::Selection, queries::SelectionError},
@@ -191,7 +192,28 @@ fn count(number: usize) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
-/// Text rows for COPY: ids, numbers and our own words only, so there is nothing to escape.
+/// An invitation as it is stored first.
+#[derive(Insertable)]
+#[diesel(table_name = invitations, treat_none_as_default_value = false)]
+struct NewInvitation<'a> {
+    id: Uuid,
+    batch_id: Uuid,
+    user_id: Uuid,
+    method: Method,
+    state: State,
+    device_ownership: Ownership,
+    locale: &'a str,
+    key_id: &'a str,
+    counter: i32,
+    pin_length: i16,
+    pin_lifetime_days: i16,
+    pin_issued_at: Option<DateTime<Utc>>,
+    created_at: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+    resend_count: i32,
+    registration_id: Option<Uuid>,
+}
+
 fn copy_invitations(
     connection: &mut PgConnection,
     batch: Uuid,
@@ -200,43 +222,49 @@ fn copy_invitations(
     invited: &[Invited],
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
-    use invitations as i;
-    let created_at = now.to_rfc3339();
-    let issued_at = match plan.delivery {
-        Delivery::Email => "\\N",
-        Delivery::None => created_at.as_str(),
-    };
-    diesel::copy_from(i::table)
-        .from_raw_data(
-            (
-                i::id, i::batch_id, i::user_id, i::method, i::state, i::device_ownership, i::locale, i::key_id,
-                i::counter, i::pin_length, i::pin_lifetime_days, i::pin_issued_at, i::created_at, i::expires_at,
-                i::resend_count, i::registration_id,
-            ),
-            |copy| -> QueryResult<()> {
-                let mut copy = std::io::BufWriter::with_capacity(64 * 1024, copy);
-                for Invited { user, invitation, lang, which } in invited {
-                    let terms = plan.terms(*which);
-                    let registration = &terms.registration;
-                    let expires_at = now + registration.invitation_lifetime();
-                    write!(
-                        copy,
-                        "{invitation}\t{batch}\t{user}\t{}\tpending\t{}\t{}\t{}\t0\t{}\t{}\t{issued_at}\t{created_at}\t{}\t0\t",
-                        terms.method, terms.device_ownership, lang.as_str(), key.id(), registration.pin_length,
-                        registration.pin_lifetime_days, expires_at.to_rfc3339(),
-                    )
-                    .map_err(copy_failed)?;
-                    match terms.registration_id {
-                        Some(version) => writeln!(copy, "{version}"),
-                        None => writeln!(copy, "\\N"),
-                    }
-                    .map_err(copy_failed)?;
-                }
-                copy.flush().map_err(copy_failed)
+    let rows = invited.iter().map(|invited| {
+        let terms = plan.terms(invited.which);
+        let registration = &terms.registration;
+        NewInvitation {
+            id: invited.invitation,
+            batch_id: batch,
+            user_id: invited.user,
+            method: terms.method,
+            state: State::Pending,
+            device_ownership: terms.device_ownership,
+            locale: invited.lang.as_str(),
+            key_id: key.id(),
+            counter: 0,
+            pin_length: registration.pin_length.into(),
+            pin_lifetime_days: registration.pin_lifetime_days.into(),
+            pin_issued_at: match plan.delivery {
+                Delivery::Email => None,
+                Delivery::None => Some(now),
             },
-        )
+            created_at: now,
+            expires_at: now + registration.invitation_lifetime(),
+            resend_count: 0,
+            registration_id: terms.registration_id,
+        }
+    });
+    diesel::copy_from(invitations::table)
+        .from_insertable(rows.collect::<Vec<_>>())
         .execute(connection)?;
     Ok(())
+}
+
+/// A message as it is queued.
+#[derive(Insertable)]
+#[diesel(table_name = messages, treat_none_as_default_value = false)]
+struct NewMessage {
+    id: Uuid,
+    kind: MessageKind,
+    invitation_id: Uuid,
+    batch_id: Uuid,
+    state: MessageState,
+    attempts: i32,
+    due_at: DateTime<Utc>,
+    created_at: DateTime<Utc>,
 }
 
 fn copy_messages(
@@ -246,58 +274,43 @@ fn copy_messages(
     invited: &[Invited],
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
-    use messages as m;
-    let at = now.to_rfc3339();
-    diesel::copy_from(m::table)
-        .from_raw_data(
-            (
-                m::id,
-                m::kind,
-                m::invitation_id,
-                m::batch_id,
-                m::state,
-                m::attempts,
-                m::due_at,
-                m::created_at,
-            ),
-            |copy| -> QueryResult<()> {
-                let mut copy = std::io::BufWriter::with_capacity(64 * 1024, copy);
-                for Invited { invitation, .. } in invited {
-                    let id = clock.new_id();
-                    writeln!(
-                        copy,
-                        "{id}\tinvitation\t{invitation}\t{batch}\tqueued\t0\t{at}\t{at}"
-                    )
-                    .map_err(copy_failed)?;
-                }
-                copy.flush().map_err(copy_failed)
-            },
-        )
+    let rows = invited.iter().map(|invited| NewMessage {
+        id: clock.new_id(),
+        kind: MessageKind::Invitation,
+        invitation_id: invited.invitation,
+        batch_id: batch,
+        state: MessageState::Queued,
+        attempts: 0,
+        due_at: now,
+        created_at: now,
+    });
+    diesel::copy_from(messages::table)
+        .from_insertable(rows.collect::<Vec<_>>())
         .execute(connection)?;
     connection.batch_execute(WAKE_WORKERS)
 }
 
-fn copy_skips(
-    connection: &mut PgConnection,
-    batch: Uuid,
-    skipped: &[(Uuid, SkipReason)],
-) -> QueryResult<()> {
-    use batch_skips as s;
-    diesel::copy_from(s::table)
-        .from_raw_data(
-            (s::batch_id, s::user_id, s::reason),
-            |copy| -> QueryResult<()> {
-                let mut copy = std::io::BufWriter::with_capacity(64 * 1024, copy);
-                for (user, reason) in skipped {
-                    writeln!(copy, "{batch}\t{user}\t{reason}").map_err(copy_failed)?;
-                }
-                copy.flush().map_err(copy_failed)
-            },
-        )
-        .execute(connection)?;
-    Ok(())
+/// Somebody who was passed over.
+#[derive(Insertable)]
+#[diesel(table_name = batch_skips, treat_none_as_default_value = false)]
+struct NewSkip {
+    batch_id: Uuid,
+    user_id: Uuid,
+    reason: SkipReason,
 }
 
-fn copy_failed(error: std::io::Error) -> diesel::result::Error {
-    diesel::result::Error::SerializationError(Box::new(error))
+fn copy_skips(
+    connection: &mut PgConnection,
+    batch_id: Uuid,
+    skipped: &[(Uuid, SkipReason)],
+) -> QueryResult<()> {
+    let rows = skipped.iter().map(|(user_id, reason)| NewSkip {
+        batch_id,
+        user_id: *user_id,
+        reason: *reason,
+    });
+    diesel::copy_from(batch_skips::table)
+        .from_insertable(rows.collect::<Vec<_>>())
+        .execute(connection)?;
+    Ok(())
 }
