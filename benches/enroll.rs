@@ -108,9 +108,9 @@ COMMIT;"
 fn refusals(bench: &Bench, service: &Service) {
     bench.sql("UPDATE users SET password_hash = '$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'
         WHERE id > '01930000-0000-7000-8000-000000000000' AND username LIKE 'user%9@example.com';");
-    let pin = r#""pin": "no PIN""#;
+    let pin = r#""pin": "00000000""#;
     let password = r#""password": "no password""#;
-    let both = r#""pin": "no PIN", "password": "no password""#;
+    let both = r#""pin": "00000000", "password": "no password""#;
     let mut kinds = [
         ("wrong PIN", pin, false, Vec::new()),
         ("PIN of nobody", pin, true, Vec::new()),

@@ -18,11 +18,26 @@ pub enum DbError {
     #[error("others of this kind are held up by a lock")]
     HeldUp,
     /// A statement failed.
-    #[error(transparent)]
+    #[error("{}", told(.0))]
     Query(#[from] DieselError),
     /// A stored value is not one that this version writes.
     #[error("stored value is not understood: {0}")]
     Stored(String),
+}
+
+/// What the library says, and of a value that it could not read also why.
+fn told(error: &DieselError) -> String {
+    let mut told = error.to_string();
+    if let DieselError::DeserializationError(cause) | DieselError::SerializationError(cause) = error
+    {
+        let mut next = cause.source();
+        while let Some(cause) = next {
+            told.push_str(": ");
+            told.push_str(&cause.to_string());
+            next = cause.source();
+        }
+    }
+    told
 }
 
 impl DbError {

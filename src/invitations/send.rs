@@ -1,5 +1,7 @@
 //! Sending: invitations and their messages, committed together, in a fixed number of statements.
 
+use std::io::Write;
+
 use chrono::{DateTime, Utc};
 use diesel::{connection::SimpleConnection, prelude::*};
 use serde::Serialize;
@@ -20,10 +22,7 @@ use crate::{
     clock::Clock,
     db::WAKE_WORKERS,
     mail::catalogue::Lang,
-    model::{
-        invitation::{Delivery, MessageKind, MessageState, Method, State},
-        ownership::Ownership,
-    },
+    model::invitation::{Delivery, MessageKind, MessageState, State},
     schema::{batch_skips, batches, invitations, messages},
     secrets::keys::{Key, KeyRing},
     selection::{domain::Selection, queries::SelectionError},
@@ -192,28 +191,8 @@ fn count(number: usize) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
-/// An invitation as it is stored first.
-#[derive(Insertable)]
-#[diesel(table_name = invitations, treat_none_as_default_value = false)]
-struct NewInvitation<'a> {
-    id: Uuid,
-    batch_id: Uuid,
-    user_id: Uuid,
-    method: Method,
-    state: State,
-    device_ownership: Ownership,
-    locale: &'a str,
-    key_id: &'a str,
-    counter: i32,
-    pin_length: i16,
-    pin_lifetime_days: i16,
-    pin_issued_at: Option<DateTime<Utc>>,
-    created_at: DateTime<Utc>,
-    expires_at: DateTime<Utc>,
-    resend_count: i32,
-    registration_id: Option<Uuid>,
-}
-
+/// Text rows for COPY: ids, numbers and our own words only, so there is nothing to escape. By position, since they go out as they
+/// are made: as structs, which the library wants all at once, 100,000 take as long and 20 to 40 MB of memory more.
 fn copy_invitations(
     connection: &mut PgConnection,
     batch: Uuid,
@@ -222,49 +201,43 @@ fn copy_invitations(
     invited: &[Invited],
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
-    let rows = invited.iter().map(|invited| {
-        let terms = plan.terms(invited.which);
-        let registration = &terms.registration;
-        NewInvitation {
-            id: invited.invitation,
-            batch_id: batch,
-            user_id: invited.user,
-            method: terms.method,
-            state: State::Pending,
-            device_ownership: terms.device_ownership,
-            locale: invited.lang.as_str(),
-            key_id: key.id(),
-            counter: 0,
-            pin_length: registration.pin_length.into(),
-            pin_lifetime_days: registration.pin_lifetime_days.into(),
-            pin_issued_at: match plan.delivery {
-                Delivery::Email => None,
-                Delivery::None => Some(now),
+    use invitations as i;
+    let created_at = now.to_rfc3339();
+    let issued_at = match plan.delivery {
+        Delivery::Email => "\\N",
+        Delivery::None => created_at.as_str(),
+    };
+    diesel::copy_from(i::table)
+        .from_raw_data(
+            (
+                i::id, i::batch_id, i::user_id, i::method, i::state, i::device_ownership, i::locale, i::key_id,
+                i::counter, i::pin_length, i::pin_lifetime_days, i::pin_issued_at, i::created_at, i::expires_at,
+                i::resend_count, i::registration_id,
+            ),
+            |copy| -> QueryResult<()> {
+                let mut copy = std::io::BufWriter::with_capacity(64 * 1024, copy);
+                for Invited { user, invitation, lang, which } in invited {
+                    let terms = plan.terms(*which);
+                    let registration = &terms.registration;
+                    let expires_at = now + registration.invitation_lifetime();
+                    write!(
+                        copy,
+                        "{invitation}\t{batch}\t{user}\t{}\t{}\t{}\t{}\t{}\t0\t{}\t{}\t{issued_at}\t{created_at}\t{}\t0\t",
+                        terms.method, State::Pending, terms.device_ownership, lang.as_str(), key.id(), registration.pin_length,
+                        registration.pin_lifetime_days, expires_at.to_rfc3339(),
+                    )
+                    .map_err(copy_failed)?;
+                    match terms.registration_id {
+                        Some(version) => writeln!(copy, "{version}"),
+                        None => writeln!(copy, "\\N"),
+                    }
+                    .map_err(copy_failed)?;
+                }
+                copy.flush().map_err(copy_failed)
             },
-            created_at: now,
-            expires_at: now + registration.invitation_lifetime(),
-            resend_count: 0,
-            registration_id: terms.registration_id,
-        }
-    });
-    diesel::copy_from(invitations::table)
-        .from_insertable(rows.collect::<Vec<_>>())
+        )
         .execute(connection)?;
     Ok(())
-}
-
-/// A message as it is queued.
-#[derive(Insertable)]
-#[diesel(table_name = messages, treat_none_as_default_value = false)]
-struct NewMessage {
-    id: Uuid,
-    kind: MessageKind,
-    invitation_id: Uuid,
-    batch_id: Uuid,
-    state: MessageState,
-    attempts: i32,
-    due_at: DateTime<Utc>,
-    created_at: DateTime<Utc>,
 }
 
 fn copy_messages(
@@ -274,18 +247,34 @@ fn copy_messages(
     invited: &[Invited],
     now: DateTime<Utc>,
 ) -> QueryResult<()> {
-    let rows = invited.iter().map(|invited| NewMessage {
-        id: clock.new_id(),
-        kind: MessageKind::Invitation,
-        invitation_id: invited.invitation,
-        batch_id: batch,
-        state: MessageState::Queued,
-        attempts: 0,
-        due_at: now,
-        created_at: now,
-    });
-    diesel::copy_from(messages::table)
-        .from_insertable(rows.collect::<Vec<_>>())
+    use messages as m;
+    let at = now.to_rfc3339();
+    let (kind, state) = (MessageKind::Invitation, MessageState::Queued);
+    diesel::copy_from(m::table)
+        .from_raw_data(
+            (
+                m::id,
+                m::kind,
+                m::invitation_id,
+                m::batch_id,
+                m::state,
+                m::attempts,
+                m::due_at,
+                m::created_at,
+            ),
+            |copy| -> QueryResult<()> {
+                let mut copy = std::io::BufWriter::with_capacity(64 * 1024, copy);
+                for Invited { invitation, .. } in invited {
+                    let id = clock.new_id();
+                    writeln!(
+                        copy,
+                        "{id}\t{kind}\t{invitation}\t{batch}\t{state}\t0\t{at}\t{at}"
+                    )
+                    .map_err(copy_failed)?;
+                }
+                copy.flush().map_err(copy_failed)
+            },
+        )
         .execute(connection)?;
     connection.batch_execute(WAKE_WORKERS)
 }
@@ -313,4 +302,8 @@ fn copy_skips(
         .from_insertable(rows.collect::<Vec<_>>())
         .execute(connection)?;
     Ok(())
+}
+
+fn copy_failed(error: std::io::Error) -> diesel::result::Error {
+    diesel::result::Error::SerializationError(Box::new(error))
 }

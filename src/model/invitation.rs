@@ -58,7 +58,7 @@ string_enum! {
 
 impl State {
     /// The state of an invitation at a time, whether or not anything has marked it as expired yet. The one place for this
-    /// rule; in SQL it is the filter by state of `invitations/queries.rs`.
+    /// rule in Rust; statements that filter by state or end invitations have it in SQL.
     pub fn at(self, expires_at: DateTime<Utc>, now: DateTime<Utc>) -> Self {
         if self == Self::Pending && expires_at <= now {
             Self::Expired

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use diesel::{
+    connection::SimpleConnection,
     dsl::{auto_type, count_star},
     pg::Pg,
     prelude::*,
@@ -19,7 +20,7 @@ use super::{
     resource::{Custom, DEFAULT_NAME, Setting, SettingId},
 };
 use crate::{
-    db::DbError,
+    db::{CUSTOM_PLAN, DbError},
     schema::{groups, setting_groups, setting_users, setting_versions, settings},
     secrets::keys::KeyRing,
 };
@@ -313,6 +314,8 @@ fn distribute(
     setting: Uuid,
     to: &Distribution,
 ) -> Result<(), DbError> {
+    // A plan for any number of ids compares each row with all of them.
+    connection.batch_execute(CUSTOM_PLAN)?;
     let groups = setting_groups::table
         .filter(setting_groups::setting_id.eq(setting))
         .filter(setting_groups::group_id.ne_all(&to.group_ids));

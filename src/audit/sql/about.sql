@@ -1,4 +1,4 @@
--- The next $3 events behind an id ($2) that were done to a person ($1) or to things of theirs ($4, with the person), or that name
+-- The next $3 events behind an id ($2) whose details are about a person ($1), that were done to things of theirs ($4, with the person), or that name
 -- one of these. In SQL, since each part has a limit of its own. What is named is looked up by itself, so that it is found by what
 -- it names and not by reading all in the order of ids.
 WITH named AS MATERIALIZED (

@@ -1,4 +1,5 @@
 -- Attributes of the role, and what takes each.
+-- In SQL: it asks the catalogs, whose tables diesel does not know.
 SELECT 'use the attribute ' || name AS what, format('ALTER ROLE %I NO%s', rolname, name) AS remedy
 FROM pg_roles, LATERAL (VALUES
     (1, 'SUPERUSER', rolsuper), (2, 'REPLICATION', rolreplication), (3, 'BYPASSRLS', rolbypassrls),

@@ -1,5 +1,6 @@
 -- What was granted to a role ($2), to everybody or to a role that it has: of the database, the schema, the tables that this version
 -- knows ($1) and those of a newer one, their columns, and sequences.
+-- In SQL: it asks the catalogs, whose tables diesel does not know.
 WITH objects AS (
     SELECT 'DATABASE' AS kind, datname AS name, NULL::name AS part, datdba AS owner,
         coalesce(datacl, acldefault('d', datdba)) AS acl

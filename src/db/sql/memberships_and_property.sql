@@ -1,5 +1,6 @@
 -- Roles that the role can become and that may do more than read how the server is, and what it owns of the tables that this version
 -- knows ($1), those of a newer one, their schema and the database; with what takes each.
+-- In SQL: it asks the catalogs, whose tables diesel does not know.
 WITH me AS (SELECT oid, rolname FROM pg_roles WHERE rolname = current_user),
 home AS (SELECT relowner AS owner FROM pg_class WHERE oid = to_regclass('__diesel_schema_migrations')),
 objects AS (

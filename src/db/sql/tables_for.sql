@@ -1,4 +1,5 @@
 -- The tables that this version knows ($1) and those of a newer one, and what a role ($2) may do with each.
+-- In SQL: it asks the catalogs, whose tables diesel does not know.
 SELECT relname::text AS name, pg_has_role($2::name, relowner, 'MEMBER') AS is_owned,
     EXISTS (
         SELECT FROM pg_attribute a, aclexplode(a.attacl) part

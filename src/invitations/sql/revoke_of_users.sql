@@ -1,5 +1,5 @@
--- Pending invitations of users ($1), which are given,
--- ends, as $2 at a time ($3); one whose time is over has expired instead, and messages that are still to be sent are not.
+-- Ends pending invitations of users ($1), as $2 at a time ($3), and gives them. One whose time is over has expired instead, and
+-- messages that are still to be sent are not.
 --
 -- In SQL, since one statement locks rows in the order of their ids, and changes two tables. Messages that a worker holds at this
 -- moment are skipped instead of waited for: whoever claims one later sees that its invitation has ended. The states of messages

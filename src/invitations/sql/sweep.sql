@@ -1,5 +1,6 @@
--- Pending invitations whose time is over, as many as $1; those that somebody holds are left for the next time. Each
--- ends, as $2 at a time ($3); one whose time is over has expired instead, and messages that are still to be sent are not.
+-- Ends pending invitations whose time is over at a time ($3), as many as $1, as $2; those that somebody holds are left for the
+-- next time. One whose time is over has expired instead, and
+-- messages that are still to be sent are not.
 --
 -- In SQL, since one statement locks rows in the order of their ids, and changes two tables. Messages that a worker holds at this
 -- moment are skipped instead of waited for: whoever claims one later sees that its invitation has ended. The states of messages
