@@ -89,7 +89,7 @@ pub fn init(filter: &str, format: LogFormat) -> Result<(), String> {
             .with(
                 layers::layer()
                     .with_writer(std::io::stderr)
-                    .with_ansi(std::io::stderr().is_terminal())
+                    .with_ansi(is_colored())
                     .with_target(false),
             )
             .try_init(),
@@ -108,6 +108,12 @@ pub fn init(filter: &str, format: LogFormat) -> Result<(), String> {
         tracing::debug!("logging was started before");
     }
     Ok(())
+}
+
+/// Whether lines have colors: on a terminal, unless somebody wants none (no-color.org).
+fn is_colored() -> bool {
+    let wants_none = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    std::io::stderr().is_terminal() && !wants_none
 }
 
 #[cfg(test)]

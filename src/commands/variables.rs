@@ -82,7 +82,14 @@ pub fn names(program: &clap::Command) -> Names {
             value.to_string_lossy().into_owned(),
         ))
     });
-    Names::look(&known, given)
+    let mut names = Names::look(&known, given);
+    let unreadable = env::vars_os().filter(|(_, value)| value.to_str().is_none());
+    for name in unreadable.filter_map(|(name, _)| name.into_string().ok()) {
+        if known.contains_key(&name) {
+            names.mistyped.push(format!("{name} is not UTF-8"));
+        }
+    }
+    names
 }
 
 fn collect(command: &clap::Command, known: &mut Settings) {

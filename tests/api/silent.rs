@@ -172,12 +172,10 @@ async fn a_lock_on_one_table_leaves_the_rest_to_others() {
         .batch_execute("BEGIN; LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
         .unwrap();
     let locked = async {
-        for _ in 0..3 {
-            let many = (0..12).map(|_| app.get("/users"));
-            for answer in futures_util::future::join_all(many).await {
-                assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
-                assert!(answer.headers.contains_key("retry-after"));
-            }
+        let many = (0..12).map(|_| app.get("/users"));
+        for answer in futures_util::future::join_all(many).await {
+            assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+            assert!(answer.headers.contains_key("retry-after"));
         }
     };
     // From the first moment on, while requests for users have all of the connections.
@@ -211,7 +209,8 @@ async fn a_host_that_lets_in_and_says_nothing_more_is_left_for_another() {
     let hosts = format!("127.0.0.1:{},127.0.0.1:{}", silent.port(), other.port());
     let url = silent
         .url(&db)
-        .replace(&format!("127.0.0.1:{}", silent.port()), &hosts);
+        .replace(&format!("127.0.0.1:{}", silent.port()), &hosts)
+        + "?connect_timeout=1";
     let connected = tokio::task::spawn_blocking(move || connect(&url).map(drop)).await;
     assert_eq!(connected.unwrap(), Ok(()));
     assert!(silent.is_dead());

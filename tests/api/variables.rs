@@ -2,7 +2,9 @@
 
 use std::{
     collections::BTreeSet,
+    ffi::OsStr,
     fs,
+    os::unix::ffi::OsStrExt,
     path::Path,
     process::{Command, Stdio},
 };
@@ -288,6 +290,15 @@ fn what_no_setting_can_be_is_told_by_its_variable() {
             has(&out, &[&format!("{name} {told}")]);
         }
     }
+    let output = Command::new(env!("CARGO_BIN_EXE_enlist"))
+        .current_dir(folder.path())
+        .env("ENLIST_ORG_NAME", OsStr::from_bytes(b"\xff"))
+        .arg("serve")
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    has(&told, &["enlist: ENLIST_ORG_NAME is not UTF-8"]);
     assert_eq!(folder.path().read_dir().unwrap().count(), 0);
 }
 
