@@ -607,7 +607,7 @@ async fn what_an_older_version_linked_wrongly_is_not_vouched_for() {
     older_event(&app, 3, "api_key");
     attack(
         &app,
-        "UPDATE audit_events SET key_id = 'k0', mac = '\\x00' WHERE id::text LIKE '%3'",
+        "UPDATE audit_events SET key_id = 'k0', mac = '\\x00' WHERE id::text LIKE '%-000000000003'",
     );
     let head = is_clean(&app).head.unwrap();
     older_link(&app, 3, "api_key", &before_older(&app), head.position + 1);

@@ -242,10 +242,11 @@ async fn whoever_wrote_a_user_the_user_is_found() {
 #[test]
 fn both_ways_of_folding_agree() {
     let db = TestDb::migrated();
-    // A character of another script makes it take the long way.
+    // A character of another script makes it take the long way. Before Postgres 18 a blank stands before a fraction, which a
+    // search for a part does not see.
     let differing = db.number(
         "SELECT count(*) FROM generate_series(1, 12000) c WHERE c NOT BETWEEN 768 AND 879
-         AND enlist_plain_letters(chr(c) || 'z中') <> enlist_plain_letters(chr(c) || 'z') || '中'",
+         AND ltrim(enlist_plain_letters(chr(c) || 'z中')) <> ltrim(enlist_plain_letters(chr(c) || 'z') || '中')",
     );
     assert_eq!(differing, 0);
     let short = db.number(

