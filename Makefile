@@ -1,6 +1,6 @@
 # `make dev` brings Enlist up on this machine, `make test` runs every test. Both install what is
 # missing where they can (Debian and its kin), or say in one line what to type.
-.PHONY: dev test chaos long relays enumeration schemathesis fuzz deny sbom check setup setup-tests
+.PHONY: dev test chaos long versions relays enumeration schemathesis fuzz deny sbom check setup setup-tests
 
 dev: setup
 	cargo run --quiet -- dev
@@ -18,6 +18,10 @@ chaos: setup
 long: setup
 	cargo build --release
 	tests/long.sh
+
+# The tests of the service with Postgres 14 to 18; node (npm) and the network are needed.
+versions: setup-tests
+	tests/versions.sh
 
 # Sends through Postfix, Exim, OpenSMTPD and a server with XOAUTH2; root on Debian, Python and node are needed.
 relays: setup
