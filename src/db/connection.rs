@@ -89,7 +89,7 @@ impl r2d2::ManageConnection for Manager {
             .hosts
             .connect()
             .map_err(diesel::ConnectionError::BadConnection)?;
-        let activity = Arc::new(Activity::default());
+        let activity = Arc::new(Activity::new(&self.are_over));
         connection.set_instrumentation(Told(Arc::clone(&activity)));
         Ok(Pooled {
             connection,

@@ -129,9 +129,7 @@ impl Host {
             "it was let in, or looked its host up, and heard nothing more".to_owned()
         })?
     }
-}
 
-impl Host {
     /// Whether nobody tried for a while.
     fn is_time(&self) -> bool {
         let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);

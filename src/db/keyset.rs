@@ -24,36 +24,35 @@ pub struct Sorted {
 type Fragment = &'static (dyn QueryFragment<Pg> + Sync);
 
 #[derive(Debug, Clone, Copy)]
-enum Kind {
+pub enum Kind {
     Text,
     Time,
 }
 
-impl Sorted {
-    /// By a column of text.
-    pub fn by_text<C, I>(column: &'static C, tie: &'static I) -> Self
-    where
-        C: Expression<SqlType = Text> + QueryFragment<Pg> + Sync,
-        I: Expression<SqlType = SqlUuid> + QueryFragment<Pg> + Sync,
-    {
-        Self {
-            column,
-            tie,
-            kind: Kind::Text,
-            descending: false,
-        }
-    }
+/// What a column can hold that a list is sorted by.
+pub trait Sortable {
+    const KIND: Kind;
+}
 
-    /// By a column of times.
-    pub fn by_time<C, I>(column: &'static C, tie: &'static I) -> Self
+impl Sortable for Text {
+    const KIND: Kind = Kind::Text;
+}
+
+impl Sortable for Timestamptz {
+    const KIND: Kind = Kind::Time;
+}
+
+impl Sorted {
+    /// By a column, upwards.
+    pub fn by<C, I>(column: &'static C, tie: &'static I) -> Self
     where
-        C: Expression<SqlType = Timestamptz> + QueryFragment<Pg> + Sync,
+        C: Expression<SqlType: Sortable> + QueryFragment<Pg> + Sync,
         I: Expression<SqlType = SqlUuid> + QueryFragment<Pg> + Sync,
     {
         Self {
             column,
             tie,
-            kind: Kind::Time,
+            kind: C::SqlType::KIND,
             descending: false,
         }
     }

@@ -191,12 +191,10 @@ impl Db {
         E: From<DbError> + From<DieselError> + Send + 'static,
     {
         let watch = Arc::new(Watch::new(self.places().await?, Arc::clone(&self.given_up)));
-        let (maker, pools) = (Arc::clone(&self.pools), self.pools.now());
-        let patience = self.patience;
+        let (maker, patience) = (Arc::clone(&self.pools), self.patience);
         let waiting = Waiting {
             patience,
             maker: Arc::clone(&maker),
-            pools: Arc::clone(&pools),
             held_up: Arc::clone(&self.held_up),
             kind: held_up::kind().filter(|_| patience != Patience::Probe),
         };
@@ -204,12 +202,14 @@ impl Db {
         let task = tokio::task::spawn_blocking(move || {
             let _entered = span.entered();
             let watch = &ends.0;
-            let pool = pools.of(purpose);
             // Dead ones are dropped, and there are no more than that.
-            let mut tries_left = pool.max_size();
+            let mut tries_left = maker.now().of(purpose).max_size();
             loop {
                 watch.works_on_none();
-                let mut pooled = pool
+                // Others may be in their place by now.
+                let pools = maker.now();
+                let mut pooled = pools
+                    .of(purpose)
                     .get()
                     .map_err(|error| DbError::Unavailable(error.to_string()))?;
                 watch.works_on(&pooled.activity);
@@ -224,7 +224,7 @@ impl Db {
                     pooled.gone = true;
                 } else if pooled.gone && pooled.activity.is_read_only() {
                     // Then so are the others.
-                    maker.end(&pools);
+                    maker.end(&pooled.activity.are_over);
                 }
                 if !pooled.gone {
                     pools.answered();
@@ -332,7 +332,7 @@ impl Db {
             line: None,
             ..self.clone()
         };
-        let (maker, pools) = (Arc::clone(&self.pools), self.pools.now());
+        let maker = Arc::clone(&self.pools);
         let probed = probe.with_connection(Purpose::Probes, move |pooled, _| {
             match ask(&mut pooled.connection) {
                 Err(error) if pooled.is_dead() => {
@@ -340,7 +340,7 @@ impl Db {
                     Attempt::NotBegun(error)
                 }
                 Ok(None) => {
-                    maker.end(&pools);
+                    maker.end(&pooled.activity.are_over);
                     Attempt::Done(Ok(None))
                 }
                 result => Attempt::Done(result),

@@ -3,7 +3,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -39,9 +39,10 @@ pub(super) struct Pools {
     probes: r2d2::Pool<Manager>,
     /// Nobody is to use them any more.
     are_over: Arc<AtomicBool>,
-    /// When those before were given up, until somebody has told that these work.
-    silent_since: Mutex<Option<Instant>>,
-    is_quiet: AtomicBool,
+    /// When those before were given up.
+    silent_since: Option<Instant>,
+    /// Whether it was told that these work.
+    is_told: AtomicBool,
 }
 
 impl Pools {
@@ -71,12 +72,8 @@ impl Pools {
 
     /// The database answered on one of these.
     pub(super) fn answered(&self) {
-        if self.is_quiet.swap(false, Ordering::Relaxed)
-            && let Some(since) = self
-                .silent_since
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take()
+        if let Some(since) = self.silent_since
+            && !self.is_told.swap(true, Ordering::Relaxed)
         {
             tracing::info!(after = ?since.elapsed(), "the database answers again");
         }
@@ -110,15 +107,15 @@ impl Maker {
         Arc::clone(&self.now.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Nobody takes connections of these pools any more. Once, however many find out.
-    pub(super) fn end(&self, pools: &Arc<Pools>) -> bool {
+    /// Nobody takes connections any more of the pools that this says of whether they are over. Once, however many find out.
+    pub(super) fn end(&self, are_over: &Arc<AtomicBool>) -> bool {
         let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
-        let is_first = Arc::ptr_eq(&now, pools);
+        let is_first = Arc::ptr_eq(&now.are_over, are_over);
         if is_first {
-            let next = self::pools(&self.hosts, self.most, &self.threads, Some(Instant::now()));
-            *now = Arc::new(next);
+            let next = pools(&self.hosts, self.most, &self.threads, Some(Instant::now()));
+            let last = std::mem::replace(&mut *now, Arc::new(next));
             drop(now);
-            pools.close();
+            last.close();
         }
         is_first
     }
@@ -150,7 +147,7 @@ fn pools(
         searches: pool(PLANNED_EACH_TIME, most, OPENED_WITHIN),
         probes: pool(PLANNED_ONCE, 1, PROBED_WITHIN),
         are_over: Arc::clone(&are_over),
-        is_quiet: AtomicBool::new(silent_since.is_some()),
-        silent_since: Mutex::new(silent_since),
+        silent_since,
+        is_told: AtomicBool::new(false),
     }
 }

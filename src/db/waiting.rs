@@ -10,7 +10,7 @@ use tokio::{
 use super::{
     held_up::{AFTER, HeldUp},
     patience::Patience,
-    pools::{Maker, Pools},
+    pools::Maker,
     watch::{Stuck, Watch},
 };
 
@@ -26,8 +26,6 @@ pub(super) struct Watched<T: Send + 'static> {
 pub(super) struct Waiting {
     pub(super) patience: Patience,
     pub(super) maker: Arc<Maker>,
-    /// Where its connection comes from.
-    pub(super) pools: Arc<Pools>,
     pub(super) held_up: Arc<HeldUp>,
     /// What kind of request it is; `None`: it is none, or asks for the database itself.
     pub(super) kind: Option<usize>,
@@ -65,13 +63,16 @@ impl Waiting {
                 next = AFTER.min(limit - quiet);
                 continue;
             }
+            let are_over = watch.are_over();
             let Some(stuck) = watch.give_up() else {
                 // It ended this very moment.
                 next = limit;
                 continue;
             };
             // What else is on the way to a host that is gone says nothing, either.
-            if self.maker.end(&self.pools) {
+            if let Some(are_over) = are_over
+                && self.maker.end(&are_over)
+            {
                 tracing::error!(
                     after = ?limit,
                     "the database does not answer a statement: all connections that are open are given up"

@@ -28,8 +28,10 @@ fn now() -> u64 {
 }
 
 /// What a connection does.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Activity {
+    /// Of which pools it is: whether nobody is to use them any more.
+    pub(super) are_over: Arc<AtomicBool>,
     /// When the last statement was sent, in milliseconds.
     sent: AtomicU64,
     has_failed: AtomicBool,
@@ -39,6 +41,16 @@ pub(super) struct Activity {
 }
 
 impl Activity {
+    pub(super) fn new(are_over: &Arc<AtomicBool>) -> Self {
+        Self {
+            are_over: Arc::clone(are_over),
+            sent: AtomicU64::new(now()),
+            has_failed: AtomicBool::new(false),
+            is_ended: AtomicBool::new(false),
+            is_read_only: AtomicBool::new(false),
+        }
+    }
+
     /// Begins anew, for another request.
     fn begin(&self) {
         self.sent.store(now(), Ordering::Relaxed);
@@ -210,6 +222,13 @@ impl Watch {
         let mut works_on = self.activity.lock().unwrap_or_else(PoisonError::into_inner);
         *works_on = None;
         self.waits_since.store(now(), Ordering::Relaxed);
+    }
+
+    /// Of which pools its connection is, if it has one.
+    pub(super) fn are_over(&self) -> Option<Arc<AtomicBool>> {
+        let works_on = self.activity.lock().unwrap_or_else(PoisonError::into_inner);
+        let activity = works_on.as_ref()?;
+        Some(Arc::clone(&activity.are_over))
     }
 
     /// How long its connection has not been told anything new; or how long it has waited for a thread or a connection, but

@@ -72,7 +72,7 @@ pub fn list(
     limit: i64,
 ) -> Result<Vec<Group>, DbError> {
     let mut query = matching(q).select(Row::as_select());
-    let by_name = Sorted::by_text(&groups::name, &groups::id);
+    let by_name = Sorted::by(&groups::name, &groups::id);
     let sorted = match sort {
         Sort::Name => by_name,
         Sort::NameDescending => by_name.descending(),

@@ -50,6 +50,32 @@ fn every_one_can_be_prepared_and_says_what_it_is_for() {
     }
 }
 
+/// The five ways in which invitations end choose others and give other things back; what ending is stands in each of them.
+#[test]
+fn whichever_way_an_invitation_ends_is_the_same() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/invitations/sql");
+    let ways = [
+        "end_of_users",
+        "revoke_of_users",
+        "revoke_under",
+        "revoke",
+        "sweep",
+    ];
+    let parts: Vec<String> = ways
+        .iter()
+        .map(|way| {
+            let sql = fs::read_to_string(folder.join(format!("{way}.sql"))).unwrap();
+            let from = sql.find("), ended AS (").unwrap();
+            let to = sql.rfind("SELECT").unwrap();
+            sql[from..to].to_owned()
+        })
+        .collect();
+    for (way, part) in ways.iter().zip(&parts) {
+        assert!(part.contains("kept AS"), "{way}");
+        assert_eq!(part, &parts[0], "{way}");
+    }
+}
+
 /// Scripts with upper and lower case, and some without. Letters that came after Unicode 10 are left out: what is upper case of them
 /// (Georgian of 2018) an old ICU does not know.
 const LETTERS: [std::ops::RangeInclusive<u32>; 15] = [

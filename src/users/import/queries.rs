@@ -14,7 +14,11 @@ use uuid::Uuid;
 
 use super::holders::clashing;
 use crate::{
-    clock::Clock, db::DbError, model::identity::Source, schema::users, users::profile::Profile,
+    clock::Clock,
+    db::DbError,
+    model::identity::Source,
+    schema::users,
+    users::{profile::Profile, queries::ProfileRow},
 };
 
 type SqlUuid = diesel::sql_types::Uuid;
@@ -113,22 +117,6 @@ pub fn others_were_quicker() -> DbError {
     DbError::Unavailable("others were quicker with a name or an address".into())
 }
 
-#[derive(Queryable, Selectable)]
-#[diesel(table_name = users, check_for_backend(Pg))]
-struct ProfileRow {
-    id: Uuid,
-    username: String,
-    email: Option<String>,
-    first_name: String,
-    last_name: String,
-    display_name: String,
-    locale: Option<String>,
-    time_zone: Option<String>,
-    managed_apple_account: Option<String>,
-    enabled: bool,
-    attributes: serde_json::Value,
-}
-
 /// The profiles of users, held until the end of the transaction.
 ///
 /// # Errors
@@ -140,11 +128,11 @@ pub fn lock_profiles(
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let rows: Vec<ProfileRow> = users::table
+    let rows: Vec<(Uuid, ProfileRow)> = users::table
         .filter(users::id.eq_any(ids))
         // Two imports that lock in one order do not deadlock.
         .order(users::id)
-        .select(ProfileRow::as_select())
+        .select((users::id, ProfileRow::as_select()))
         .for_update()
         .load(connection)?;
     rows.into_iter().map(read).collect()
@@ -161,30 +149,15 @@ pub fn profiles(
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let rows: Vec<ProfileRow> = users::table
+    let rows: Vec<(Uuid, ProfileRow)> = users::table
         .filter(users::id.eq_any(ids))
-        .select(ProfileRow::as_select())
+        .select((users::id, ProfileRow::as_select()))
         .load(connection)?;
     rows.into_iter().map(read).collect()
 }
 
-fn read(row: ProfileRow) -> Result<(Uuid, Profile), DbError> {
-    let serde_json::Value::Object(attributes) = row.attributes else {
-        return Err(DbError::Stored("users.attributes".into()));
-    };
-    let profile = Profile {
-        username: row.username,
-        email: row.email,
-        first_name: row.first_name,
-        last_name: row.last_name,
-        display_name: row.display_name,
-        locale: row.locale,
-        time_zone: row.time_zone,
-        managed_apple_account: row.managed_apple_account,
-        enabled: row.enabled,
-        attributes,
-    };
-    Ok((row.id, profile))
+fn read((id, row): (Uuid, ProfileRow)) -> Result<(Uuid, Profile), DbError> {
+    Ok((id, row.read()?))
 }
 
 /// Which of these users are not in one of their groups yet; a group may not be there yet either.

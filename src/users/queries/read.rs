@@ -22,7 +22,10 @@ use crate::{
         domain::UserFilter,
         queries::{joined, matching},
     },
-    users::domain::{PinLife, Sort, User},
+    users::{
+        domain::{PinLife, Sort, User},
+        profile::Profile,
+    },
 };
 
 define_sql_function! {
@@ -30,10 +33,10 @@ define_sql_function! {
     fn jsonb_object_keys(object: Jsonb) -> Text;
 }
 
+/// The columns that make a profile.
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = users, check_for_backend(Pg))]
-struct Row {
-    id: Uuid,
+pub struct ProfileRow {
     username: String,
     email: Option<String>,
     first_name: String,
@@ -43,9 +46,41 @@ struct Row {
     time_zone: Option<String>,
     managed_apple_account: Option<String>,
     enabled: bool,
+    attributes: serde_json::Value,
+}
+
+impl ProfileRow {
+    /// The profile.
+    ///
+    /// # Errors
+    /// When its attributes are no object.
+    pub fn read(self) -> Result<Profile, DbError> {
+        let serde_json::Value::Object(attributes) = self.attributes else {
+            return Err(DbError::Stored("users.attributes".into()));
+        };
+        Ok(Profile {
+            username: self.username,
+            email: self.email,
+            first_name: self.first_name,
+            last_name: self.last_name,
+            display_name: self.display_name,
+            locale: self.locale,
+            time_zone: self.time_zone,
+            managed_apple_account: self.managed_apple_account,
+            enabled: self.enabled,
+            attributes,
+        })
+    }
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = users, check_for_backend(Pg))]
+struct Row {
+    id: Uuid,
+    #[diesel(embed)]
+    profile: ProfileRow,
     name_clash: bool,
     source: Source,
-    attributes: serde_json::Value,
     #[diesel(select_expression = users::password_hash.is_not_null())]
     #[diesel(select_expression_type = IsNotNull<users::password_hash>)]
     has_password: bool,
@@ -101,9 +136,7 @@ impl Newest {
 }
 
 fn shown(row: Row, now: DateTime<Utc>, groups: Vec<GroupRef>) -> Result<User, DbError> {
-    let serde_json::Value::Object(attributes) = row.attributes else {
-        return Err(DbError::Stored("users.attributes".into()));
-    };
+    let profile = row.profile.read()?;
     let status = row.newest.as_ref().map(|newest| newest.status(now));
     let invite_status = status.unwrap_or(InviteStatus::NotInvited);
     let pending = row
@@ -113,19 +146,19 @@ fn shown(row: Row, now: DateTime<Utc>, groups: Vec<GroupRef>) -> Result<User, Db
     let last_invited_at = row.activity.last_invited_at;
     Ok(User {
         id: row.id,
-        username: row.username,
-        email: row.email,
-        first_name: row.first_name,
-        last_name: row.last_name,
-        display_name: row.display_name,
-        locale: row.locale,
-        time_zone: row.time_zone,
-        managed_apple_account: row.managed_apple_account,
-        enabled: row.enabled,
+        username: profile.username,
+        email: profile.email,
+        first_name: profile.first_name,
+        last_name: profile.last_name,
+        display_name: profile.display_name,
+        locale: profile.locale,
+        time_zone: profile.time_zone,
+        managed_apple_account: profile.managed_apple_account,
+        enabled: profile.enabled,
         name_clash: row.name_clash,
         source: row.source,
         groups,
-        attributes,
+        attributes: profile.attributes,
         has_password: row.has_password,
         invite_status,
         last_invited_at: Some(last_invited_at).filter(|at| *at > DateTime::UNIX_EPOCH),
@@ -145,12 +178,12 @@ fn sorted(sort: Sort) -> Sorted {
         LastInvitedAt, LastInvitedAtDescending, Username, UsernameDescending,
     };
     let by = match sort {
-        DisplayName | DisplayNameDescending => Sorted::by_text(&users::display_name, &users::id),
-        Username | UsernameDescending => Sorted::by_text(&users::username, &users::id),
-        Email | EmailDescending => Sorted::by_text(&users::email_sort, &users::id),
-        CreatedAt | CreatedAtDescending => Sorted::by_time(&users::created_at, &users::id),
+        DisplayName | DisplayNameDescending => Sorted::by(&users::display_name, &users::id),
+        Username | UsernameDescending => Sorted::by(&users::username, &users::id),
+        Email | EmailDescending => Sorted::by(&users::email_sort, &users::id),
+        CreatedAt | CreatedAtDescending => Sorted::by(&users::created_at, &users::id),
         LastInvitedAt | LastInvitedAtDescending => {
-            Sorted::by_time(&user_activity::last_invited_at, &user_activity::user_id)
+            Sorted::by(&user_activity::last_invited_at, &user_activity::user_id)
         }
     };
     match sort {
